@@ -1,0 +1,3 @@
+"""ophamin.auditing."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.auditing.export."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.auditing.tools."""
+
+__all__: list[str] = []

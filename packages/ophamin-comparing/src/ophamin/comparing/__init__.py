@@ -1,0 +1,3 @@
+"""ophamin.comparing."""
+
+__all__: list[str] = []

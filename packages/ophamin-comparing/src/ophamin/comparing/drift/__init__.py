@@ -1,0 +1,3 @@
+"""ophamin.comparing.drift."""
+
+__all__: list[str] = []

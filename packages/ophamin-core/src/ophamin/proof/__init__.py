@@ -1,0 +1,3 @@
+"""ophamin.proof."""
+
+__all__: list[str] = []

@@ -1,0 +1,158 @@
+"""How wheels find each other: entry points by group, loaded one at a time and checked.
+
+Core holds no list of wheels. Built-ins are registered in the same groups as foreign plug-ins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import (
+    Auditor,
+    Check,
+    DatasetConnector,
+    Estimator,
+    Exporter,
+    Instrument,
+    Pillar,
+    RecordKind,
+    Renderer,
+    Runner,
+    ScenarioProtocol,
+    SubstrateProbe,
+)
+from ophamin.registry._group import Group, PluginState
+from ophamin.registry._spec import Spec
+
+__all__ = [
+    "GROUPS",
+    "Group",
+    "PluginState",
+    "Spec",
+    "auditors",
+    "checks",
+    "commands",
+    "corpora",
+    "estimators",
+    "exporters",
+    "get_corpus",
+    "get_pillar",
+    "get_scenario",
+    "get_substrate",
+    "instruments",
+    "list_corpora",
+    "list_pillars",
+    "list_scenarios",
+    "list_substrates",
+    "make_corpus",
+    "make_substrate",
+    "pillars",
+    "records",
+    "register_corpus",
+    "register_pillar",
+    "register_scenario",
+    "register_substrate",
+    "renderers",
+    "resolve",
+    "runners",
+    "scenarios",
+    "substrates",
+]
+
+substrates: Group[type[SubstrateProbe]] = Group("ophamin.substrates", SubstrateProbe, "substrate")  # type: ignore[arg-type]
+corpora: Group[type[DatasetConnector]] = Group("ophamin.corpora", DatasetConnector, "corpus")  # type: ignore[arg-type]
+pillars: Group[type[Pillar]] = Group("ophamin.pillars", Pillar, "pillar")  # type: ignore[arg-type]
+scenarios: Group[type[ScenarioProtocol]] = Group("ophamin.scenarios", ScenarioProtocol, "scenario")  # type: ignore[arg-type]
+estimators: Group[Estimator] = Group("ophamin.estimators", Estimator, "estimator")
+runners: Group[Runner] = Group("ophamin.runners", Runner, "runner")
+records: Group[RecordKind] = Group("ophamin.records", RecordKind, "record kind")
+exporters: Group[type[Exporter]] = Group("ophamin.exporters", Exporter, "exporter")  # type: ignore[arg-type]
+renderers: Group[type[Renderer]] = Group("ophamin.renderers", Renderer, "renderer")  # type: ignore[arg-type]
+auditors: Group[type[Auditor]] = Group("ophamin.auditors", Auditor, "auditor")  # type: ignore[arg-type]
+instruments: Group[type[Instrument]] = Group("ophamin.instruments", Instrument, "instrument")  # type: ignore[arg-type]
+checks: Group[Check] = Group("ophamin.checks", Check, "check")
+commands: Group[Any] = Group("ophamin.commands", None, "command")
+
+GROUPS: dict[str, Group[Any]] = {
+    g.group.removeprefix("ophamin."): g
+    for g in (
+        substrates,
+        corpora,
+        pillars,
+        scenarios,
+        estimators,
+        runners,
+        records,
+        exporters,
+        renderers,
+        auditors,
+        instruments,
+        checks,
+        commands,
+    )
+}
+
+register_substrate: Callable[[str, Any], Any] = substrates.register
+register_corpus: Callable[[str, Any], Any] = corpora.register
+register_pillar: Callable[[str, Any], Any] = pillars.register
+register_scenario: Callable[[str, Any], Any] = scenarios.register
+get_substrate, list_substrates = substrates.get, substrates.names
+get_corpus, list_corpora = corpora.get, corpora.names
+get_pillar, list_pillars = pillars.get, pillars.names
+get_scenario, list_scenarios = scenarios.get, scenarios.names
+
+
+def resolve(group: str, spec: str) -> tuple[Any, Spec]:
+    """Find the plug-in a spec names.
+
+    Args:
+        group: Group without its prefix, e.g. ``substrates``.
+        spec: ``NAME[:ARG][?key=value&…]``.
+
+    Returns:
+        The loaded plug-in and the parsed spec.
+
+    Raises:
+        UsageError: No such group, or a malformed spec.
+        UnknownPlugin: No such plug-in.
+    """
+    if group not in GROUPS:
+        raise UsageError(f"no plug-in group is called {group!r}; groups: {', '.join(GROUPS)}")
+    parsed = Spec.parse(spec)
+    return GROUPS[group].get(parsed.name), parsed
+
+
+def _make(group: str, spec: str, **context: Any) -> Any:
+    plugin, parsed = resolve(group, spec)
+    try:
+        return plugin(parsed.arg, **context, **parsed.params)
+    except TypeError as error:
+        # A parameter the plug-in does not know is the user's typo; anything else is the plug-in's fault.
+        if "unexpected keyword argument" in str(error) or "multiple values" in str(error):
+            raise UsageError(f"{spec!r}: {str(error).rpartition('() ')[2]}") from error
+        raise
+
+
+def make_substrate(spec: str) -> SubstrateProbe:
+    """Construct the substrate a spec names.
+
+    Raises:
+        UsageError: The spec is malformed or has a parameter the substrate does not know.
+        UnknownPlugin: No such substrate.
+    """
+    substrate: SubstrateProbe = _make("substrates", spec)
+    return substrate
+
+
+def make_corpus(spec: str, data_root: Path | None = None) -> DatasetConnector:
+    """Construct the corpus a spec names; ``data_root`` is where corpora lie.
+
+    Raises:
+        UsageError: The spec is malformed or has a parameter the corpus does not know.
+        UnknownPlugin: No such corpus.
+    """
+    corpus: DatasetConnector = _make("corpora", spec, data_root=data_root)
+    return corpus

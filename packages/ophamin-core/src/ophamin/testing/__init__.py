@@ -1,0 +1,3 @@
+"""ophamin.testing."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.instrumenting."""
+
+__all__: list[str] = []

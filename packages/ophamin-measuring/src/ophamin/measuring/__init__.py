@@ -1,0 +1,3 @@
+"""ophamin.measuring."""
+
+__all__: list[str] = []

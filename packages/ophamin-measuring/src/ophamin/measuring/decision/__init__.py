@@ -1,0 +1,3 @@
+"""ophamin.measuring.decision."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.measuring.estimators."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.measuring.pillars."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.measuring.planning."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.measuring.scenarios."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.reporting."""
+
+__all__: list[str] = []

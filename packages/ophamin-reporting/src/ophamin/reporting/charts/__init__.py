@@ -1,0 +1,3 @@
+"""ophamin.reporting.charts."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.reporting.renderers."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.seeing."""
+
+__all__: list[str] = []

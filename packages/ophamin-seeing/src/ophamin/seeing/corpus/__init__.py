@@ -1,0 +1,3 @@
+"""ophamin.seeing.corpus."""
+
+__all__: list[str] = []

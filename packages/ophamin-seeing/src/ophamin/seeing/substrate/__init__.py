@@ -1,0 +1,3 @@
+"""ophamin.seeing.substrate."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.cli."""
+
+__all__: list[str] = []

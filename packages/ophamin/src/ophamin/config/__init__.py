@@ -1,0 +1,3 @@
+"""ophamin.config."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.interop."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""ophamin.verify."""
+
+__all__: list[str] = []
