@@ -173,7 +173,11 @@ class ScenarioProtocol(Protocol):
         ...
 
     def score(self, columns: Columns, options: Mapping[str, JSON]) -> Score:
-        """From all rows (plus ``record_id``, ``group``, ``arm``, ``status``, ``block``) to one estimator call per threshold."""
+        """From all rows to one estimator call per threshold.
+
+        ``columns`` holds what ``observe`` gave, plus ``record_id``, ``group``, ``arm``, ``status``,
+        ``block`` and ``wall_s``.
+        """
         ...
 
     def controls(self) -> Sequence[Control]:

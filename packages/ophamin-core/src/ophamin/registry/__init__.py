@@ -49,6 +49,7 @@ __all__ = [
     "list_substrates",
     "make_corpus",
     "make_substrate",
+    "phases",
     "pillars",
     "records",
     "register_corpus",
@@ -74,6 +75,7 @@ renderers: Group[type[Renderer]] = Group("ophamin.renderers", Renderer, "rendere
 auditors: Group[type[Auditor]] = Group("ophamin.auditors", Auditor, "auditor")  # type: ignore[arg-type]
 instruments: Group[type[Instrument]] = Group("ophamin.instruments", Instrument, "instrument")  # type: ignore[arg-type]
 checks: Group[Check] = Group("ophamin.checks", Check, "check")
+phases: Group[Any] = Group("ophamin.phases", None, "phase")
 commands: Group[Any] = Group("ophamin.commands", None, "command")
 
 GROUPS: dict[str, Group[Any]] = {
@@ -90,6 +92,7 @@ GROUPS: dict[str, Group[Any]] = {
         renderers,
         auditors,
         instruments,
+        phases,
         checks,
         commands,
     )

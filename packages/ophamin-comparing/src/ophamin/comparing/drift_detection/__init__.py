@@ -1,0 +1,6 @@
+"""Streaming drift detectors over observables.
+
+An empty room: its place and import rules are settled, nothing is built in it yet.
+"""
+
+__all__: list[str] = []

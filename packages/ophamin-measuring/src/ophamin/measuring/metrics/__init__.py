@@ -1,0 +1,6 @@
+"""Metric tiers: telemetry, validity and stopping, the system's own outputs.
+
+An empty room: its place and import rules are settled, nothing is built in it yet.
+"""
+
+__all__: list[str] = []

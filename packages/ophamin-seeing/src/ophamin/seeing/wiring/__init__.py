@@ -1,0 +1,6 @@
+"""Which modules of a source tree are used.
+
+An empty room: its place and import rules are settled, nothing is built in it yet.
+"""
+
+__all__: list[str] = []

@@ -1,0 +1,6 @@
+"""One primitive seen by every wheel.
+
+An empty room: its place and import rules are settled, nothing is built in it yet.
+"""
+
+__all__: list[str] = []
