@@ -1,3 +1,3 @@
-"""ophamin.cli."""
+"""The ``ophamin`` command: a lazy tree of commands found by entry point."""
 
 __all__: list[str] = []

@@ -1,3 +1,5 @@
-"""ophamin.config."""
+"""Settings: ``ophamin.toml`` or ``[tool.ophamin]``, read once per command."""
 
-__all__: list[str] = []
+from ophamin.config._settings import load_settings
+
+__all__ = ["load_settings"]

@@ -1,3 +1,5 @@
-"""ophamin.verify."""
+"""The health of an installation, line by line."""
 
-__all__: list[str] = []
+from ophamin.verify._health import health
+
+__all__ = ["health"]

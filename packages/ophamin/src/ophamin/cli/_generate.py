@@ -1,0 +1,33 @@
+"""Writes ``_table.py`` from the installed wheels of the family."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import entry_points
+from pathlib import Path
+
+__all__ = ["table", "write"]
+
+
+def table() -> dict[str, tuple[str, str]]:
+    """Command → (distribution, one-line help), of the installed family, sorted by command."""
+    found: dict[str, tuple[str, str]] = {}
+    for entry in entry_points(group="ophamin.commands"):
+        distribution = entry.dist.metadata["Name"] if entry.dist else ""
+        if distribution == "ophamin" or distribution.startswith("ophamin-"):
+            found[entry.name] = (distribution, entry.load().get_short_help_str(limit=100))
+    return dict(sorted(found.items()))
+
+
+def write(path: Path) -> None:
+    """Rewrite the dictionary in ``path``, keeping its docstring."""
+    head = path.read_text(encoding="utf-8").split("COMMANDS")[0]
+    rows = "".join(
+        f"    {json.dumps(name)}: ({json.dumps(dist)}, {json.dumps(text, ensure_ascii=False)}),\n"
+        for name, (dist, text) in table().items()
+    )
+    path.write_text(f"{head}COMMANDS: dict[str, tuple[str, str]] = {{\n{rows}}}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).with_name("_table.py"))

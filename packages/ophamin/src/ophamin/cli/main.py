@@ -1,0 +1,20 @@
+"""Entry point of the ``ophamin`` command; the only module the console script imports."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    if sys.argv[1:] == ["--version"]:
+        # Answered before click is imported: scripts ask for the version often.
+        from importlib.metadata import version
+
+        print(f"ophamin {version('ophamin')}")
+        raise SystemExit(0)
+    from ophamin.cli._run import run
+
+    raise SystemExit(run(sys.argv[1:]))

@@ -1,0 +1,235 @@
+"""``ophamin record …`` on every kind of record; ``proof`` and ``audit-record`` fix the kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ophamin import registry
+from ophamin.cli._output import as_json, emit_json, emit_table, printable
+from ophamin.proof.errors import UnknownRecord
+from ophamin.proof.keys import Keyring
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.project import Project
+from ophamin.proof.signed import SignedRecord, verify
+from ophamin.proof.store import Store
+from ophamin.protocols import Settings
+
+__all__ = ["locate", "open_record", "record_command"]
+
+key_file = click.option(
+    "--key-file", type=click.Path(path_type=Path), help="An HMAC key to check with, besides your own."
+)
+target = click.argument("record", metavar="RECORD")
+
+
+def _store(settings: Settings) -> Store:
+    return Store(Path(settings.store), Project(Path(settings.project)).index)
+
+
+def locate(settings: Settings, text: str) -> Path:
+    """The file a RECORD argument means: a path, or the id (or a unique beginning) of a stored record."""
+    path = Path(text)
+    if path.is_dir() and (path / "record.json").is_file():
+        return path / "record.json"
+    if path.exists() or path.is_symlink() or "/" in text or text.endswith(".json"):
+        return path
+    if not Path(settings.store).is_dir():
+        raise UnknownRecord(f"{text}: no such file, and no records are stored in {settings.store}")
+    return _store(settings).path(text)
+
+
+def open_record(settings: Settings, text: str, kind: str) -> SignedRecord:
+    """Read the record a RECORD argument means, of one kind or ("") of any.
+
+    Raises:
+        RecordError: It cannot be read, or is of another kind.
+    """
+    path = locate(settings, text)
+    if kind:
+        from ophamin.proof.signed import read
+
+        return read(path, [registry.records.get(kind)])
+    return registry.read_record(path)
+
+
+def _ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
+    """This project's ledger, if it is the one the record was registered in."""
+    reference = record.object.get("preregistration") or {}
+    wanted = (reference.get("ledger") or {}).get("log_id") if isinstance(reference, dict) else None
+    directory = Project(Path(settings.project)).ledger_dir
+    if not wanted or not directory.is_dir():
+        return None
+    ledger = Ledger(directory, create=False)
+    return ledger if ledger.log_id == wanted else None
+
+
+def _verify(noun: str, kind: str) -> click.Command:
+    @click.command(
+        "verify",
+        help=f"""Verify a {noun}: id, signatures, schema, consistency, ledger, observations.
+
+        Answers good, bad and could not be checked apart. Exits 0 good, 3 bad, 5 could not be checked or unknown
+        signer, 2 not a record.
+
+        Example: ophamin {noun} verify record.json""",
+    )
+    @click.argument("records", metavar="RECORD…", nargs=-1, required=True)
+    @key_file
+    @as_json
+    @click.pass_context
+    def command(ctx: click.Context, records: tuple[str, ...], key_file: Path | None, as_json: bool) -> None:
+        ring = Keyring()
+        extra = [ring.signing_bytes(key_file)] if key_file else []
+        worst, rows = 0, []
+        for text in records:
+            record = open_record(ctx.obj, text, kind)
+            found = verify(record, ring, extra_keys=extra, ledger=_ledger_of(ctx.obj, record))
+            # Tampered outranks could-not-be-checked.
+            worst = max(worst, found.exit_code, key=lambda code: {0: 0, 5: 1, 3: 2}[code])
+            rows.append(
+                {
+                    "record": text,
+                    "kind": record.kind.name,
+                    "id": record.id,
+                    "exit_code": found.exit_code,
+                    "checks": [{"name": c.name, "state": c.state, "detail": c.detail} for c in found.checks],
+                }
+            )
+        if as_json:
+            emit_json({"exit_code": worst, "records": rows})
+        else:
+            for row in rows:
+                word = {0: "good", 3: "BAD", 5: "could not be checked"}[row["exit_code"]]
+                click.echo(f"{printable(row['record'])}: {row['kind']} {printable(row['id'])[:16]}: {word}")
+                for check in row["checks"]:
+                    click.echo(f"  {check['state']:<20} {check['name']}  {printable(check['detail'])}".rstrip())
+        ctx.exit(worst)
+
+    return command
+
+
+def _show(noun: str, kind: str) -> click.Command:
+    @click.command(
+        "show",
+        help=f"""Show a {noun} in short, or whole with --json. Reading is not verifying.
+
+        Example: ophamin {noun} show record.json""",
+    )
+    @target
+    @as_json
+    @click.pass_obj
+    def command(settings: Settings, record: str, as_json: bool) -> None:
+        found = open_record(settings, record, kind)
+        if as_json:
+            emit_json(found.object)
+            return
+        click.echo(f"{found.kind.name} {printable(found.id)}  (schema {found.schema_version})")
+        if found.path:
+            click.echo(f"file: {found.path}")
+        for case in found.kind.cases(found.object):
+            click.echo(f"{case['outcome']}: {printable(case['name'])}")
+            if case.get("message"):
+                click.echo(f"  {printable(case['message'])}")
+        click.echo(f"verify it: ophamin {noun} verify {record}")
+
+    return command
+
+
+def _validate(noun: str, kind: str) -> click.Command:
+    @click.command(
+        "validate",
+        help=f"""Check a {noun} against its schema and its own consistency; signatures are for verify.
+
+        Exits 0 valid, 2 not valid.
+
+        Example: ophamin {noun} validate record.json""",
+    )
+    @target
+    @as_json
+    @click.pass_context
+    def command(ctx: click.Context, record: str, as_json: bool) -> None:
+        problems = problems_of(open_record(ctx.obj, record, kind))
+        if as_json:
+            emit_json({"record": record, "valid": not problems, "problems": problems})
+        elif problems:
+            for problem in problems:
+                click.echo(printable(problem))
+        else:
+            click.echo("valid")
+        ctx.exit(2 if problems else 0)
+
+    return command
+
+
+def problems_of(record: SignedRecord) -> list[str]:
+    """Schema errors and contradictions of a record, one sentence each."""
+    from ophamin.proof.signed import schema_problems
+
+    return [*schema_problems(record), *record.kind.check(record.object)]
+
+
+def _rows(settings: Settings, directory: Path | None, kind: str) -> list[Any]:
+    store = Store(directory) if directory else _store(settings)
+    return list(store.rows(kind=kind or None))
+
+
+def _list(noun: str, kind: str) -> click.Command:
+    @click.command(
+        "list",
+        help=f"""List the {noun}s stored in DIRECTORY (default: this project's).
+
+        Example: ophamin {noun} list""",
+    )
+    @click.argument("directory", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+    @as_json
+    @click.pass_obj
+    def command(settings: Settings, directory: Path | None, as_json: bool) -> None:
+        rows = _rows(settings, directory, kind)
+        if as_json:
+            emit_json({"records": [row.to_dict() for row in rows]})
+            return
+        emit_table(
+            ["ID", "KIND", "CREATED", "OUTCOME", "WHAT"],
+            [
+                (r.id[:16], r.kind, r.created_at or "", r.outcome or "", r.problem or r.scenario or r.metric or "")
+                for r in rows
+            ],
+        )
+
+    return command
+
+
+def _index(noun: str, kind: str) -> click.Command:
+    @click.command(
+        "index",
+        help=f"""Bring the index of stored {noun}s up to date; it also rebuilds itself when needed.
+
+        Example: ophamin {noun} index""",
+    )
+    @as_json
+    @click.pass_obj
+    def command(settings: Settings, as_json: bool) -> None:
+        store = _store(settings)
+        store.refresh()
+        rows = store.rows(kind=kind or None)
+        unreadable = sum(1 for r in rows if r.problem)
+        if as_json:
+            emit_json({"store": settings.store, "records": len(rows), "unreadable": unreadable})
+            return
+        click.echo(f"{len(rows)} {noun}s in {settings.store}, {unreadable} unreadable")
+
+    return command
+
+
+def record_command(noun: str, kind: str, name: str) -> click.Command:
+    """One of the five commands on records.
+
+    Args:
+        noun: The word on the command line: ``record``, ``proof``, ``audit-record``.
+        kind: The fixed kind, "" for any.
+        name: ``verify``, ``show``, ``validate``, ``list`` or ``index``.
+    """
+    return {"verify": _verify, "show": _show, "validate": _validate, "list": _list, "index": _index}[name](noun, kind)
