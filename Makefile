@@ -12,6 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE := copy
 
 WHEELS := ophamin-core ophamin-seeing ophamin-measuring ophamin-comparing ophamin-instrumenting ophamin-auditing ophamin-reporting ophamin
+ROOMS := proof protocols registry testing seeing measuring comparing instrumenting auditing reporting cli campaign application inspecting interop config verify
 RUN := .venv/bin
 
 .PHONY: help setup demo test lint types imports test-each build test-pythons test-wasm check check-full bench docs lock clean
@@ -38,7 +39,7 @@ lint: setup  ## style, docstrings, formatting
 	$(RUN)/ruff format --check .
 
 types: setup  ## mypy --strict, one run per distribution
-	@for room in proof protocols registry testing seeing measuring comparing instrumenting auditing reporting cli config verify interop campaign application inspecting; do \
+	@for room in $(ROOMS); do \
 		echo "mypy ophamin.$$room"; $(RUN)/mypy -p ophamin.$$room; done
 
 imports: setup  ## who may import whom
@@ -46,7 +47,7 @@ imports: setup  ## who may import whom
 
 test-each: setup  ## each wheel's tests with only that wheel, core and its test group installed
 	@for wheel in $(WHEELS); do echo "== $$wheel"; \
-		(cd packages/$$wheel && ../../$(UV:.uv/%=.uv/%) run --quiet --isolated --locked --package $$wheel --group test python -m pytest -q -m "not full" --rootdir=../.. -c ../../pyproject.toml tests); done
+		(cd packages/$$wheel && $(abspath $(UV)) run --quiet --isolated --locked --package $$wheel --group test python -m pytest -q -m "not full" --rootdir=../.. -c ../../pyproject.toml tests); done
 
 build: setup  ## all wheels and source distributions into dist/
 	rm -rf dist

@@ -94,7 +94,7 @@ class Tree(click.Group):
         """Next words with their one-line help; imports no plug-in."""
         prefix = " ".join((*self._path, ""))
         known: dict[str, str] = {}
-        installed = {name: "" for name in registry.commands.names()}
+        installed = dict.fromkeys(registry.commands.names(), "")
         for name, summary in {**installed, **{n: s for n, (_, s) in COMMANDS.items()}}.items():
             if name.startswith(prefix):
                 word, _, rest = name.removeprefix(prefix).partition(" ")

@@ -110,7 +110,8 @@ def _show(word: str, group: str) -> click.Command:
                 click.echo(f"{key}:")
                 for inner, text in value.items():
                     if isinstance(text, dict) and "help" in text:
-                        text = f"{text['help']} (default {text['default']!r}{' ' + text['units'] if text['units'] else ''})"
+                        units = f" {text['units']}" if text["units"] else ""
+                        text = f"{text['help']} (default {text['default']!r}{units})"
                     click.echo(f"  {inner}: {text}")
             elif key != "summary":
                 click.echo(f"{key}: {value}")

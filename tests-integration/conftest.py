@@ -1,0 +1,91 @@
+"""Fixtures of the tests that cross wheels: a project of one's own, real wheels, real environments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WHEELS = sorted(p.parent for p in (ROOT / "packages").glob("*/pyproject.toml"))
+
+
+def pytest_report_header() -> str:
+    """Say which outside data this run sees."""
+    return f"OPHAMIN_SHARED={os.environ.get('OPHAMIN_SHARED', '-')} OPHAMIN_DATA_ROOT={os.environ.get('OPHAMIN_DATA_ROOT', '-')}"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project and an empty home, and the working folder in it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.setenv("OPHAMIN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("OPHAMIN_SIGN_KEY", raising=False)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def ophamin(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the real command in the project, as a user would."""
+
+    def call(*args: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ophamin.cli", *args],
+            cwd=project,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def uv(root: Path) -> str:
+    """A uv: the one make uses."""
+    from shutil import which
+
+    found = which("uv") or str(root / ".uv/bin/uv")
+    assert Path(found).exists(), "run the tests through make, which brings its own uv"
+    return found
+
+
+@pytest.fixture(scope="session")
+def wheels(root: Path, uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All wheels of the family and of the sample plug-in, really built."""
+    out = tmp_path_factory.mktemp("wheels")
+    for source in (*WHEELS, root / "tests-integration/sample-plugin"):
+        subprocess.run(
+            [uv, "build", "--quiet", "--wheel", "--no-sources", "--out-dir", str(out), str(source)],
+            check=True,
+            cwd=out,
+        )
+    return out
+
+
+@pytest.fixture(scope="session")
+def environment(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make an empty environment and install requirements into it; answers its python."""
+
+    def make(*requirements: str, python: str = sys.executable) -> Path:
+        folder = tmp_path_factory.mktemp("env") / "venv"
+        subprocess.run([uv, "venv", "--quiet", "--python", python, str(folder)], check=True)
+        interpreter = folder / "bin/python"
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(interpreter), *requirements], check=True)
+        return interpreter
+
+    return make
