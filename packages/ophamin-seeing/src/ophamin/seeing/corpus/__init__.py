@@ -1,3 +1,3 @@
-"""ophamin.seeing.corpus."""
+"""Corpora, one connector a module; group ``ophamin.corpora``."""
 
 __all__: list[str] = []

@@ -1,3 +1,3 @@
-"""ophamin.seeing.substrate."""
+"""Systems under test, one adapter a module; group ``ophamin.substrates``."""
 
 __all__: list[str] = []

@@ -1,0 +1,101 @@
+"""What every connector does the same way: finding its folder, sampling, and telling a corpus from what is not one."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ophamin.proof.errors import CorpusUnavailable
+from ophamin.protocols import Availability, Record
+
+__all__ = ["ROOT_VARIABLE", "candidates", "data_root_of", "foreign", "require", "seeded_sample", "unavailable"]
+
+ROOT_VARIABLE = "OPHAMIN_DATA_ROOT"
+
+
+def data_root_of(data_root: Path | str | None) -> Path | None:
+    """The data root asked for, else ``$OPHAMIN_DATA_ROOT``, else ``None``."""
+    if data_root:
+        return Path(data_root).expanduser()
+    from_environment = os.environ.get(ROOT_VARIABLE, "")
+    return Path(from_environment).expanduser() if from_environment else None
+
+
+def candidates(data_root: Path | None, folders: Sequence[str]) -> list[Path]:
+    """Where a corpus may lie: its folders under the data root, then the root itself."""
+    return [] if data_root is None else [*(data_root / name for name in folders), data_root]
+
+
+def seeded_sample(
+    records: Iterable[Record], n: int, seed: int, where: Callable[[Record], bool] | None = None
+) -> list[Record]:
+    """Up to ``n`` records, uniform without replacement, in seeded order.
+
+    Every record is ranked by a keyed hash of its id, and the ``n`` lowest are kept: only those are held, the order of
+    reading does not matter, and a sample of n is the beginning of any larger sample with the same seed.
+
+    Args:
+        records: All records, read once.
+        n: How many, at least 0.
+        seed: 0 ≤ seed < 2**32.
+        where: Keep only the records it accepts.
+
+    Source: bottom-k sampling, Cohen and Kaplan (2007), "Summarizing data using bottom-k sketches", PODC.
+    """
+    key = seed.to_bytes(16, "big")
+
+    def rank(record: Record) -> bytes:
+        return hashlib.blake2b(record.id.encode("utf-8", "surrogatepass"), digest_size=16, key=key).digest()
+
+    return heapq.nsmallest(n, records if where is None else filter(where, records), key=rank)
+
+
+def foreign(path: Path) -> str:
+    """What lies at ``path`` instead of data, in words, or "" when nothing looks wrong.
+
+    Knows an empty file, a git-lfs or git-annex pointer, and an HTML page saved under the file's name.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return f"{path.name} is empty"
+    if start.startswith(b"version https://git-lfs.github.com/"):
+        return f"{path.name} is a git-lfs pointer, not the file: run git lfs pull"
+    if start.startswith(b"/annex/objects/") or b"/.git/annex/objects/" in head:
+        return f"{path.name} is a git-annex pointer, not the file: run git annex get"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return f"{path.name} is an HTML page, not the file: the download was answered by a web page"
+    return ""
+
+
+def unavailable(name: str, state: Availability) -> CorpusUnavailable:
+    """The error for a corpus that cannot be read, as one sentence."""
+    looked = ", ".join(state.looked_in) or f"nowhere, because neither --data-root nor {ROOT_VARIABLE} is set"
+    found = f" ({state.found})" if state.found else ""
+    facts = "; ".join(fact for fact in (state.size, state.licence) if fact)
+    get = f"; get it: {state.how_to_get}" if state.how_to_get else ""
+    return CorpusUnavailable(
+        f"the corpus {name} is {state.state}{found}; looked in: {looked}{get}{f' ({facts})' if facts else ''}"
+    )
+
+
+def require(name: str, state: Availability) -> None:
+    """Go on when there is something to read.
+
+    Raises:
+        CorpusUnavailable: The corpus is absent or something else lies there.
+    """
+    if state.state not in ("ok", "partial"):
+        raise unavailable(name, state)
+
+
+def counted(records: Iterator[Record]) -> int:
+    """How many records an iterator yields."""
+    return sum(1 for _ in records)

@@ -1,0 +1,240 @@
+"""``table:rows.csv``: the user's own CSV, TSV or JSON lines, by column name."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import Availability, DatasetInfo, Record
+from ophamin.seeing._params import nearest
+from ophamin.seeing.corpus._base import counted, data_root_of, foreign, require, seeded_sample
+from ophamin.seeing.corpus._hashing import file_sha256
+
+__all__ = ["TableCorpus"]
+
+PAYLOAD_NAMES = ("text", "prompt", "payload", "input")
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_FIELD_LIMIT = 2**31 - 1  # what a C long holds everywhere
+_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+
+
+class TableCorpus:
+    """Rows of one file; each row is a record.
+
+    ``*.csv`` and ``*.tsv`` have a header line; ``*.jsonl`` and ``*.ndjson`` one object a line; each may end in ``.gz``.
+    Text is UTF-8. Columns that are neither payload, id nor group become labels, the label column as ``label``, so a
+    recorded ``value`` or ``confidence`` can be used too. In CSV such a cell is read as a number where it is spelled as
+    JSON spells one, ``true``/``false`` as a boolean, an empty one as ``None``; payload, id, group and label stay text.
+    JSON values stay what they are.
+
+    Args:
+        arg: Path of the file, relative to the working folder or else the data root.
+        data_root: Second place to look.
+        text: Payload column; default ``text``, ``prompt``, ``payload`` or ``input``, or the only column.
+        label: Column of the right answer; default ``label`` where there is one.
+        id: Column of unique ids; default ``id`` where there is one, else the row's number from 1.
+        group: Column of the unit of resampling (author, session, template).
+        sep: Separator of a CSV file, a character or ``tab``; default by the file's ending.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "rows.csv"
+        >>> _ = path.write_text("prompt,answer,value\\n2+2,4,0.5\\n", encoding="utf-8")
+        >>> [record] = TableCorpus(str(path), label="answer").records()
+        >>> record.payload, dict(record.labels)
+        ('2+2', {'label': '4', 'value': 0.5})
+    """
+
+    name = "table"
+    folders: Sequence[str] = ()
+
+    def __init__(
+        self,
+        arg: str = "",
+        data_root: Path | None = None,
+        *,
+        text: str = "",
+        label: str = "",
+        id: str = "",
+        group: str = "",
+        sep: str = "",
+    ) -> None:
+        self._arg = arg
+        self._columns = {"text": text, "label": label, "id": id, "group": group}
+        self._sep = _SEPARATORS.get(sep, sep)
+        if len(self._sep) > 1:
+            raise UsageError(f"sep={sep}: one character, or one of {', '.join(_SEPARATORS)}")
+        places = [Path(arg).expanduser()] if arg else []
+        root = data_root_of(data_root)
+        if places and root is not None and not places[0].is_absolute():
+            places.append(root / arg)
+        self._places = places
+        self._path = next((p for p in places if p.exists()), places[0] if places else Path())
+        self._suffix = (self._path.with_suffix("") if self._path.suffix == ".gz" else self._path).suffix.lower()
+        self._is_json = self._suffix in (".jsonl", ".ndjson")
+
+    def availability(self) -> Availability:
+        """Whether the file is there and looks like a table."""
+        looked = tuple(str(place) for place in self._places)
+        get = "name a file of your own: table:rows.csv?text=prompt&label=answer"
+        if not self._arg or not self._path.exists():
+            return Availability("absent", looked, "", get)
+        wrong = f"{self._path.name} is a folder" if self._path.is_dir() else foreign(self._path)
+        return Availability("wrong" if wrong else "ok", looked, wrong or f"{self._path.stat().st_size} bytes", get)
+
+    def records(self) -> Iterator[Record]:
+        """All rows in the file's order, read lazily; only the ids are held, to refuse one that comes twice.
+
+        Raises:
+            CorpusUnavailable: No such file, or it is no table.
+            UsageError: A column that does not exist, a malformed row, an id that comes twice; with the line.
+        """
+        require(f"table:{self._arg}", self.availability())
+        seen: set[str] = set()
+        roles: dict[str, str] = {}
+        for position, (line, row) in enumerate(self._rows(), start=1):
+            roles = roles or self._roles(list(row))
+            record = self._record(roles, row, line, position)
+            if record.id in seen:
+                self._fail(line, f"the id {record.id!r} comes twice; name another column by id=")
+            seen.add(record.id)
+            yield record
+
+    def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
+        """Up to ``n`` rows, uniform without replacement, in seeded order; holds no more than ``n``."""
+        return seeded_sample(self.records(), n, seed, where)
+
+    def count(self) -> int:
+        """Number of rows."""
+        return counted(self.records())
+
+    def content_hash(self) -> str:
+        """``sha256:…`` of the file's (uncompressed) bytes."""
+        require(f"table:{self._arg}", self.availability())
+        return f"sha256:{file_sha256(self._path)}"
+
+    def describe(self) -> DatasetInfo:
+        """The file and its size; its licence is its owner's."""
+        size = self._path.stat().st_size if self._arg and self._path.is_file() else None
+        return DatasetInfo(f"table:{self._path.name}", "table", str(self._path), size_bytes=size)
+
+    def write_sample(self, directory: Path, seed: int) -> Path:
+        """Write ``rows.csv``: 200 generated sums with their answers, a recorded answer, its value and confidence."""
+        rng = random.Random(seed)
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "text", "label", "group", "answer", "value", "confidence"])
+            for number in range(1, 201):
+                a, b = rng.randrange(100), rng.randrange(100)
+                answer = a + b + (rng.random() < 0.1)
+                row = [f"q{number}", f"{a} + {b}", a + b, f"tens-{a // 10}", answer, answer - a - b]
+                writer.writerow([*row, round(rng.uniform(0.5, 1), 3)])
+        return directory
+
+    def _fail(self, line: int, reason: str) -> NoReturn:
+        raise UsageError(f"{self._path} line {line}: {reason}")
+
+    def _open(self) -> IO[str]:
+        if self._path.suffix == ".gz":
+            return gzip.open(self._path, "rt", encoding="utf-8-sig", newline="")
+        return self._path.open(encoding="utf-8-sig", newline="")
+
+    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        line = 0
+        try:
+            with self._open() as file:
+                for line, row in self._json_rows(file) if self._is_json else self._csv_rows(file):
+                    yield line, row
+        except UnicodeDecodeError:
+            self._fail(line + 1, "not UTF-8 text; convert the file, e.g. by iconv -f latin1 -t utf-8")
+        except (EOFError, gzip.BadGzipFile) as error:
+            self._fail(line + 1, f"the gzip file is damaged ({error})")
+
+    def _json_rows(self, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text, parse_constant=_refuse_constant)
+            except (ValueError, RecursionError) as error:
+                self._fail(line, f"not JSON ({error})")
+            if not isinstance(row, dict):
+                self._fail(line, "a JSON object is needed on every line")
+            yield line, row
+
+    def _csv_rows(self, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        separator = self._sep or ("\t" if self._suffix in (".tsv", ".tab") else ",")
+        csv.field_size_limit(_FIELD_LIMIT)  # the library's 128 KiB would refuse long documents
+        reader = csv.reader(file, delimiter=separator)
+        try:
+            header = next(reader, [])
+            twice = {name for name in header if header.count(name) > 1}
+            if twice:
+                self._fail(1, f"the column {min(twice)!r} comes twice")
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    self._fail(reader.line_num, f"{len(row)} fields where the header has {len(header)}")
+                yield reader.line_num, dict(zip(header, row, strict=True))
+        except csv.Error as error:
+            self._fail(reader.line_num, str(error))
+
+    def _roles(self, columns: list[str]) -> dict[str, str]:
+        for role, column in self._columns.items():
+            if column and column not in columns:
+                raise UsageError(
+                    f"{self._path} has no column {column!r} ({role}={column}){nearest(column, columns)}; "
+                    f"its columns: {', '.join(columns)}"
+                )
+        roles = dict(self._columns)
+        if not roles["text"]:
+            usual = [name for name in PAYLOAD_NAMES if name in columns]
+            roles["text"] = usual[0] if usual else columns[0] if len(columns) == 1 else ""
+            if not roles["text"]:
+                raise UsageError(
+                    f"{self._path}: which column is the payload? add text=…; columns: {', '.join(columns)}"
+                )
+        for role in ("id", "label"):
+            if not roles[role] and role in columns and role not in roles.values():
+                roles[role] = role
+        return roles
+
+    def _record(self, roles: dict[str, str], row: dict[str, Any], line: int, position: int) -> Record:
+        payload = row.get(roles["text"])
+        if payload is None:
+            self._fail(line, f"no value in the column {roles['text']!r}")
+        identifier = str(row.get(roles["id"]) or "") if roles["id"] else str(position)
+        if not identifier:
+            self._fail(line, f"no value in the column {roles['id']!r}")
+        group = row.get(roles["group"]) if roles["group"] else None
+        taken = (roles["text"], roles["id"], roles["group"], roles["label"])
+        labels = {name: value for name, value in row.items() if name not in taken}
+        if not self._is_json:
+            labels = {name: _cell(value) for name, value in labels.items()}
+        if roles["label"]:
+            labels = {"label": row.get(roles["label"]), **labels}
+        return Record(identifier, payload, None if group in (None, "") else str(group), labels, {"line": line})
+
+
+def _cell(text: str) -> Any:
+    if not text:
+        return None
+    number = _NUMBER.fullmatch(text)
+    if number and len(text) < 400:
+        value = float(text) if number[2] or number[3] else int(text)
+        return value if math.isfinite(value) else text
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

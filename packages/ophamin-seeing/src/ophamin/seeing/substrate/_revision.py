@@ -1,0 +1,63 @@
+"""Which version of a source file is running: the commit of its repository, or its distribution's version."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+
+__all__ = ["file_hash", "git_revision", "module_version"]
+
+_GIT_TIMEOUT_S = 20
+
+
+def _git(folder: Path, *args: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *args], capture_output=True, timeout=_GIT_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
+
+
+def git_revision(path: Path) -> tuple[str, bool] | None:
+    """Commit of the repository that holds ``path``, and whether its working tree differs from it.
+
+    A file git ignores (an installed package in a virtual environment inside the repository) belongs to no commit.
+    Untracked files elsewhere in the tree do not make it dirty; an untracked ``path`` does.
+
+    Returns:
+        ``(commit, dirty)``, or ``None`` outside a repository, before its first commit, or without git.
+    """
+    folder = path.parent
+    listed = _git(folder, "ls-files", "--cached", "--others", "--exclude-standard", "--", path.name)
+    commit = _git(folder, "rev-parse", "--verify", "HEAD") if listed else None
+    if not commit:
+        return None
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/")
+    tracked = _git(folder, "ls-files", "--error-unmatch", "--", path.name)
+    return commit, bool(changed) or not tracked
+
+
+def module_version(module: str) -> str:
+    """Version of the installed distribution that brings a module, "" when none does."""
+    for distribution in packages_distributions().get(module.partition(".")[0], ()):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return ""
+
+
+def file_hash(path: Path) -> str:
+    """``sha256:…`` of a file's bytes, "" when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError:
+        return ""
+    return f"sha256:{digest.hexdigest()}"
