@@ -1,0 +1,191 @@
+"""``cyber-payloads``: labelled web attack and benign inputs, without duplicates, split by content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import Availability, DatasetInfo, Record
+from ophamin.seeing._params import choice
+from ophamin.seeing._payload import content_key, payload_text
+from ophamin.seeing.corpus._base import candidates, data_root_of, foreign, require, seeded_sample
+from ophamin.seeing.corpus._cyber_sample import SAMPLE_NOTE, write_cyber_sample
+from ophamin.seeing.corpus._cyber_sources import SOURCES, Payload, source_files
+from ophamin.seeing.corpus._hashing import manifest_hash
+
+__all__ = ["CyberPayloadsCorpus"]
+
+_HOW = (
+    "git clone https://github.com/Morzeux/HttpParamsDataset <data root>/cyber/httpparams, or a generated sample: "
+    "ophamin corpus sample cyber-payloads"
+)
+_LICENCE = (
+    "MIT (HttpParams, PayloadsAllTheThings, SecLists), BSD-3-Clause (libinjection), BSD-3-Clause and CC-BY-3.0 (fuzzdb)"
+)
+_DIGITS = re.compile(r"\d+")
+
+
+class CyberPayloadsCorpus:
+    """Inputs a web application receives: ``labels["kind"]`` is ``attack`` or ``benign``.
+
+    Labels: ``kind`` (also as ``label``), ``class`` (``sqli``, ``xss``, ``cmdi``, ``path-traversal``…, ``benign``) and
+    ``source``. The payload is text: UTF-8, or Latin-1 where the bytes are not (``meta["encoding"]`` says so, and no
+    byte is lost). ``group`` is the payload with every run of digits made equal, so that a thousand numerals count as
+    one input.
+
+    Two payloads are the same when their text is, after Unicode NFC and without surrounding white space; the first in
+    the order of sources and files is kept. A payload that two sources label differently has no known truth: it is left
+    out and counted in ``problems()``. The split is by the hash of that same text, so it does not depend on
+    which sources are there.
+
+    Args:
+        arg: Takes none.
+        data_root: Holds ``cyber``, or is that folder; default ``$OPHAMIN_DATA_ROOT``.
+        split: ``train`` or ``test`` (half of all contents each), or "" for both.
+        source: Only these, comma-separated: httpparams, libinjection, payloadsallthethings, seclists, fuzzdb.
+
+    Example:
+        >>> import tempfile
+        >>> root = CyberPayloadsCorpus().write_sample(Path(tempfile.mkdtemp()), seed=1)
+        >>> corpus = CyberPayloadsCorpus(data_root=root, split="test")
+        >>> {record.labels["kind"] for record in corpus.sample(50, seed=1)} == {"attack", "benign"}
+        True
+    """
+
+    name = "cyber-payloads"
+    folders: Sequence[str] = ("cyber",)
+
+    def __init__(self, arg: str = "", data_root: Path | None = None, *, split: str = "", source: str = "") -> None:
+        if arg:
+            raise UsageError(f"cyber-payloads takes no argument, only ?split= and ?source=, not {arg!r}")
+        self._split = split and choice("split", split, ("train", "test"))
+        self._sources = [choice("source", s.strip(), tuple(SOURCES)) for s in source.split(",")] if source else []
+        self._places = candidates(data_root_of(data_root), self.folders)
+        self._kinds: dict[str, str] | None = None
+        self._problems: Counter[str] = Counter()
+
+    def availability(self) -> Availability:
+        """Which sources are there, and what lies there instead of one."""
+        looked = tuple(str(place) for place in self._places)
+        root, files = self._files()
+        if root is None:
+            return Availability("absent", looked, "", _HOW, "about 40 MB with all sources", _LICENCE)
+        wrong = [reason for group in files.values() for path, _ in group if (reason := _unusable(path))]
+        missing = [name for name in self._sources if name not in files]
+        found = f"{root}: {', '.join(sorted(files))}{' (generated sample)' if (root / SAMPLE_NOTE).exists() else ''}"
+        if missing:
+            partial = any(name in files for name in self._sources)
+            found = f"no {' and no '.join(missing)}; {found}"
+            return Availability("partial" if partial else "absent", looked, found, _HOW, "", _LICENCE)
+        return Availability("wrong" if wrong else "ok", looked, wrong[0] if wrong else found, _HOW, "", _LICENCE)
+
+    def records(self) -> Iterator[Record]:
+        """All distinct payloads, in the order of sources, files and lines.
+
+        Raises:
+            CorpusUnavailable: No source is there, or a file is not what its name says.
+        """
+        pending = dict(self._scan())
+        for source, path, payload in self._payloads(Counter()):
+            key = content_key(payload.data)
+            if pending.pop(key, None) and self._in_split(key):
+                yield self._record(key, source, path, payload)
+
+    def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
+        """Up to ``n`` payloads, uniform without replacement, in seeded order; holds ``n`` and one hash for each."""
+        return seeded_sample(self.records(), n, seed, where)
+
+    def count(self) -> int:
+        """Number of distinct payloads (of the split)."""
+        return sum(1 for key, kind in self._scan().items() if kind and self._in_split(key))
+
+    def problems(self) -> Mapping[str, int]:
+        """Rows that gave no record, or a doubtful one, counted by reason; duplicates too."""
+        self._scan()
+        return dict(self._problems)
+
+    def content_hash(self) -> str:
+        """``sha256:…`` over the files of the chosen sources (not over licences and notes beside them)."""
+        require(self.name, self.availability())
+        root, files = self._files()
+        assert root is not None  # require() refused
+        return manifest_hash(root, (path for name in self._chosen(files) for path, _ in files[name]))
+
+    def describe(self) -> DatasetInfo:
+        """Where the payloads come from, and under which licences."""
+        root, files = self._files()
+        generated = root is not None and (root / SAMPLE_NOTE).exists()
+        size = sum(path.stat().st_size for group in files.values() for path, _ in group) if root else None
+        parameters = [f"split={self._split}"] * bool(self._split) + [f"source={','.join(self._sources)}"] * bool(
+            self._sources
+        )
+        name = self.name + ("?" + "&".join(parameters) if parameters else "")
+        if generated:
+            return DatasetInfo(name, "generated sample", "ophamin corpus sample cyber-payloads", "CC0-1.0", "", size)
+        cited = "HttpParams Dataset, Morzeux (2016), https://github.com/Morzeux/HttpParamsDataset"
+        return DatasetInfo(name, "labelled text", ", ".join(sorted(files)), _LICENCE, cited, size)
+
+    def write_sample(self, directory: Path, seed: int) -> Path:
+        """Write ``cyber/httpparams`` and ``cyber/libinjection`` of generated payloads; returns ``directory``."""
+        write_cyber_sample(directory / self.folders[0], seed)
+        return directory
+
+    def _files(self) -> tuple[Path | None, dict[str, list[tuple[Path, str]]]]:
+        for place in self._places:
+            if place.is_dir() and (files := source_files(place)):
+                return place, files
+        return None, {}
+
+    def _chosen(self, files: Mapping[str, object]) -> list[str]:
+        return [name for name in SOURCES if name in files and (not self._sources or name in self._sources)]
+
+    def _payloads(self, problems: Counter[str]) -> Iterator[tuple[str, Path, Payload]]:
+        _, files = self._files()
+        for source in self._chosen(files):
+            for path, folder in files[source]:
+                for payload in SOURCES[source](path, folder, problems):
+                    if payload.data.strip():
+                        yield source, path, payload
+                    else:
+                        problems[f"{source}: empty payload"] += 1
+
+    def _scan(self) -> dict[str, str]:
+        """Content key → kind, "" where sources contradict each other; read once."""
+        if self._kinds is None:
+            require(self.name, self.availability())
+            kinds: dict[str, str] = {}
+            problems: Counter[str] = Counter()
+            for _, _, payload in self._payloads(problems):
+                key = content_key(payload.data)
+                known = kinds.setdefault(key, payload.kind)
+                if known != payload.kind:
+                    kinds[key] = ""
+                problems["duplicate"] += 1
+            problems["duplicate"] -= len(kinds)
+            problems["contradictory labels (left out)"] = sum(1 for kind in kinds.values() if not kind)
+            self._kinds, self._problems = kinds, +problems
+        return self._kinds
+
+    def _in_split(self, key: str) -> bool:
+        return not self._split or (key[0] < "8") == (self._split == "train")
+
+    def _record(self, key: str, source: str, path: Path, payload: Payload) -> Record:
+        text = payload_text(payload.data)
+        template = _DIGITS.sub("0", text)
+        group = hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        meta: dict[str, object] = {"file": path.name, "line": payload.line}
+        if text.encode("utf-8", "surrogatepass") != payload.data:
+            meta["encoding"] = "latin-1"
+        kind = payload.kind
+        labels = {"kind": kind, "label": kind, "class": payload.attack_class, "source": source}
+        return Record(key[:24], text, group, labels, meta)
+
+
+def _unusable(path: Path) -> str:
+    reason = foreign(path)
+    # A list may be empty, and one of cross-site scripting may well begin with <html>; a table may not.
+    return reason if path.suffix == ".csv" or "pointer" in reason or "cannot be read" in reason else ""
