@@ -1,3 +1,3 @@
-"""ophamin.instrumenting."""
+"""What a substrate costs: per-cycle time, CPU, memory and page faults."""
 
-__all__: list[str] = []
+__all__ = ["resources"]
