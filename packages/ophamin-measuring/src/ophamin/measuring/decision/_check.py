@@ -1,0 +1,80 @@
+"""Claims that make no sense as registered are refused before anything runs."""
+
+from __future__ import annotations
+
+import math
+
+from ophamin.proof.errors import UsageError
+from ophamin.proof.types import Claim, Decision, Threshold
+
+__all__ = ["check_claim", "check_part"]
+
+_SHOWN_ONLY = {"wilson", "agresti-coull", "jeffreys", "hpd"}
+_RATES = {"proportion": (0.0, 1.0), "calibration-error": (0.0, 1.0), "brier-skill": (-1.0, 0.25)}
+
+
+def _range(decision: Decision) -> tuple[float, float]:
+    if decision.estimator == "mean" and decision.support is not None:
+        low, high = decision.support
+        return -math.inf if low is None else low, math.inf if high is None else high
+    return _RATES.get(decision.estimator, (-math.inf, math.inf))
+
+
+def check_part(threshold: Threshold, decision: Decision) -> None:
+    """Refuse a threshold that its decision cannot answer.
+
+    Raises:
+        UsageError: One sentence that says what to change.
+    """
+    name = str(threshold)
+    if decision.rule not in ("interval", "exact"):
+        why = "it only reads old records" if decision.rule == "point" else "it needs a sequential rule"
+        raise UsageError(f"{name!r} cannot be decided by rule {decision.rule!r} here: {why}; use interval or exact")
+    if decision.error_policy not in ("bound", "fail", "exclude"):
+        raise UsageError(f"{name!r}: the error policy is bound, fail or exclude, not {decision.error_policy!r}")
+    if not 0 < decision.alpha < 0.5:
+        raise UsageError(f"{name!r}: alpha lies between 0 and 0.5, such as 0.05, not {decision.alpha!r}")
+    if decision.smallest_difference is not None and not decision.smallest_difference > 0:
+        raise UsageError(f"{name!r}: the smallest difference worth knowing is greater than 0")
+    if decision.rule == "exact":
+        if isinstance(threshold.value, float) and threshold.comparator == "==":
+            raise UsageError(f"{name!r}: '==' takes integers and strings; write a float as >= θ−δ and <= θ+δ")
+        if isinstance(threshold.value, str) and threshold.comparator != "==":
+            raise UsageError(f"{name!r}: text has no order; use ==")
+        return
+    if threshold.comparator not in ("<=", "<", ">=", ">"):
+        raise UsageError(f"{name!r}: write '== θ' as >= θ−δ and <= θ+δ, or measure the whole target (rule exact)")
+    value = threshold.value
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise UsageError(f"{name!r}: an interval is compared with a finite number")
+    if decision.method in _SHOWN_ONLY:
+        raise UsageError(f"{name!r}: {decision.method} is right only two-sided and never decides; use clopper-pearson")
+    low, high = _range(decision)
+    # A bound from a finite sample never reaches the end of the range from inside.
+    impossible = {
+        ">=": value >= high, ">": value >= high, "<=": value <= low, "<": value <= low,
+    }[threshold.comparator]  # fmt: skip
+    if impossible:
+        raise UsageError(
+            f"no sample can validate {name!r}: the value lies between {low:g} and {high:g}; "
+            "move the threshold inside, or measure the whole target (rule exact)"
+        )
+
+
+def check_claim(claim: Claim) -> None:
+    """Refuse a claim whose decisions cannot answer it; called before planning and before deciding.
+
+    Raises:
+        UsageError: An impossible threshold (``accuracy >= 1``), a method that never decides, ``==`` under an
+            interval, or errors excluded without a co-primary ``error_rate <= ε``.
+    """
+    parts = claim.parts()
+    for threshold, decision in parts:
+        check_part(threshold, decision)
+    limited = any(t.metric == "error_rate" and t.comparator in ("<=", "<") for t, _ in parts)
+    for threshold, decision in parts:
+        if decision.error_policy == "exclude" and not limited:
+            raise UsageError(
+                f"'{threshold}' leaves errors out, so the claim also needs a co-primary error_rate <= ε; "
+                "otherwise a system passes by failing on what is hard"
+            )

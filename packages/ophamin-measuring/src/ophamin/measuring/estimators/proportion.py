@@ -1,0 +1,178 @@
+"""Intervals for a proportion, each bound held to its own one-sided confidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import betainc, betaincc, betainccinv, betaincinv, ndtri, stdtrit
+
+from ophamin.measuring.estimators._clusters import mean_variance
+from ophamin.measuring.estimators._table import (
+    MIN_GROUPS,
+    OWN,
+    Table,
+    check_confidence,
+    failed,
+    installed,
+    read,
+    sides,
+)
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import Columns, Estimate
+
+__all__ = ["beta_bounds", "beta_p", "effective_size", "proportion"]
+
+
+def beta_bounds(k: float, n: float, alpha: float) -> tuple[float, float]:
+    """Clopper–Pearson bounds, also for the fractional counts of an effective sample.
+
+    Source: Clopper & Pearson (1934), Biometrika 26:404; as beta quantiles, ``scipy.special.betaincinv``.
+
+    Args:
+        k: Successes, 0 ≤ k ≤ n.
+        n: Trials, > 0.
+        alpha: One-sided error rate of each bound.
+
+    Returns:
+        ``(lower, upper)``; 0 when k = 0, 1 when k = n.
+    """
+    lower = 0.0 if k <= 0 else float(betaincinv(k, n - k + 1, alpha))
+    upper = 1.0 if k >= n else float(betainccinv(k + 1, n - k, alpha))
+    return lower, upper
+
+
+def beta_p(k: float, n: float, theta: float) -> tuple[float, float]:
+    """The α at which each Clopper–Pearson bound reaches θ: ``(P(X ≤ k), P(X ≥ k))`` under θ."""
+    theta = min(max(theta, 0.0), 1.0)
+    p_upper = 1.0 if k >= n else float(betaincc(k + 1, n - k, theta))
+    p_lower = 1.0 if k <= 0 else float(betainc(k, n - k + 1, theta))
+    return p_upper, p_lower
+
+
+def effective_size(table: Table, hits: np.ndarray, alpha: float) -> float:
+    """Effective sample size of grouped 0/1 rows, with Korn and Graubard's correction for degrees of freedom.
+
+    n* = min(n, p̂(1−p̂)/v̂ · (t_{n−1}/t_{G−1})²) with v̂ the linearised variance between groups. Where
+    every row agrees the variance says nothing, so each group counts as one observation.
+
+    Source: Korn & Graubard (1998), Survey Methodology 24:193.
+    """
+    n, units = table.n, table.n_groups
+    p, variance, df = mean_variance(table, hits)
+    if p in (0.0, 1.0):
+        return float(units)
+    if variance <= 0:
+        return float(n)
+    correction = (stdtrit(n - 1, 1 - alpha) / stdtrit(df, 1 - alpha)) ** 2
+    return float(min(n, p * (1 - p) / variance * correction))
+
+
+def _wilson(k: float, n: float, alpha: float) -> tuple[float, float]:
+    z = float(ndtri(1 - alpha))
+    p, centre = k / n, (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(n * p * (1 - p) + z * z / 4)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _agresti_coull(k: float, n: float, alpha: float) -> tuple[float, float]:
+    z = float(ndtri(1 - alpha))
+    size = n + z * z
+    p = (k + z * z / 2) / size
+    half = z * math.sqrt(p * (1 - p) / size)
+    return max(0.0, p - half), min(1.0, p + half)
+
+
+def _jeffreys(k: float, n: float, alpha: float) -> tuple[float, float]:
+    lower = 0.0 if k <= 0 else float(betaincinv(k + 0.5, n - k + 0.5, alpha))
+    upper = 1.0 if k >= n else float(betainccinv(k + 0.5, n - k + 0.5, alpha))
+    return lower, upper
+
+
+_SHOWN: dict[str, Callable[[float, float, float], tuple[float, float]]] = {
+    "wilson": _wilson,
+    "agresti-coull": _agresti_coull,
+    "jeffreys": _jeffreys,
+}
+
+
+def proportion(
+    columns: Columns,
+    *,
+    confidence: float,
+    seed: int = 0,
+    method: str = "auto",
+    threshold: float | None = None,
+    comparator: str | None = None,
+) -> Estimate:
+    """Share of rows whose value is true.
+
+    Args:
+        columns: ``value`` (0, 1 or bool; ``None`` rows are left out) and optionally ``group``.
+        confidence: One-sided confidence of each bound, in (0.5, 1).
+        seed: Not used; the method draws nothing.
+        method: ``auto``: ``clopper-pearson`` when every row is its own unit (guaranteed), else
+            ``korn-graubard`` (approximate, at least 20 groups). ``wilson``, ``agresti-coull`` and ``jeffreys``
+            are right only two-sided: they are shown and never decide.
+        threshold: θ, to also get the p-values dual to the bounds.
+        comparator: The claim's comparator, with ``threshold``.
+
+    Returns:
+        The estimate; ``problem`` says why it cannot decide.
+
+    Raises:
+        UsageError: Unknown method, or a confidence outside (0.5, 1).
+
+    Example:
+        >>> e = proportion({"value": [1] * 81 + [0] * 182}, confidence=0.975)
+        >>> round(e.lower, 4), round(e.upper, 4)
+        (0.2527, 0.3676)
+    """
+    alpha = check_confidence(confidence)
+    table = read(columns, "value")
+    if method == "auto":
+        method = "clopper-pearson" if table.codes is None else "korn-graubard"
+    if method not in ("clopper-pearson", "korn-graubard", *_SHOWN):
+        raise UsageError(f"no interval for a proportion is called {method!r}; use auto, clopper-pearson, korn-graubard")
+    if not table.problem and not np.isin(table.value, (0.0, 1.0)).all():
+        return failed("a proportion needs values 0 and 1", table, method=method)
+    if table.problem:
+        return failed(table.problem, table, method=method)
+    n, k = table.n, float(table.value.sum())
+    value = k / n
+    if table.codes is not None:
+        if method != "korn-graubard":
+            return failed(f"{method} needs independent rows, and these are grouped", table, value=value, method=method)
+        if table.n_groups < MIN_GROUPS:
+            problem = f"{table.n_groups} groups are fewer than {MIN_GROUPS}"
+            return failed(problem, table, value=value, method=method)
+    detail: dict[str, float | bool | list[float]] = {"k": int(k), "range": [0.0, 1.0]}
+    if method in _SHOWN:
+        lower, upper = _SHOWN[method](k, n, alpha)
+        return Estimate(
+            value, lower, upper, n, method=method, library=OWN, version=installed(OWN), n_groups=n,
+            problem=f"{method} is right only two-sided; it is shown and never decides", detail=detail,
+        )  # fmt: skip
+    size = float(n)
+    if table.codes is not None:
+        size = effective_size(table, table.value, alpha)
+        detail["n_effective"] = size
+    lower, upper = beta_bounds(value * size, size, alpha)
+    p_validated = p_refuted = None
+    if threshold is not None:
+        p_validated, p_refuted = sides(comparator, *beta_p(value * size, size, threshold))
+    return Estimate(
+        value,
+        lower,
+        upper,
+        n,
+        p_validated=p_validated,
+        p_refuted=p_refuted,
+        method=method,
+        library="scipy",
+        version=installed("scipy"),
+        guarantee="guaranteed" if table.codes is None else "approximate",
+        n_groups=table.n_groups,
+        detail=detail,
+    )
