@@ -5,11 +5,11 @@ Core holds no list of wheels. Built-ins are registered in the same groups as for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ophamin.proof.errors import UsageError
+from ophamin.proof.errors import PluginError, RecordError, UnsupportedVersion, UsageError
 from ophamin.protocols import (
     Auditor,
     Check,
@@ -26,6 +26,9 @@ from ophamin.protocols import (
 )
 from ophamin.registry._group import Group, PluginState
 from ophamin.registry._spec import Spec
+
+if TYPE_CHECKING:
+    from ophamin.proof.signed import SignedRecord
 
 __all__ = [
     "GROUPS",
@@ -51,6 +54,7 @@ __all__ = [
     "make_substrate",
     "phases",
     "pillars",
+    "read_record",
     "records",
     "register_corpus",
     "register_pillar",
@@ -159,3 +163,41 @@ def make_corpus(spec: str, data_root: Path | None = None) -> DatasetConnector:
     """
     corpus: DatasetConnector = _make("corpora", spec, data_root=data_root)
     return corpus
+
+
+def read_record(path: Path | str) -> SignedRecord:
+    """Read a record of any installed kind; nothing is verified yet.
+
+    A kind whose plug-in is broken is passed over, and named only when no other kind fits.
+
+    Args:
+        path: File to read.
+
+    Raises:
+        UnknownRecord: There is no such file.
+        RecordError: It cannot be read, or is of no installed kind.
+        UnsupportedVersion: It is newer than what is installed.
+
+    Example:
+        >>> read_record("proofs/proof/ab/ab…/record.json").kind.name  # doctest: +SKIP
+        'proof'
+    """
+    from ophamin.proof.signed import read
+
+    broken: list[str] = []
+
+    def kinds() -> Iterator[RecordKind]:
+        for name in records.names():
+            try:
+                yield records.get(name)
+            except PluginError as error:
+                broken.append(str(error))
+
+    try:
+        return read(path, kinds())
+    except UnsupportedVersion:
+        raise
+    except RecordError as error:
+        if broken:
+            raise type(error)(f"{error}; not asked: {'; '.join(broken)}") from None
+        raise

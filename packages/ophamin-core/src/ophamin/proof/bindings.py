@@ -1,0 +1,155 @@
+"""What a record is bound to outside itself: its place in the ledger, and its observations."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ophamin.proof.canonical import canonical_bytes
+from ophamin.proof.merkle import verify_inclusion
+
+if TYPE_CHECKING:
+    from ophamin.proof.signed import SignedRecord
+
+__all__ = ["Finding", "check_ledger", "check_observations"]
+
+JSON = Any
+OBSERVATIONS = "observations.jsonl.gz"
+
+_CHUNK = 1 << 20
+_MAX_ROW_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer of one check.
+
+    Args:
+        name: Which check.
+        state: ``good``, ``bad`` or ``could not be checked``.
+        detail: One sentence.
+    """
+
+    name: str
+    state: Literal["good", "bad", "could not be checked"]
+    detail: str = ""
+
+
+def check_ledger(record: SignedRecord, ledger: JSON = None) -> list[Finding]:
+    """Whether the record's inclusion path leads to its root, and, given the ledger, whether that agrees.
+
+    Args:
+        record: A record that fits its schema.
+        ledger: An ``ophamin.proof.ledger.Ledger``, or ``None``.
+
+    Returns:
+        Nothing for a record that speaks of no ledger, else one finding.
+    """
+    registered = record.object.get("preregistration")
+    place = registered.get("ledger") if isinstance(registered, dict) else None
+    if not isinstance(registered, dict) or not isinstance(place, dict) or not place:
+        return []
+    try:
+        included = verify_inclusion(
+            place["leaf_hash"], place["index"], place["tree_size"], place["path"], place["root_hash"]
+        )
+    except KeyError as missing:
+        return [Finding("ledger", "bad", f"its place in the ledger has no {missing.args[0]}")]
+    except TypeError:
+        return [Finding("ledger", "bad", "its index and tree size are not integers")]
+    if not included:
+        return [Finding("ledger", "bad", "the inclusion path does not lead to the stated root")]
+    if ledger is None:
+        return [Finding("ledger", "good", f"leaf {place['index']} leads to the stated root of {place['tree_size']}")]
+    problems = list(_disagreements(record, registered, place, ledger))
+    if problems:
+        return [Finding("ledger", "bad", "; ".join(problems))]
+    return [Finding("ledger", "good", f"leaf {place['index']} of the ledger registers it, and an outcome names it")]
+
+
+def _disagreements(
+    record: SignedRecord, registered: Mapping[str, JSON], place: Mapping[str, JSON], ledger: JSON
+) -> Iterator[str]:
+    if place.get("log_id") != ledger.log_id:
+        yield f"it was registered in the log {place.get('log_id')!r:.80}, not in {ledger.log_id!r:.80}"
+        return
+    leaf, outcomes, earlier = None, [], []
+    for entry in ledger.entries():
+        if entry.index == place["index"]:
+            leaf = entry
+        elif entry.value.get("type") == "outcome" and entry.value.get("registration") == place["index"]:
+            outcomes.append(entry.value)
+        elif entry.value.get("type") == "registration" and entry.index < place["index"]:
+            earlier.append(entry)
+    if leaf is None or leaf.leaf_hash != place["leaf_hash"] or leaf.value.get("type") != "registration":
+        yield f"leaf {place['index']} of the ledger is not its registration"
+        return
+    for name in ("alpha_used", "attempt", "seed", "claim_hash"):
+        if name in leaf.value and name in registered and not _same(leaf.value[name], registered[name]):
+            yield f"{name} is {registered[name]!r:.80}, but was registered as {leaf.value[name]!r:.80}"
+    if not any(value.get("proof_id") == record.id for value in outcomes):
+        yield "no outcome in the ledger names this record"
+    else:
+        decided = record.object.get("verdict", {}).get("outcome")
+        if not any(value.get("proof_id") == record.id and value.get("outcome") == decided for value in outcomes):
+            yield f"its outcome is {decided}, but the ledger says otherwise"
+    selection = leaf.value.get("selection_hash")
+    for entry in earlier:
+        same_claim = entry.value.get("attempt_key") == leaf.value.get("attempt_key")
+        if selection and same_claim and entry.value.get("selection_hash") == selection:
+            yield f"its selection is that of the earlier attempt at leaf {entry.index}, not fresh records"
+
+
+def _same(left: JSON, right: JSON) -> bool:
+    return canonical_bytes(left) == canonical_bytes(right)
+
+
+def check_observations(record: SignedRecord, path: Path | None = None) -> list[Finding]:
+    """Whether the stored observations are those the record was signed with.
+
+    Args:
+        record: A record that fits its schema.
+        path: The gzipped rows; default: beside the record, if it was read from a file.
+
+    Returns:
+        Nothing for a record without observations, else one finding.
+    """
+    data = record.object.get("data")
+    stated = data.get("observations") if isinstance(data, dict) else None
+    if not isinstance(stated, dict) or not stated.get("digest"):
+        return []
+    if path is None and record.path is not None:
+        path = record.path.with_name(OBSERVATIONS)
+    if path is None or not path.exists():
+        return [Finding("observations", "could not be checked", f"there is no {OBSERVATIONS} beside the record")]
+    limit = stated.get("n_rows")
+    try:
+        digest, rows = _digest(path, limit)
+    except (OSError, EOFError, zlib.error) as error:
+        return [Finding("observations", "bad", f"{path.name} cannot be unpacked: {error}")]
+    if limit is not None and rows != limit:
+        return [
+            Finding("observations", "bad", f"{path.name} has {'more' if rows > limit else 'fewer'} rows than stated")
+        ]
+    if digest != str(stated["digest"]).removeprefix("sha256:"):
+        return [Finding("observations", "bad", f"{path.name} is not what the record was signed with")]
+    return [Finding("observations", "good", f"{rows} rows with the stated digest")]
+
+
+def _digest(path: Path, limit: int | None) -> tuple[str, int]:
+    """SHA-256 and number of rows of the unpacked bytes; stops early where no honest file goes on."""
+    rows, since = 0, 0
+    sha = hashlib.sha256()
+    with gzip.open(path) as stream:
+        while chunk := stream.read(_CHUNK):
+            sha.update(chunk)
+            found = chunk.count(b"\n")
+            rows, since = rows + found, len(chunk) if found else since + len(chunk)
+            if since > _MAX_ROW_BYTES or (limit is not None and rows > limit):
+                return "", rows
+    return sha.hexdigest(), rows
