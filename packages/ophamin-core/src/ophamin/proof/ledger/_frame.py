@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from ophamin.proof.errors import LedgerError
 
@@ -64,14 +63,14 @@ def is_complete(tail: bytes) -> bool:
 
     A killed writer leaves the beginning of a line; more than a line was put there by someone else.
     """
-    match = None
-    if tail.startswith(_START):
-        for match in _END.finditer(tail):
-            pass
-    if match is None or match.end() == len(tail):
+    if not tail.startswith(_START):
         return False
+    ends = (m for m in _END.finditer(tail) if m.end() < len(tail))
+    return any(_is_object(tail[len(_START) : m.start()]) for m in ends)
+
+
+def _is_object(data: bytes) -> bool:
     try:
-        value: Any = json.loads(tail[len(_START) : match.start()])
-    except ValueError:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict)

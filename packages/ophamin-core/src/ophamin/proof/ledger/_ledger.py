@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ophamin.proof._process import is_gone, this_process
 from ophamin.proof.canonical import canonical_bytes
-from ophamin.proof.errors import LimitError, UsageError
+from ophamin.proof.errors import LedgerError, LimitError, UsageError
 from ophamin.proof.ledger._log import Appended, Log, now
 from ophamin.proof.ledger._types import Attempt, LedgerEntry, LedgerRef, LedgerReport
 from ophamin.proof.ledger._verify import verify_file
@@ -119,7 +119,7 @@ class Ledger:
         return self._entry(index, self._log.leaf(index))
 
     def _entry(self, index: int, leaf: bytes) -> LedgerEntry:
-        return LedgerEntry(index, json.loads(leaf), self._log.state.hashes[index])
+        return LedgerEntry(index, _parse(index, leaf), self._log.state.hashes[index])
 
     def attempts(self, attempt_key: str) -> list[Attempt]:
         """All registrations with this key, in order, each with its outcome."""
@@ -233,18 +233,21 @@ class Ledger:
             self._registrations.clear()
             self._by_key.clear()
             return
-        value = json.loads(leaf)
-        kind, number = value.get("type"), value.get("registration")
+        value = _parse(index, leaf)
+        kind, number, process = value.get("type"), value.get("registration"), value.get("process")
+        process = process if isinstance(process, dict) else {}
         if kind == "registration":
-            self._registrations[index] = _Registration(index, value.get("process", {}))
-            self._by_key.setdefault(value.get("attempt_key", ""), []).append(index)
-        elif kind == "outcome" and number in self._registrations:
-            known = self._registrations[number]
-            known.outcome, known.outcome_index = value.get("outcome", ""), index
+            self._registrations[index] = _Registration(index, process)
+            self._by_key.setdefault(str(value.get("attempt_key", "")), []).append(index)
+            return
+        known = self._registrations.get(number) if isinstance(number, int) else None
+        if known is None:
+            return
+        if kind == "outcome":
+            known.outcome, known.outcome_index = str(value.get("outcome")), index
             known.reason = value.get("reason", "")
-        elif kind == "resumption" and number in self._registrations:
-            known = self._registrations[number]
-            known.outcome, known.outcome_index, known.process = "", -1, value.get("process", {})
+        elif kind == "resumption":
+            known.outcome, known.outcome_index, known.process = "", -1, process
 
     def _registration(self, index: int) -> _Registration:
         if index not in self._registrations:
@@ -311,6 +314,16 @@ class Ledger:
                 Their signatures are not checked here.
         """
         return verify_file(self._log.path, heads)
+
+
+def _parse(index: int, leaf: bytes) -> dict[str, JSON]:
+    try:
+        value = json.loads(leaf)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise LedgerError(f"entry {index} of the ledger is not a JSON object; run 'ophamin log verify'")
+    return value
 
 
 def head_bytes(head: Mapping[str, JSON]) -> bytes:

@@ -253,7 +253,9 @@ class Log:
             self._seen(index, leaf)
         # The last head covers every leaf; the heads between are checked by verify().
         if lines and root != state.tree.root:
-            raise LedgerError(f"{self.path} was rewritten: its leaves do not lead to its head; run 'ophamin log verify'")
+            raise LedgerError(
+                f"{self.path} was rewritten: its leaves do not lead to its head; run 'ophamin log verify'"
+            )
 
 
 def _read(descriptor: int, size: int) -> bytes:
