@@ -1,0 +1,287 @@
+"""From a verdict to a record of nine sections, signed, stored and named in the ledger."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import inspect
+import json
+import mimetypes
+import platform
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ophamin import registry
+from ophamin.measuring.scenarios._road.deciding import Decided, plain
+from ophamin.measuring.scenarios._road.registration import Registered, utc_now
+from ophamin.measuring.scenarios._road.selection import Selection
+from ophamin.measuring.scenarios._road.setup import Setup
+from ophamin.proof.keys import Signer
+from ophamin.proof.kinds import PROOF
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.merkle import leaf_hash, root_hash
+from ophamin.proof.project import Project
+from ophamin.proof.provenance import prov_json
+from ophamin.proof.reading import parse
+from ophamin.proof.signed import sign
+from ophamin.proof.store import Store
+from ophamin.proof.types import DatasetRef, EmpiricalProofRecord, PreRegistration, Reproduction, to_json
+from ophamin.protocols import RunResult, RunSpec
+
+__all__ = ["command_of", "file_proof", "run_spec_of", "write_proof"]
+
+JSON = Any
+OBSERVATIONS = "observations.jsonl.gz"
+MEDIA_TYPE = "application/x-ndjson"
+_HERE = ("project", "store", "data_root", "key_file", "argv", "fresh")
+
+
+def write_proof(
+    setup: Setup,
+    project: Project,
+    attempt: Registered,
+    selection: Selection,
+    rows: bytes,
+    decided: Decided,
+    signer: Signer,
+) -> None:
+    """Sign the record and keep it in the journal; from here on every later kill ends in this same proof."""
+    body = _record(setup, project, attempt, selection, rows, decided, signer).body()
+    body["reproduction"]["run_spec"] = run_spec_of(setup.spec)
+    for instrument in setup.instruments:
+        instrument.verdict(body)
+    body["reproduction"]["artifacts"] = _keep_artifacts(setup, attempt)
+    signed = sign(plain(body), PROOF, signer)
+    # In the order of its sections, which is how people read it.
+    attempt.journal.keep_proof(json.dumps(signed, allow_nan=False).encode("ascii"))
+
+
+def file_proof(setup: Setup, project: Project, ledger: Ledger, attempt: Registered) -> RunResult:
+    """Store the signed record beside its observations, name it in the ledger, and drop the journal.
+
+    Each step may be repeated: a record is found by its content, an outcome is written once.
+    """
+    journal = attempt.journal
+    kept = journal.kept_proof()
+    assert kept is not None
+    record = parse(kept)
+    files: dict[str, Path | bytes] = {OBSERVATIONS: gzip.compress(journal.observations.read_bytes(), mtime=0)}
+    if journal.artifacts.is_dir():
+        files.update({path.name: path for path in sorted(journal.artifacts.iterdir())})
+    proofs = Path(setup.spec.store) if setup.spec.store else project.proofs
+    path = Store(proofs, project.index if proofs == project.proofs else None).put(record, PROOF, files)
+    proof_id, outcome = record["proof_id"], record["verdict"]["outcome"]
+    if not attempt.closed:
+        ledger.close(attempt.index, outcome, proof_id=proof_id, cycles=record["verdict"]["n_planned"])
+    journal.remove()
+    return RunResult(outcome, record["verdict"]["reasoning"], proof_id, str(path), record)
+
+
+def _record(
+    setup: Setup,
+    project: Project,
+    attempt: Registered,
+    selection: Selection,
+    rows: bytes,
+    decided: Decided,
+    signer: Signer,
+) -> EmpiricalProofRecord:
+    plan, spec = attempt.plan, setup.spec
+    commit, dirty = _git(project.root)
+    created = max(utc_now(), plan["preregistered_at"])
+    argv = list(spec.argv) or command_of(spec)
+    first = setup.arms[0].identity
+    environment = _environment(setup, {e.library: e.library_version for e in decided.evidence})
+    selected = {
+        "n_selected": len(selection.records),
+        "content_hash": selection.content_hash,
+        "method": selection.method,
+        "seed": plan["seed"],
+    }
+    about = setup.dataset
+    datasets = [to_json(DatasetRef(about.name, setup.data_hash, setup.n_records, about.source, about.kind, selected))]
+    data: dict[str, JSON] = {
+        "substrate_name": ", ".join(arm.identity.name for arm in setup.arms),
+        "substrate_git_commit": first.revision,
+        "substrate": to_json(first),
+        "datasets": datasets,
+        "observations": _observations(rows, decided),
+    }
+    if len(setup.arms) > 1:
+        data["arms"] = [{"arm": arm.name, **to_json(arm.identity)} for arm in setup.arms]
+    registered = plan["preregistered_at"]
+    return EmpiricalProofRecord(
+        identity={"ophamin_version": _ophamin(), "ophamin_git_commit": commit, "created_at": created},
+        claim=setup.claim,
+        preregistration=PreRegistration(
+            config_hash=setup.config_hash,
+            data_hash=setup.data_hash,
+            analysis_plan=_analysis_plan(setup),
+            preregistered_at=registered,
+            claim_hash=setup.claim_hash,
+            attempt=plan["attempt"],
+            alpha_used=plan["alpha_used"],
+            error_bound=plan["error_bound"],
+            seed=plan["seed"],
+            seed_origin=plan["seed_origin"],
+            plan=plan["plan"],
+            code=_code(setup),
+            ledger=plan["ledger"],
+        ),
+        data=data,
+        evidence=decided.evidence,
+        verdict=decided.verdict,
+        reproduction=Reproduction(
+            command=shlex.join(argv),
+            environment=environment,
+            argv=argv,
+            seed=plan["seed"],
+            working_tree_dirty=dirty,
+        ),
+        provenance=prov_json(
+            claim=to_json(setup.claim),
+            plan=plan["plan"],
+            substrates={arm.name: to_json(arm.identity) for arm in setup.arms},
+            datasets=datasets,
+            observations=data["observations"],
+            times={"register": (registered, registered), "run": (registered, created), "decide": (created, created)},
+            software={k: v for k, v in environment.items() if k not in ("python", "platform")},
+            key_id=signer.key_id,
+            registration=plan["ledger"],
+        ),
+    )
+
+
+def _observations(rows: bytes, decided: Decided) -> dict[str, JSON]:
+    lines = rows.splitlines(keepends=True)
+    return {
+        "digest": "sha256:" + hashlib.sha256(rows).hexdigest(),
+        "values_digest": decided.values_digest,
+        "media_type": MEDIA_TYPE,
+        "n_rows": len(lines),
+        "merkle_root": root_hash([leaf_hash(line) for line in lines]),
+    }
+
+
+def _analysis_plan(setup: Setup) -> str:
+    if setup.exact:
+        return "Measure the whole target twice; the value decides if both passes agree (rule exact)."
+    ways = "; ".join(
+        f"{threshold} by {decision.estimator} ({decision.method or 'auto'}), errors by policy {decision.error_policy}"
+        for threshold, decision in setup.claim.parts()
+    )
+    return f"Decide once, at the planned n, from two one-sided bounds (rule {setup.claim.decision.rule}): {ways}."
+
+
+def _code(setup: Setup) -> dict[str, JSON]:
+    """Distribution of the scenario and the hash of the file its class stands in."""
+    name, _, number = registry.scenarios.origin(setup.spec.scenario).rpartition(" ")
+    try:
+        source = inspect.getsourcefile(type(setup.scenario))
+        data = Path(source).read_bytes() if source else b""
+    except (OSError, TypeError):
+        data = b""  # typed into a notebook: there is no file
+    return {
+        "distribution": name or "in-process",
+        "version": number if name else "",
+        "source_hash": "sha256:" + hashlib.sha256(data).hexdigest() if data else "",
+    }
+
+
+def _keep_artifacts(setup: Setup, attempt: Registered) -> list[dict[str, JSON]]:
+    """Copy the instruments' files into the journal, so that they outlive a kill, and bind them by digest."""
+    found = [path for instrument in setup.instruments for path in instrument.artifacts()]
+    if not found:
+        return []
+    attempt.journal.artifacts.mkdir(exist_ok=True)
+    entries = []
+    for path in found:
+        kept = Path(shutil.copy(path, attempt.journal.artifacts / path.name))
+        entries.append(
+            {
+                "name": kept.name,
+                "media_type": mimetypes.guess_type(kept.name)[0] or "application/octet-stream",
+                "digest": "sha256:" + hashlib.sha256(kept.read_bytes()).hexdigest(),
+            }
+        )
+    return entries
+
+
+def run_spec_of(spec: RunSpec) -> dict[str, JSON]:
+    """What of a specification another machine needs to run it again; nothing about this one."""
+    words: dict[str, JSON] = to_json(spec)
+    return {name: value for name, value in words.items() if name not in _HERE}
+
+
+def command_of(spec: RunSpec) -> list[str]:
+    """The command line that says the same as ``spec``."""
+    argv = ["ophamin", "run", spec.scenario]
+    for arm, substrate in spec.arms.items():
+        argv += ["--substrate", substrate if len(spec.arms) == 1 else f"{arm}={substrate}"]
+    if spec.corpus:
+        argv += ["--corpus", spec.corpus]
+    for name, value in spec.options.items():
+        argv += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    for role, where in spec.fields.items():
+        argv += ["--field", f"{role}={where}"]
+    for name in spec.instruments:
+        argv += ["--instrument", name]
+    default = RunSpec(scenario="", arms={})
+    for option, field in (("--n", "n"), ("--seed", "seed"), ("--rule", "rule"), ("--alpha", "alpha"),
+                          ("--attempts", "attempts"), ("--error-policy", "error_policy"), ("--timeout", "timeout_s")):  # fmt: skip
+        if getattr(spec, field) != getattr(default, field):
+            argv += [option, str(getattr(spec, field))]
+    return argv
+
+
+def _environment(setup: Setup, libraries: Mapping[str, str]) -> dict[str, str]:
+    """Python, the system, and the distributions that had a hand in it; no others."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    origins = [registry.scenarios.origin(setup.spec.scenario)]
+    origins += [registry.substrates.origin(registry.Spec.parse(arm.spec).name) for arm in setup.arms]
+    origins.append(registry.corpora.origin(registry.Spec.parse(setup.corpus_spec).name))
+    origins += [registry.instruments.origin(name) for name in setup.spec.instruments]
+    for name in ("ophamin", "ophamin-core", "ophamin-measuring", "numpy", "scipy"):
+        number = _installed(name)
+        if number:
+            found[name] = number
+    found.update(dict(pair for pair in (tuple(o.rpartition(" ")[::2]) for o in origins) if pair[0]))  # type: ignore[misc]
+    return {**found, **libraries}
+
+
+@cache
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _ophamin() -> str:
+    # Without the meta-package, core's version is the one that fixes the record.
+    return _installed("ophamin") or _installed("ophamin-core")
+
+
+def _git(folder: Path) -> tuple[str, bool | None]:
+    """Commit and dirtiness of the tree ``folder`` stands in; ``("", None)`` where there is none."""
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    if not commit:
+        return "", None
+    changed = ask("status", "--porcelain", "--untracked-files=no")
+    return commit, None if changed is None else bool(changed)

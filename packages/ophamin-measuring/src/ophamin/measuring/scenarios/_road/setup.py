@@ -1,0 +1,309 @@
+"""First stretch: from the words of a ``RunSpec`` to a scenario, a claim, a corpus and arms that stand ready."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ophamin import registry
+from ophamin.measuring.scenarios.roles import RoleReader
+from ophamin.proof.canonical import digest
+from ophamin.proof.claims import attempt_key, claim_hash
+from ophamin.proof.errors import CorpusUnavailable, NotApplicable, UsageError
+from ophamin.proof.types import Claim, Decision, to_json
+from ophamin.protocols import (
+    DatasetConnector,
+    DatasetInfo,
+    Instrument,
+    OptionSpec,
+    Record,
+    RunSpec,
+    ScenarioProtocol,
+    SubstrateIdentity,
+    SubstrateProbe,
+)
+
+__all__ = ["Arm", "Setup", "prepare", "resolve_claim", "typed_options"]
+
+JSON = Any
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One system under test, and how its output is read."""
+
+    name: str
+    spec: str
+    bare: SubstrateProbe
+    substrate: SubstrateProbe
+    identity: SubstrateIdentity
+    reader: RoleReader
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that is fixed before a single record is chosen."""
+
+    spec: RunSpec
+    scenario: ScenarioProtocol
+    options: Mapping[str, JSON]
+    claim: Claim
+    claim_hash: str
+    attempt_key: str
+    corpus: DatasetConnector
+    corpus_spec: str
+    dataset: DatasetInfo
+    data_hash: str
+    n_records: int
+    arms: Sequence[Arm]
+    instruments: Sequence[Instrument]
+    roles: Mapping[str, str]
+    strata: Mapping[str, Callable[[Record], bool]]
+    unit: Callable[[Record], str]
+    one_per_unit: bool
+    config_hash: str
+    run_key: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the value itself decides, because the whole target is measured."""
+        return self.claim.decision.rule == "exact"
+
+
+def _typed(name: str, value: JSON, spec: OptionSpec) -> JSON:
+    default = spec.default
+    if default is None or (isinstance(value, type(default)) and not isinstance(value, bool)):
+        return value
+    kind = type(default)
+    if isinstance(value, bool) or isinstance(default, bool):
+        if isinstance(value, bool) and isinstance(default, bool):
+            return value
+        if isinstance(default, bool) and isinstance(value, str) and value.lower() in (*_TRUE, *_FALSE):
+            return value.lower() in _TRUE
+    elif isinstance(default, float) and isinstance(value, int):
+        return float(value)
+    elif isinstance(default, (int, float)) and isinstance(value, str):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    elif isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        if isinstance(parsed, kind) or (isinstance(default, tuple) and isinstance(parsed, list)):
+            return parsed
+    elif isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
+        return value
+    raise UsageError(f"option {name!r} is a {kind.__name__}, such as {default!r}; {value!r} is not")
+
+
+def typed_options(scenario: ScenarioProtocol, given: Mapping[str, JSON]) -> dict[str, JSON]:
+    """All options of a scenario: the given ones, typed by their defaults, and the defaults.
+
+    Raises:
+        UsageError: An unknown name (with the nearest one), or a value of another type.
+    """
+    known = scenario.options
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known) or 'none'}"
+            raise UsageError(f"scenario {scenario.name!r} has no option {name!r}; {hint}")
+    return {k: _typed(k, given[k], s) if k in given else s.default for k, s in known.items()}
+
+
+def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Claim]:
+    """The scenario, its options and the claim under the decision settings of ``spec``.
+
+    Raises:
+        UsageError: An option, α, the number of attempts or the rule makes no sense.
+        UnknownPlugin: No such scenario.
+    """
+    if not 0 < spec.alpha < 0.5:
+        raise UsageError(f"alpha must lie between 0 and 0.5, not {spec.alpha}")
+    if spec.attempts < 1:
+        raise UsageError(f"attempts must be at least 1, not {spec.attempts}")
+    if spec.rule not in ("", "interval", "exact"):
+        raise UsageError(f"rule {spec.rule!r} is not one of interval, exact")
+    scenario = registry.get_scenario(spec.scenario)()
+    options = typed_options(scenario, spec.options)
+    claim = scenario.claim(options)
+
+    def decided(decision: Decision) -> Decision:
+        return replace(
+            decision,
+            rule=spec.rule or decision.rule,
+            alpha=spec.alpha,
+            confidence=1 - spec.alpha,
+            attempts=spec.attempts,
+            error_policy=spec.error_policy or decision.error_policy,
+        )
+
+    parts = [replace(part, decision=decided(part.decision)) for part in claim.co_primary]
+    claim = replace(claim, decision=decided(claim.decision), co_primary=parts)
+    if len({d.rule for _, d in claim.parts()}) > 1:
+        raise UsageError("one claim has one decision rule; state parts with different rules as separate claims")
+    return scenario, options, claim
+
+
+def _targeted(claim: Claim, target: str) -> Claim:
+    """The claim with its population named: the registered corpus, and no more, unless it says otherwise."""
+
+    def named(decision: Decision) -> Decision:
+        return decision if decision.target else replace(decision, target=target)
+
+    parts = [replace(part, decision=named(part.decision)) for part in claim.co_primary]
+    return replace(claim, decision=named(claim.decision), co_primary=parts)
+
+
+def open_corpus(spec: str, data_root: str) -> DatasetConnector:
+    """The corpus a spec names, known to be there.
+
+    Raises:
+        CorpusUnavailable: It is not; says where it looked, what it is and how to get it.
+    """
+    corpus = registry.make_corpus(spec, Path(data_root) if data_root else None)
+    state = corpus.availability()
+    if state.state != "ok":
+        looked = ", ".join(str(p) for p in state.looked_in) or "nowhere"
+        about = "; ".join(
+            filter(
+                None,
+                (
+                    f"looked in {looked}",
+                    state.found and f"found {state.found}",
+                    state.how_to_get and f"to get it: {state.how_to_get}",
+                    state.size and f"size {state.size}",
+                    state.licence and f"licence {state.licence}",
+                ),
+            )
+        )
+        raise CorpusUnavailable(f"corpus {spec!r} is {state.state}: {about}")
+    return corpus
+
+
+def payload_unit(record: Record) -> str:
+    """The independent unit of a record that names none: identical inputs are one unit, not many."""
+    if record.group is not None:
+        return str(record.group)
+    payload = record.payload
+    if isinstance(payload, str):
+        data = payload.encode("utf-8", "surrogatepass")
+    elif isinstance(payload, (bytes, bytearray)):
+        data = bytes(payload)
+    elif hasattr(payload, "tobytes"):
+        data = payload.tobytes()
+    else:
+        data = repr(payload).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _open_arms(
+    spec: RunSpec, names: Sequence[str], roles: Mapping[str, str], instruments: Sequence[Instrument], stack: ExitStack
+) -> list[Arm]:
+    given = dict(spec.arms)
+    if len(names) == 1 and len(given) == 1:
+        given = {names[0]: next(iter(given.values()))}
+    if set(given) != set(names):
+        raise UsageError(
+            f"scenario {spec.scenario!r} measures the arms {', '.join(names)}, and "
+            f"{', '.join(given) or 'none'} was given; write --substrate ARM=SPEC once for each"
+        )
+    for role in spec.fields:
+        if role not in roles:
+            near = get_close_matches(role, roles, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it asks for: {', '.join(roles) or 'none'}"
+            # Settings may hold a whole catalog; only a role that looks like a slip is refused.
+            if near:
+                raise UsageError(f"scenario {spec.scenario!r} asks for no role {role!r}; {hint}")
+    arms = []
+    for name in names:
+        bare = registry.make_substrate(given[name])
+        stack.callback(bare.close)
+        substrate = bare
+        for instrument in instruments:
+            substrate = instrument.wrap(substrate)
+        reader = RoleReader(list(roles), spec.fields, getattr(bare, "fields", None) or {})
+        arms.append(Arm(name, given[name], bare, substrate, bare.identity(), reader))
+    return arms
+
+
+def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
+    """Resolve everything a run needs; what is opened is closed by ``stack``.
+
+    Raises:
+        UsageError: The request makes no sense as written.
+        UnknownPlugin: A scenario, corpus, substrate or instrument is not installed.
+        CorpusUnavailable: The corpus is not there.
+        SubstrateFailure: A substrate cannot be made.
+    """
+    scenario, options, claim = resolve_claim(spec)
+    corpus_spec = spec.corpus or scenario.default_corpus
+    if not corpus_spec:
+        raise UsageError(f"scenario {spec.scenario!r} has no corpus of its own; name one with --corpus")
+    corpus = open_corpus(corpus_spec, spec.data_root)
+    data_hash, n_records, dataset = corpus.content_hash(), corpus.count(), corpus.describe()
+    if n_records < 1:
+        raise CorpusUnavailable(f"corpus {corpus_spec!r} holds no record; check its columns and its filter")
+    claim = _targeted(claim, f"the records of {dataset.name} {data_hash[:23]}")
+    offered = getattr(scenario, "roles", None)
+    roles = dict(offered(options) if offered is not None else scenario.observables)
+    instruments = [registry.instruments.get(name)() for name in spec.instruments]
+    arms = _open_arms(spec, list(scenario.arms(options)), roles, instruments, stack)
+    strata = getattr(scenario, "strata", None)
+    identities = [{"arm": a.name, **to_json(a.identity)} for a in arms]
+    hashed = claim_hash(claim)
+    config_hash = digest(
+        {
+            "scenario": spec.scenario,
+            "options": to_json(options),
+            "arms": identities,
+            "fields": {k: v for k, v in spec.fields.items() if k in roles},
+            "n": spec.n,
+            "instruments": list(spec.instruments),
+            "timeout_s": float(spec.timeout_s),
+        }
+    )
+    return Setup(
+        spec=spec,
+        scenario=scenario,
+        options=options,
+        claim=claim,
+        claim_hash=hashed,
+        attempt_key=attempt_key(claim, identities),
+        corpus=corpus,
+        corpus_spec=corpus_spec,
+        dataset=dataset,
+        data_hash=data_hash,
+        n_records=n_records,
+        arms=arms,
+        instruments=instruments,
+        roles=roles,
+        strata=dict(strata(options)) if strata is not None else {},
+        unit=getattr(scenario, "unit", None) or payload_unit,
+        one_per_unit=bool(getattr(scenario, "one_per_unit", False)),
+        config_hash=config_hash,
+        run_key=digest([config_hash, to_json(claim), data_hash, spec.seed]),
+    )
+
+
+def check_applicable(role: str, reason: str, arm: str, output: JSON) -> NotApplicable:
+    """The error that says which observable is missing, what there is, and how to point at it."""
+    if isinstance(output, Mapping):
+        keys = ", ".join(sorted(map(str, output))[:20]) or "none"
+        there = f"its keys are: {keys}"
+    else:
+        there = f"it is a {type(output).__name__}"
+    return NotApplicable(
+        f"not applicable: arm {arm!r} gives no {role!r}: {reason}; {there}; "
+        f"if it lies elsewhere in the output, say so with --field {role}=PATH"
+    )

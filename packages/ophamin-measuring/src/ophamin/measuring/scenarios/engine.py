@@ -1,0 +1,122 @@
+"""The engine: one claim walks the whole road, in the order DESIGN.md settles, and nothing goes backwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from ophamin.measuring.scenarios._road.cycles import (
+    Ticker,
+    cycle_count,
+    observe_cycles,
+)
+from ophamin.measuring.scenarios._road.deciding import decide
+from ophamin.measuring.scenarios._road.journal import values_line
+from ophamin.measuring.scenarios._road.recording import file_proof, write_proof
+from ophamin.measuring.scenarios._road.registration import Registered, register
+from ophamin.measuring.scenarios._road.selection import Selection
+from ophamin.measuring.scenarios._road.setup import Setup, prepare
+from ophamin.proof.errors import NotApplicable, SubstrateFailure
+from ophamin.proof.keys import Keyring
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.project import Project
+from ophamin.protocols import Progress, RunResult, RunSpec
+
+__all__ = ["run_scenario"]
+
+Report = Callable[[Progress], None]
+
+
+def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
+    """Register a claim, run it, decide it from its interval, and store the signed record.
+
+    An interrupted run of the same specification is resumed as the same attempt, unless ``spec.fresh``.
+
+    Args:
+        spec: All that defines the run.
+        progress: Told of counts and time about ten times a second; never of a running result.
+
+    Returns:
+        The outcome and where its record lies.
+
+    Raises:
+        UsageError: The request makes no sense, no sample can validate the claim, or no fresh record is left.
+        CorpusUnavailable: The corpus is not there.
+        LeakageError: The system was trained on a selected record.
+        NotApplicable: The system cannot give an observable the scenario asks for; no proof is written.
+        SubstrateFailure: The system could not be started or died.
+        KeyPolicyError: The signing key may not be used.
+    """
+    project = Project(Path(spec.project)) if spec.project else Project.find()
+    with ExitStack() as stack:
+        setup = prepare(spec, stack)
+        # A key that may not be used is found before the run, not after it.
+        signer = Keyring().signer(Path(spec.key_file) if spec.key_file else None)
+        ledger = Ledger(project.ledger_dir)
+        attempt = register(setup, ledger, project.journals)
+        stack.callback(attempt.journal.close)
+        if attempt.selection is not None:
+            with ExitStack() as around:
+                for instrument in setup.instruments:
+                    around.enter_context(instrument.scenario(spec))
+                digests = _measure(setup, ledger, attempt, attempt.selection, progress)
+            try:
+                raw = attempt.journal.end()
+                rows = [json.loads(line) for line in raw.splitlines()]
+                decided = decide(setup, rows, float(attempt.plan["alpha_used"]), attempt.plan["seed"], digests)
+                write_proof(setup, project, attempt, attempt.selection, raw, decided, signer)
+            except BaseException as error:
+                # What was measured is whole: the same command decides it once the cause is gone.
+                _leave(ledger, attempt, "ABORTED", error)
+                raise
+        return file_proof(setup, project, ledger, attempt)
+
+
+def _measure(
+    setup: Setup, ledger: Ledger, attempt: Registered, selection: Selection, progress: Report | None
+) -> Mapping[str, str]:
+    """Run all cycles that are not in the journal yet; under rule exact, then all of them once more.
+
+    Returns:
+        ``{"second_pass": digest}`` under rule exact, else nothing.
+    """
+    journal, seed, total = attempt.journal, int(attempt.plan["seed"]), cycle_count(setup, selection)
+    done = journal.begin()
+    try:
+        established = any(json.loads(line)["status"] == "ok" for line in journal.lines())
+        ticker = Ticker(progress, "cycles", total)
+        if done < total:
+            observe_cycles(setup, selection, seed, journal.append, ticker, done=done, established=established)
+        return {"second_pass": _second_pass(setup, selection, seed, progress)} if setup.exact else {}
+    except NotApplicable as error:
+        _leave(ledger, attempt, "NOT_APPLICABLE", error)
+        journal.remove()
+        raise
+    except SubstrateFailure as error:
+        if not journal.lines():
+            _leave(ledger, attempt, "ERRORED", error)
+            journal.remove()
+        else:
+            _leave(ledger, attempt, "ABORTED", error)
+        raise
+    except BaseException as error:
+        _leave(ledger, attempt, "ABORTED", error)
+        raise
+
+
+def _leave(ledger: Ledger, attempt: Registered, outcome: str, error: BaseException) -> None:
+    reason = str(error) or type(error).__name__
+    reason = reason[:400].encode("utf-8", "backslashreplace").decode("utf-8")
+    ledger.close(attempt.index, outcome, reason=reason, cycles=len(attempt.journal.lines()))
+
+
+def _second_pass(setup: Setup, selection: Selection, seed: int, progress: Report | None) -> str:
+    hashed = hashlib.sha256()
+    ticker = Ticker(progress, "second pass", cycle_count(setup, selection))
+    observe_cycles(
+        setup, selection, seed, lambda row: hashed.update(values_line(json.loads(row))), ticker, established=True
+    )
+    return "sha256:" + hashed.hexdigest()

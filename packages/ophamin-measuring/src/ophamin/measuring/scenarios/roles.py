@@ -1,0 +1,201 @@
+"""The field catalog: from a role a scenario asks for to a value in a substrate's raw output.
+
+Three places may say where a role lies, in this order: the caller (``--field``, then settings), the
+substrate's own ``fields``, an output key of the role's name. Paths are ``a.b[0].c`` and
+``a[?k=='v'].c`` and nothing else; what is found is handed over untouched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import CycleResult
+
+__all__ = ["Missing", "RoleReader", "compile_path"]
+
+JSON = Any
+
+_STEP = re.compile(
+    r"(?P<dot>\.)?(?P<key>[A-Za-z_][A-Za-z0-9_-]*)"
+    r"|\[(?P<index>-?\d+)\]"
+    r"|\[\?(?P<field>[A-Za-z_][A-Za-z0-9_-]*)==(?P<quote>['\"])(?P<value>.*?)(?P=quote)\]"
+)
+_RESOURCES: Final = ("latency_s", "cpu_s", "rss_bytes")
+# What a plain function returns arrives as {"output": x}; these roles mean that one value.
+_BARE: Final = frozenset({"blocked", "answer", "value"})
+
+
+class Missing:
+    """Why a path led nowhere; never mistaken for a value of the substrate's."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def _key(name: str, walked: str) -> Callable[[JSON], JSON]:
+    def step(value: JSON) -> JSON:
+        if not isinstance(value, Mapping):
+            return Missing(f"{walked or 'the output'} is a {type(value).__name__}, not an object with {name!r}")
+        if name not in value:
+            return Missing(f"{walked or 'the output'} has no {name!r}")
+        return value[name]
+
+    return step
+
+
+def _item(index: int, walked: str) -> Callable[[JSON], JSON]:
+    def step(value: JSON) -> JSON:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            return Missing(f"{walked or 'the output'} is a {type(value).__name__}, not a list")
+        try:
+            return value[index]
+        except IndexError:
+            return Missing(f"{walked or 'the output'} has {len(value)} items, no [{index}]")
+
+    return step
+
+
+def _where(field: str, wanted: str, walked: str) -> Callable[[JSON], JSON]:
+    def step(value: JSON) -> JSON:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            return Missing(f"{walked or 'the output'} is a {type(value).__name__}, not a list")
+        for item in value:
+            if isinstance(item, Mapping) and item.get(field) == wanted:
+                return item
+        return Missing(f"{walked or 'the output'} has no item whose {field} is {wanted!r}")
+
+    return step
+
+
+def compile_path(path: str) -> Callable[[JSON], JSON]:
+    """Turn a path into a function from an output to the value there, or to ``Missing``.
+
+    Args:
+        path: ``a.b[0].c`` or ``a[?k=='v'].c``.
+
+    Raises:
+        UsageError: It is neither.
+
+    Example:
+        >>> compile_path("checks[?name=='waf'].score")({"checks": [{"name": "waf", "score": 0.5}]})
+        0.5
+    """
+    steps: list[Callable[[JSON], JSON]] = []
+    position = 0
+    while position < len(path):
+        match = _STEP.match(path, position)
+        # A key follows a dot, except the first, which follows nothing.
+        if not match or (match["key"] is not None and bool(match["dot"]) != (position > 0)):
+            raise UsageError(f"{path!r} is not a field path: write a.b[0].c or a[?k=='v'].c")
+        walked = path[:position]
+        if match["key"] is not None:
+            steps.append(_key(match["key"], walked))
+        elif match["index"] is not None:
+            steps.append(_item(int(match["index"]), walked))
+        else:
+            steps.append(_where(match["field"], match["value"], walked))
+        position = match.end()
+    if not steps:
+        raise UsageError("a field path is empty: write a.b[0].c or a[?k=='v'].c")
+    if len(steps) == 1:
+        return steps[0]
+
+    def walk(value: JSON) -> JSON:
+        for step in steps:
+            value = step(value)
+            if value.__class__ is Missing:
+                return value
+        return value
+
+    return walk
+
+
+def _resource(role: str) -> Callable[[CycleResult], JSON]:
+    def read(result: CycleResult) -> JSON:
+        value = result.resources.get(role)
+        if value is None and role == "latency_s":
+            value = result.wall_s
+        if value is None:
+            return Missing(
+                "the substrate had several cycles in flight, so one has no latency"
+                if role == "latency_s"
+                else f"no instrument measures {role}; ask for one with --instrument"
+            )
+        return value
+
+    return read
+
+
+def _named(role: str) -> Callable[[CycleResult], JSON]:
+    bare = role in _BARE
+
+    def read(result: CycleResult) -> JSON:
+        output = result.output
+        if not isinstance(output, Mapping):
+            return Missing(f"the output is a {type(output).__name__}, not an object with {role!r}")
+        if role in output:
+            return output[role]
+        if bare and len(output) == 1 and "output" in output:
+            return output["output"]
+        return Missing(f"the output has no {role!r}")
+
+    return read
+
+
+def _pathed(path: str) -> Callable[[CycleResult], JSON]:
+    walk = compile_path(path)
+
+    def read(result: CycleResult) -> JSON:
+        return walk(result.output)
+
+    return read
+
+
+class RoleReader:
+    """Reads all roles of one arm from one cycle.
+
+    Args:
+        roles: Roles the scenario asks for.
+        chosen: Role → path, from ``--field`` and settings.
+        offered: Role → path, the substrate's own catalog.
+
+    Raises:
+        UsageError: A path is malformed.
+
+    Example:
+        >>> reader = RoleReader(["blocked"], {"blocked": "verdict.is_blocked"}, {})
+        >>> reader.read(CycleResult(0, "r", output={"verdict": {"is_blocked": True}}))
+        ({'blocked': True}, None)
+    """
+
+    def __init__(self, roles: Sequence[str], chosen: Mapping[str, str], offered: Mapping[str, str]) -> None:
+        self.nothing: Mapping[str, JSON] = dict.fromkeys(roles)
+        self._readers: list[tuple[str, Callable[[CycleResult], JSON]]] = []
+        for role in roles:
+            if role in chosen:
+                reader = _pathed(chosen[role])
+            elif role in _RESOURCES:
+                reader = _resource(role)
+            elif role in offered:
+                reader = _pathed(offered[role])
+            else:
+                reader = _named(role)
+            self._readers.append((role, reader))
+
+    def read(self, result: CycleResult) -> tuple[dict[str, JSON], tuple[str, str] | None]:
+        """The values by role, and the first role that is missing with the reason, or ``None``."""
+        values: dict[str, JSON] = {}
+        for role, reader in self._readers:
+            value = reader(result)
+            if value.__class__ is Missing:
+                return values, (role, value.reason)
+            if value is None:
+                # To a scenario None means "no cycle"; an output that says null gave no value either.
+                return values, (role, f"{role!r} is null in the output")
+            values[role] = value
+        return values, None
