@@ -5,13 +5,22 @@ from __future__ import annotations
 import hashlib
 import heapq
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ophamin.proof.errors import CorpusUnavailable
 from ophamin.protocols import Availability, Record
 
-__all__ = ["ROOT_VARIABLE", "candidates", "data_root_of", "foreign", "require", "seeded_sample", "unavailable"]
+__all__ = [
+    "ROOT_VARIABLE",
+    "candidates",
+    "counted",
+    "data_root_of",
+    "foreign",
+    "require",
+    "seeded_sample",
+    "unavailable",
+]
 
 ROOT_VARIABLE = "OPHAMIN_DATA_ROOT"
 
@@ -96,6 +105,6 @@ def require(name: str, state: Availability) -> None:
         raise unavailable(name, state)
 
 
-def counted(records: Iterator[Record]) -> int:
-    """How many records an iterator yields."""
-    return sum(1 for _ in records)
+def counted(items: Iterable[object]) -> int:
+    """How many an iterator yields."""
+    return sum(1 for _ in items)

@@ -105,6 +105,9 @@ _BENIGN_HARD: tuple[Rule, ...] = (
     lambda r: f"{r.choice(_ITEM)} > {_number(r)} and {r.choice(_ITEM)} < {_number(r)}",
     lambda r: f"the {r.choice(_TAG)} tag and {r.choice(_EVENT)}() in {_token(r)}",
     lambda r: f"'{_words(r, _WORD, 2, 3)}' ({_number(r)})",
+    # Questions of developers and pupils: letter for letter what an attack may be, so no filter gets all of them right.
+    lambda r: f"{_number(r)} or {_number(r)}={_number(r)} #{_token(r)}",
+    lambda r: f"why is {_token(r)}=alert({_number(r)}) in <{r.choice(_TAG)} {r.choice(_EVENT)}>",
 )
 
 _ATTACK: dict[str, tuple[Rule, ...]] = {

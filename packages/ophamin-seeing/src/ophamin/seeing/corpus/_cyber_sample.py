@@ -18,7 +18,7 @@ SAMPLE_NOTE = "SAMPLE.md"
 _PER_KIND = 3600
 _IN_LISTS = 300
 # Shares of payloads that resemble the other kind: without them any filter would be perfect.
-_HARD_BENIGN, _HARD_ATTACK = 0.07, 0.03
+_HARD_BENIGN, _HARD_ATTACK = 0.08, 0.03
 
 _NOTE = """# Generated sample
 

@@ -28,7 +28,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "UnsuitableOutput", "to_json"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "UnsuitableOutput", "as_output", "to_json"]
 
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 64
@@ -49,6 +49,16 @@ def to_json(value: Any) -> Any:
     if kind is bool or value is None:  # the commonest outputs, without a walk
         return value
     return _Walk().convert(value, 0)
+
+
+def as_output(value: Any) -> dict[str, Any]:
+    """``value`` as the output of a cycle: an object stays whole, anything else ``x`` becomes ``{"output": x}``.
+
+    Raises:
+        UnsuitableOutput: It has no JSON form.
+    """
+    plain = to_json(value)
+    return plain if type(plain) is dict else {"output": plain}
 
 
 class _Walk:

@@ -18,7 +18,7 @@ from ophamin.proof.canonical import digest
 from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
 from ophamin.seeing._params import boolean, choice, integer, nearest
-from ophamin.seeing.substrate._json import UnsuitableOutput, to_json
+from ophamin.seeing.substrate._json import UnsuitableOutput, as_output
 from ophamin.seeing.substrate._revision import file_hash, git_revision, module_version
 from ophamin.seeing.substrate._seeds import cycle_seed
 from ophamin.seeing.substrate._watchdog import Overrun, watchdog
@@ -124,7 +124,7 @@ class PythonSubstrate:
                         guard.deadline = None
                     if wall_s > timeout_s:
                         raise Overrun
-                    output = _whole(output)
+                    output = as_output(output)
                 except Overrun:
                     wall_s = perf_counter() - started
                     yield CycleResult(index, record.id, "", "error", None, f"timeout after {timeout_s:g} s", wall_s)
@@ -216,15 +216,10 @@ class PythonSubstrate:
         return SubstrateIdentity("python", self._name, digest(config), revision, dirty)
 
 
-def _whole(output: Any) -> dict[str, Any]:
-    plain = to_json(output)
-    return plain if type(plain) is dict else {"output": plain}
-
-
 def _settled(index: int, record_id: str, failed: str, output: Any) -> CycleResult:
     if not failed:
         try:
-            return CycleResult(index, record_id, "", "ok", _whole(output))
+            return CycleResult(index, record_id, "", "ok", as_output(output))
         except UnsuitableOutput as error:
             failed = str(error)
     return CycleResult(index, record_id, "", "error", None, failed)

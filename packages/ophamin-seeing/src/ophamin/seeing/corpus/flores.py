@@ -1,0 +1,196 @@
+"""``flores``: sentences aligned across languages, in the layout of FLORES-200 (and of NTREX-128)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from ophamin.proof.errors import CorpusUnavailable, UsageError
+from ophamin.protocols import Availability, DatasetInfo, Record
+from ophamin.seeing._params import choice, nearest
+from ophamin.seeing.corpus._base import candidates, counted, data_root_of, foreign, require, seeded_sample
+from ophamin.seeing.corpus._flores_sample import SAMPLE_NOTE, write_flores_sample
+from ophamin.seeing.corpus._hashing import manifest_hash
+
+__all__ = ["FloresCorpus"]
+
+_LINES = {"dev": 997, "devtest": 1012, "ntrex": 1997}
+_FLORES_HOW = (
+    "download flores200_dataset.tar.gz as https://github.com/facebookresearch/flores says and unpack it in "
+    "<data root>/flores, or a generated sample: ophamin corpus sample flores"
+)
+_NTREX_HOW = "git clone https://github.com/MicrosoftTranslator/NTREX <data root>/flores/NTREX"
+_LICENCE = "CC BY-SA 4.0"
+
+
+class FloresCorpus:
+    """One record per line: the payload is the sentence in the first language, the labels hold the others.
+
+    Labels: ``language`` (of the payload), one label per other language, and ``label``, the translation, when there are
+    two. ``group`` is the document a sentence comes from. Lines end in ``\\n``, one ``\\r`` before it is dropped, and
+    nothing else separates lines; the sentences' bytes are kept as they are, normalised or not.
+
+    Args:
+        arg: Takes none.
+        data_root: Holds ``flores``, or is that folder; default ``$OPHAMIN_DATA_ROOT``.
+        langs: Language codes, comma-separated, e.g. ``eng_Latn,fra_Latn`` (NTREX: ``eng,fra``).
+        split: ``dev`` or ``devtest``, or ``ntrex`` for the NTREX-128 files beside them.
+
+    Example:
+        >>> import tempfile
+        >>> root = FloresCorpus().write_sample(Path(tempfile.mkdtemp()), seed=1)
+        >>> record = next(FloresCorpus(data_root=root, langs="eng_Latn,deu_Latn").records())
+        >>> sorted(record.labels)
+        ['deu_Latn', 'label', 'language']
+    """
+
+    name = "flores"
+    folders: Sequence[str] = ("flores",)
+
+    def __init__(self, arg: str = "", data_root: Path | None = None, *, langs: str = "", split: str = "dev") -> None:
+        if arg:
+            raise UsageError(f"flores takes no argument, only ?langs= and ?split=, not {arg!r}")
+        self._split = choice("split", split, tuple(_LINES))
+        langs = langs or ("eng,fra" if split == "ntrex" else "eng_Latn,fra_Latn")
+        self._langs = [lang.strip() for lang in langs.split(",")]
+        if not all(self._langs) or len(set(self._langs)) < len(self._langs):
+            raise UsageError(f"langs={langs}: language codes, each once, separated by commas")
+        self._places = candidates(data_root_of(data_root), self.folders)
+
+    def availability(self) -> Availability:
+        """Whether every language is there, whole, and as long as the others."""
+        looked = tuple(str(place) for place in self._places)
+        how = _NTREX_HOW if self._split == "ntrex" else _FLORES_HOW
+        size = "50 MB" if self._split == "ntrex" else "75 MB for all 204 languages"
+        folder, files = self._files()
+        if not files:
+            return Availability("absent", looked, "", how, size, _LICENCE)
+        missing = [f"{lang}{nearest(lang, files)}" for lang in self._langs if lang not in files]
+        if missing:
+            found = f"no {', no '.join(missing)}; in {folder} are: {', '.join(sorted(files))}"
+            return Availability("absent", looked, found, how, size, _LICENCE)
+        chosen = {lang: files[lang] for lang in self._langs}
+        wrong = [reason for path in chosen.values() if (reason := foreign(path))]
+        if wrong:
+            return Availability("wrong", looked, wrong[0], how, size, _LICENCE)
+        lengths = {lang: counted(_lines(path)) for lang, path in chosen.items()}
+        shortest = min(lengths, key=lambda lang: lengths[lang])
+        if lengths[shortest] != max(lengths.values()):
+            found = f"{shortest} has {lengths[shortest]} lines where others have {max(lengths.values())}"
+            return Availability("partial", looked, found, how, size, _LICENCE)
+        if self._generated():
+            return Availability("ok", looked, f"{folder}: generated sample", how, size, _LICENCE)
+        if lengths[shortest] < _LINES[self._split]:
+            found = f"{lengths[shortest]} of the {_LINES[self._split]} lines of {self._split}"
+            return Availability("partial", looked, found, how, size, _LICENCE)
+        return Availability("ok", looked, str(folder), how, size, _LICENCE)
+
+    def records(self) -> Iterator[Record]:
+        """Aligned lines, in order, as far as the shortest language goes.
+
+        Raises:
+            CorpusUnavailable: A language is missing, or a file is not UTF-8 text.
+        """
+        require(self.name, self.availability())
+        _, files = self._files()
+        documents = self._documents()
+        streams = [_lines(files[lang]) for lang in self._langs]
+        for number, (sentences, about) in enumerate(zip_longest(zip(*streams, strict=False), documents), start=1):
+            if sentences is None:  # metadata of lines that a cut file does not have
+                return
+            texts = [self._decoded(text, lang, number) for lang, text in zip(self._langs, sentences, strict=True)]
+            labels = {"language": self._langs[0], **dict(zip(self._langs[1:], texts[1:], strict=True))}
+            if len(texts) == 2:
+                labels["label"] = texts[1]
+            group, meta = about or (None, {})
+            yield Record(f"{self._split}:{number}", texts[0], group, labels, {"line": number, **meta})
+
+    def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
+        """Up to ``n`` lines, uniform without replacement, in seeded order; holds no more than ``n``."""
+        return seeded_sample(self.records(), n, seed, where)
+
+    def count(self) -> int:
+        """Number of aligned lines."""
+        require(self.name, self.availability())
+        _, files = self._files()
+        return min(counted(_lines(files[lang])) for lang in self._langs)
+
+    def content_hash(self) -> str:
+        """``sha256:…`` over the files of the chosen languages and the metadata."""
+        require(self.name, self.availability())
+        folder, files = self._files()
+        about = self._metadata()
+        root = folder.parent
+        return manifest_hash(root, [*(files[lang] for lang in self._langs), *([about] if about else [])])
+
+    def describe(self) -> DatasetInfo:
+        """Source, licence and the paper to cite."""
+        _, files = self._files()
+        size = sum(files[lang].stat().st_size for lang in self._langs if lang in files) if files else None
+        name = f"flores?langs={','.join(self._langs)}&split={self._split}"
+        if self._generated():
+            return DatasetInfo(name, "generated sample", "ophamin corpus sample flores", "CC0-1.0", "", size)
+        if self._split == "ntrex":
+            cited = "Federmann, Kocmi, Xin (2022), NTREX-128, SUMEval"
+            return DatasetInfo(
+                name, "parallel text", "https://github.com/MicrosoftTranslator/NTREX", _LICENCE, cited, size
+            )
+        cited = "NLLB Team (2022), No Language Left Behind, arXiv:2207.04672"
+        return DatasetInfo(name, "parallel text", "https://github.com/facebookresearch/flores", _LICENCE, cited, size)
+
+    def write_sample(self, directory: Path, seed: int) -> Path:
+        """Write ``flores/flores200_dataset`` with generated sentences in three languages; returns ``directory``."""
+        write_flores_sample(directory / self.folders[0], seed)
+        return directory
+
+    def _folder(self) -> Path | None:
+        inside = "NTREX/NTREX-128" if self._split == "ntrex" else f"flores200_dataset/{self._split}"
+        return next((place / inside for place in self._places if (place / inside).is_dir()), None)
+
+    def _files(self) -> tuple[Path, dict[str, Path]]:
+        """Folder of the chosen split, and its files by language."""
+        folder = self._folder()
+        if folder is None:
+            return Path(), {}
+        if self._split == "ntrex":
+            named = [*folder.glob("newstest2019-ref.*.txt"), *folder.glob("newstest2019-src.*.txt")]
+            return folder, {path.name.split(".")[1]: path for path in sorted(named)}
+        return folder, {path.stem: path for path in sorted(folder.glob(f"*.{self._split}"))}
+
+    def _generated(self) -> bool:
+        folder = self._folder()
+        return folder is not None and (folder.parent.parent / SAMPLE_NOTE).exists()
+
+    def _metadata(self) -> Path | None:
+        folder = self._folder()
+        if folder is None:
+            return None
+        name = "DOCUMENT_IDS.tsv" if self._split == "ntrex" else f"metadata_{self._split}.tsv"
+        return folder.parent / name if (folder.parent / name).is_file() else None
+
+    def _documents(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Per line the document it is from, and what else is known of it."""
+        path = self._metadata()
+        if path is None:
+            return
+        rows = (line.decode("utf-8", "replace").split("\t") for line in _lines(path))
+        header = ["document"] if self._split == "ntrex" else next(rows, ["URL"])
+        for row in rows:
+            about = dict(zip(header, row, strict=False))
+            yield row[0], {name: value for name, value in about.items() if name not in ("URL", "document")}
+
+    def _decoded(self, line: bytes, lang: str, number: int) -> str:
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError:
+            raise CorpusUnavailable(
+                f"the corpus flores is damaged: line {number} of {lang} is not UTF-8; get the file again"
+            ) from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    # Only \n ends a line: str.splitlines would cut at U+2028 and others that occur inside sentences.
+    with path.open("rb") as file:
+        for line in file:
+            yield line.removesuffix(b"\n").removesuffix(b"\r")
