@@ -11,7 +11,7 @@ from ophamin.proof.canonical import canonical_bytes, content_id
 from ophamin.proof.errors import OphaminError
 from ophamin.proof.keys import Keyring
 from ophamin.proof.kinds import PROOF
-from ophamin.proof.merkle import MerkleTree
+from ophamin.proof.merkle import leaf_hash, root_hash
 from ophamin.proof.reading import parse
 from ophamin.proof.signed import sign
 
@@ -65,7 +65,7 @@ def main() -> None:
                 "vectors": vectors,
                 "errors": errors,
                 "signed": [signed["proof_id"], signed["signature"]],
-                "root": MerkleTree([v[0].encode() for v in vectors]).root,
+                "root": root_hash([leaf_hash(v[0].encode()) for v in vectors]),
             }
         )
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from ophamin.cli._output import as_json, emit_json, emit_table
-from ophamin.proof.keys import Keyring
+from ophamin.proof.keys import INSTALLATION, KeyInfo, Keyring
 
 __all__ = ["key_create", "key_list", "key_trust"]
 
@@ -18,30 +20,32 @@ def key_list(as_json: bool) -> None:
     Example: ophamin key list
     """
     ring = Keyring()
-    own, trusted = ring.list(), ring.trusted()
+    keys = ring.list()
     if as_json:
-        emit_json({"home": str(ring.home), "keys": own, "trusted": trusted})
+        emit_json({"home": str(ring.home), "keys": [asdict(k) for k in keys]})
         return
     click.echo(f"keys in {ring.home}")
-    emit_table(["NAME", "KEY ID", "PUBLIC KEY"], [(k["name"], k["key_id"], k.get("public_key") or "-") for k in own])
-    emit_table(["TRUSTED", "KEY ID", "PUBLIC KEY"], [(k["name"], k["key_id"], k["public_key"]) for k in trusted])
+    emit_table(
+        ["NAME", "WHOSE", "KEY ID", "PUBLIC KEY"], [(k.name, k.origin, k.key_id, k.public_key or "-") for k in keys]
+    )
 
 
 @click.command("create")
-@click.argument("name", default="default")
+@click.argument("name", default=INSTALLATION)
 @as_json
 def key_create(name: str, as_json: bool) -> None:
-    """Create a signing key called NAME; the one called "default" signs your runs.
+    """Create a random signing key called NAME; "installation" is the one that signs your runs.
 
     Example: ophamin key create
     """
-    made = Keyring().create(name)
+    signer = Keyring().create(name)
+    made = KeyInfo(name, signer.key_id, signer.public_key, "own")
     if as_json:
-        emit_json(made)
+        emit_json(asdict(made))
         return
-    click.echo(f"created {made['name']}, key id {made['key_id']}")
-    if made.get("public_key"):
-        click.echo(f"others verify your records after: ophamin key trust NAME {made['public_key']}")
+    click.echo(f"created {name}, key id {made.key_id}")
+    if made.public_key:
+        click.echo(f"others accept your records after: ophamin key trust YOUR_NAME {made.public_key}")
 
 
 @click.command("trust")
@@ -53,8 +57,8 @@ def key_trust(name: str, public_key: str, as_json: bool) -> None:
 
     Example: ophamin key trust alice 0f0e…
     """
-    entry = Keyring().trust(name, public_key)
+    known = Keyring().trust(name, public_key)
     if as_json:
-        emit_json(entry)
+        emit_json(asdict(known))
         return
-    click.echo(f"trusting {entry['name']}, key id {entry['key_id']}")
+    click.echo(f"trusting {known.name}, key id {known.key_id}")

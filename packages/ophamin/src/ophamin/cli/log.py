@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def log_verify(ctx: click.Context, ledger: Path | None, as_json: bool) -> None:
     """
     report = _open(ctx.obj, ledger).verify()
     if as_json:
-        emit_json(report.to_dict())
+        emit_json({"ok": report.ok, **asdict(report)})
     elif report.ok:
         click.echo(f"good: {report.size} entries lead to root {report.root_hash}")
     else:

@@ -13,8 +13,7 @@ __all__ = ["plugins"]
 @click.command()
 @click.option("--group", "only", help="One group, e.g. scenarios.")
 @as_json
-@click.pass_context
-def plugins(ctx: click.Context, only: str | None, as_json: bool) -> None:
+def plugins(only: str | None, as_json: bool) -> None:
     """List every plug-in, its distribution, and why it does not load if it does not.
 
     A broken plug-in breaks nothing but itself; this command always exits 0 and says so.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json, emit_table, printable
 from ophamin.proof.errors import UnknownRecord
-from ophamin.proof.keys import Keyring
+from ophamin.proof.keys import Keyring, read_key_file
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
-from ophamin.proof.signed import SignedRecord, verify
-from ophamin.proof.store import Store
+from ophamin.proof.schemas import violations
+from ophamin.proof.signed import SignedRecord, Verification, read, verify
+from ophamin.proof.store import Row, Store
+from ophamin.proof.verification import schema_of
 from ophamin.protocols import Settings
 
 __all__ = ["locate", "open_record", "record_command"]
@@ -23,6 +25,7 @@ key_file = click.option(
     "--key-file", type=click.Path(path_type=Path), help="An HMAC key to check with, besides your own."
 )
 target = click.argument("record", metavar="RECORD")
+ANSWERS = {0: "good", 3: "BAD", 5: "could not be checked, or nobody known signed it"}
 
 
 def _store(settings: Settings) -> Store:
@@ -49,8 +52,6 @@ def open_record(settings: Settings, text: str, kind: str) -> SignedRecord:
     """
     path = locate(settings, text)
     if kind:
-        from ophamin.proof.signed import read
-
         return read(path, [registry.records.get(kind)])
     return registry.read_record(path)
 
@@ -82,30 +83,33 @@ def _verify(noun: str, kind: str) -> click.Command:
     @click.pass_context
     def command(ctx: click.Context, records: tuple[str, ...], key_file: Path | None, as_json: bool) -> None:
         ring = Keyring()
-        extra = [ring.signing_bytes(key_file)] if key_file else []
-        worst, rows = 0, []
+        extra = [read_key_file(key_file)] if key_file else []
+        found: list[tuple[str, SignedRecord, Verification]] = []
         for text in records:
             record = open_record(ctx.obj, text, kind)
-            found = verify(record, ring, extra_keys=extra, ledger=_ledger_of(ctx.obj, record))
-            # Tampered outranks could-not-be-checked.
-            worst = max(worst, found.exit_code, key=lambda code: {0: 0, 5: 1, 3: 2}[code])
-            rows.append(
+            found.append((text, record, verify(record, ring, extra_keys=extra, ledger=_ledger_of(ctx.obj, record))))
+        # Tampered outranks could-not-be-checked.
+        worst = max((v.exit_code for _, _, v in found), key=(0, 5, 3).index)
+        if as_json:
+            rows = [
                 {
                     "record": text,
                     "kind": record.kind.name,
                     "id": record.id,
-                    "exit_code": found.exit_code,
-                    "checks": [{"name": c.name, "state": c.state, "detail": c.detail} for c in found.checks],
+                    "exit_code": checked.exit_code,
+                    "signer": checked.signer,
+                    "checks": [asdict(check) for check in checked.checks],
                 }
-            )
-        if as_json:
+                for text, record, checked in found
+            ]
             emit_json({"exit_code": worst, "records": rows})
-        else:
-            for row in rows:
-                word = {0: "good", 3: "BAD", 5: "could not be checked"}[row["exit_code"]]
-                click.echo(f"{printable(row['record'])}: {row['kind']} {printable(row['id'])[:16]}: {word}")
-                for check in row["checks"]:
-                    click.echo(f"  {check['state']:<20} {check['name']}  {printable(check['detail'])}".rstrip())
+            ctx.exit(worst)
+        for text, record, checked in found:
+            click.echo(
+                f"{printable(text)}: {record.kind.name} {printable(record.id)[:16]}: {ANSWERS[checked.exit_code]}"
+            )
+            for check in checked.checks:
+                click.echo(f"  {check.state:<20} {check.name}  {printable(check.detail)}".rstrip())
         ctx.exit(worst)
 
     return command
@@ -166,14 +170,14 @@ def _validate(noun: str, kind: str) -> click.Command:
 
 def problems_of(record: SignedRecord) -> list[str]:
     """Schema errors and contradictions of a record, one sentence each."""
-    from ophamin.proof.signed import schema_problems
+    broken = violations(record.object, schema_of(record.kind, record.schema_version))
+    # Cross-checks take a record of the right shape for granted.
+    return list(broken or record.kind.check(record.object))
 
-    return [*schema_problems(record), *record.kind.check(record.object)]
 
-
-def _rows(settings: Settings, directory: Path | None, kind: str) -> list[Any]:
+def _rows(settings: Settings, directory: Path | None, kind: str) -> list[Row]:
     store = Store(directory) if directory else _store(settings)
-    return list(store.rows(kind=kind or None))
+    return store.rows(kind or None)
 
 
 def _list(noun: str, kind: str) -> click.Command:
@@ -189,7 +193,7 @@ def _list(noun: str, kind: str) -> click.Command:
     def command(settings: Settings, directory: Path | None, as_json: bool) -> None:
         rows = _rows(settings, directory, kind)
         if as_json:
-            emit_json({"records": [row.to_dict() for row in rows]})
+            emit_json({"records": [row._asdict() for row in rows]})
             return
         emit_table(
             ["ID", "KIND", "CREATED", "OUTCOME", "WHAT"],
@@ -214,7 +218,7 @@ def _index(noun: str, kind: str) -> click.Command:
     def command(settings: Settings, as_json: bool) -> None:
         store = _store(settings)
         store.refresh()
-        rows = store.rows(kind=kind or None)
+        rows = store.rows(kind or None)
         unreadable = sum(1 for r in rows if r.problem)
         if as_json:
             emit_json({"store": settings.store, "records": len(rows), "unreadable": unreadable})
