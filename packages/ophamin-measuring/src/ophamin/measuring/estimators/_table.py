@@ -61,7 +61,7 @@ class Table:
         """Sum ``row_values`` within each unit; shape (n_groups,)."""
         if self.codes is None:
             return row_values
-        return np.bincount(self.codes, weights=row_values, minlength=self.n_groups)
+        return np.bincount(self.codes, weights=row_values, minlength=self.n_groups).astype(np.float64)
 
 
 def _number(value: Any) -> float:

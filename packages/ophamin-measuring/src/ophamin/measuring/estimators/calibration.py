@@ -170,7 +170,7 @@ def _signed_half(
     mean = float(signed.mean())
     residuals = signed - mean
     if table.codes is not None:
-        residuals = np.bincount(table.codes[rest], weights=residuals, minlength=units)[~half]
+        residuals = np.bincount(table.codes[rest], weights=residuals, minlength=units)[~half].astype(np.float64)
     count = len(residuals)
     return mean, math.sqrt(count / (count - 1) * float(residuals @ residuals)) / size, count - 1
 

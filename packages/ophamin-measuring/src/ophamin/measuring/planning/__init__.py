@@ -1,3 +1,26 @@
-"""ophamin.measuring.planning."""
+"""How many units a claim needs, before anything runs.
 
-__all__: list[str] = []
+The functions are loaded on first use: whoever only asks for a name here pays for no science.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ophamin.measuring.planning._more import More, how_many_more
+    from ophamin.measuring.planning._plan import Plan, plan, plan_claim
+
+__all__ = ["More", "Plan", "how_many_more", "plan", "plan_claim"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Plan", "plan", "plan_claim"):
+        from ophamin.measuring.planning import _plan
+
+        return getattr(_plan, name)
+    if name in ("More", "how_many_more"):
+        from ophamin.measuring.planning import _more
+
+        return getattr(_more, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
