@@ -8,10 +8,15 @@ const python = await loadPyodide();
 python.FS.mkdirTree("/core");
 python.FS.mount(python.FS.filesystems.NODEFS, { root: source }, "/core");
 python.globals.set("code", readFileSync(file, "utf8"));
-await python.runPythonAsync(`
+try {
+  await python.runPythonAsync(`
 import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, "/core")
 print(sys.version.split()[0], sys.platform, file=sys.stderr)
 exec(compile(code, "portable_vectors.py", "exec"), {"__name__": "__main__"})
 `);
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
