@@ -34,10 +34,7 @@ MAX_NODES = 1_000_000
 MAX_INT_DIGITS = 4300
 """Digits of one integer: the limit newer Pythons have by default, held on all of them."""
 
-_INT_BOUND = 10**MAX_INT_DIGITS
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-_CONTAINERS = frozenset({dict, list})
-_KEYS = {str}
+_LEAST_INT, _GREATEST_INT = -(10**MAX_INT_DIGITS), 10**MAX_INT_DIGITS
 
 # A new encoder for each call, as json.dumps makes, costs more than hashing a small record.
 _ENCODERS = {
@@ -45,6 +42,7 @@ _ENCODERS = {
     "spaced": json.JSONEncoder(sort_keys=True, allow_nan=False, check_circular=False).encode,
 }
 
+_ESCAPED_BACKSLASH_U = re.compile(rb"\\\\u")
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F])"
 )
@@ -72,72 +70,63 @@ def canonical_bytes(value: JSON, *, form: str = "compact", max_nodes: int | None
         b'{"a":"\\u00e9","b":[1,1.0]}'
     """
     _check(value, max_nodes)
-    return encode_checked(value, form)
-
-
-def encode_checked(value: JSON, form: str = "compact") -> bytes:
-    """Encode a value whose types and depth were already checked; still refuses NaN and lone surrogates."""
-    try:
-        data = _ENCODERS[form](value).encode("ascii")
-    except (ValueError, TypeError) as error:
-        raise RecordError(f"a record cannot hold this value: {error}; use a finite number or null") from None
+    data = encode_checked(value, form)
     # In ASCII output a surrogate can only show as an escape; most records have none.
     if b"\\ud" in data and has_lone_surrogate(data):
         raise RecordError("a record cannot hold a lone surrogate; replace it by text that UTF-8 can encode")
     return data
 
 
+def encode_checked(value: JSON, form: str = "compact") -> bytes:
+    """Encode a value whose types, depth and strings were already checked; still refuses NaN."""
+    try:
+        return _ENCODERS[form](value).encode("ascii")
+    except (ValueError, TypeError) as error:
+        raise RecordError(f"a record cannot hold this value: {error}; use a finite number or null") from None
+
+
 def has_lone_surrogate(data: bytes) -> bool:
     r"""Whether JSON text has an escape ``\ud800`` … ``\udfff`` without its other half; linear in ``data``."""
     # With every escaped backslash gone, each backslash left begins an escape.
-    return _LONE_SURROGATE.search(data.replace(b"\\\\", b"__")) is not None
+    if _ESCAPED_BACKSLASH_U.search(data):
+        data = data.replace(b"\\\\", b"__")
+    return _LONE_SURROGATE.search(data) is not None
 
 
 def _check(value: JSON, max_nodes: int | None) -> None:
     """Refuse what JSON would change or what no reader would take back; level by level, so cycles end too."""
-    if type(value) not in _CONTAINERS:
-        _check_scalars([value])
-        return
-    level, nodes, depth = [value], 1, 0
+    level: list[Any] = [[value]]
+    nodes, depth = 0, -1
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             raise LimitError(f"a record is at most {MAX_DEPTH} levels deep; flatten it (or break its cycle)")
         below: list[Any] = []
         for container in level:
-            if not container:
-                continue
             if type(container) is dict:
-                if set(map(type, container)) != _KEYS:
-                    odd = next(k for k in container if type(k) is not str)
-                    raise RecordError(f"the keys of a record are strings, not {type(odd).__name__}: {odd!r}")
-                values = list(container.values())
-            else:
-                values = container
-            nodes += len(values)
-            types = set(map(type, values))
-            if not types <= _SCALARS:
-                below += [v for v in values if type(v) in _CONTAINERS]
-                if not types <= _SCALARS | _CONTAINERS:
-                    _check_scalars([v for v in values if type(v) not in _CONTAINERS])
-            if int in types:
-                for v in values:
-                    if type(v) is int and not -_INT_BOUND < v < _INT_BOUND:
-                        raise LimitError(f"an integer has at most {MAX_INT_DIGITS} digits; write it as a string")
+                try:
+                    "".join(container)  # the fastest way to see that every key is a string
+                except TypeError:
+                    odd = next(key for key in container if not isinstance(key, str))
+                    raise RecordError(f"the keys of a record are strings, not {type(odd).__name__}: {odd!r}") from None
+                container = container.values()
+            nodes += len(container)
+            for item in container:
+                kind = type(item)
+                if kind is str or kind is float or kind is bool or item is None:
+                    continue
+                if kind is dict or kind is list:
+                    below.append(item)
+                elif kind is not int:
+                    raise RecordError(
+                        f"a record holds dict, list, str, int, float, bool and None, not {kind.__name__}: "
+                        f"{item!r:.60}; convert it first"
+                    )
+                elif not _LEAST_INT < item < _GREATEST_INT:
+                    raise LimitError(f"an integer has at most {MAX_INT_DIGITS} digits; write it as a string")
         if max_nodes is not None and nodes > max_nodes:
             raise LimitError(f"a record has at most {max_nodes:,} values; store bulk data beside it, by digest")
         level = below
-
-
-def _check_scalars(values: list[Any]) -> None:
-    for value in values:
-        if type(value) not in _SCALARS:
-            raise RecordError(
-                f"a record holds dict, list, str, int, float, bool and None, not {type(value).__name__}: "
-                f"{value!r:.60}; convert it first"
-            )
-        if type(value) is int and not -_INT_BOUND < value < _INT_BOUND:
-            raise LimitError(f"an integer has at most {MAX_INT_DIGITS} digits; write it as a string")
 
 
 def content_id(data: bytes) -> str:

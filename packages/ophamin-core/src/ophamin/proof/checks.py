@@ -39,7 +39,7 @@ def check_proof(record: Mapping[str, JSON]) -> list[str]:
         One sentence per contradiction; empty when consistent.
     """
     problems = list(_thresholds(record))
-    if record["schema_version"] == "1.0" or "migrated_from" in record:
+    if _decided_by_point(record):
         return problems + list(_point_outcome(record))
     for check in (_outcome, _confidence, _primary_evidence, _attribution, _times, _counts, _alpha, _claim_hash):
         problems.extend(check(record))
@@ -57,6 +57,13 @@ def proof_cases(record: Mapping[str, JSON]) -> list[dict[str, JSON]]:
             for c, v in zip(record["claim"]["co_primary"], verdict.get("co_primary") or [], strict=False)
         ]
     return [{**row, "message": verdict["reasoning"]} for row in rows]
+
+
+def _decided_by_point(record: Section) -> bool:
+    """Rule ``point`` only reads version 1.0, in its own form or migrated."""
+    if record["schema_version"] == "1.0":
+        return True
+    return "migrated_from" in record and (record["claim"].get("decision") or {}).get("rule") == "point"
 
 
 def _threshold(section: Section) -> Threshold:

@@ -7,7 +7,6 @@ re-serialised dataclass, so fields this version does not know survive and stay s
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +49,7 @@ class SignedRecord:
     kind: RecordKind
     object: dict[str, JSON]
     path: Path | None = None
-    _stamp: bytes | None = field(default=None, repr=False, compare=False)
+    _pristine: JSON = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -77,22 +76,18 @@ class SignedRecord:
         Raises:
             RecordError: The object holds what no record may hold (not possible for one just read).
         """
-        # What the strict reader built needs no second check of its types, as long as it is still the same.
-        if self._stamp is not None and _stamp(self.object) == self._stamp:
+        # What the strict reader built needs no second check, as long as it still equals the reader's own copy:
+        # the shape is then the same and each value, if exchanged, one that JSON writes as what it equals.
+        if self._pristine is not None and self.object == self._pristine:
             return encode_checked(self.body, form)
         return canonical_bytes(self.body, form=form)
 
 
-def _stamp(value: JSON) -> bytes | None:
-    """A fingerprint that equal stamps prove two values equal, types included; ``None`` when it has none.
-
-    marshal writes exact built-in types only, each under its own code; version 2 has no back references, whose
-    use would depend on reference counts.
-    """
-    try:
-        return marshal.dumps(value, 2)
-    except ValueError:
-        return None
+def _copy(value: JSON) -> JSON:
+    """The same containers anew around the same scalars; comparing the two is nearly free."""
+    if isinstance(value, dict):
+        return {name: _copy(item) for name, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def identify(obj: Mapping[str, JSON], kinds: Iterable[RecordKind]) -> RecordKind:
@@ -144,7 +139,7 @@ def read(path: Path | str, kinds: Iterable[RecordKind]) -> SignedRecord:
         kind = identify(obj, kinds)
     except RecordError as error:
         raise type(error)(f"{path}: {error}") from None
-    return SignedRecord(kind, obj, Path(path), _stamp(obj))
+    return SignedRecord(kind, obj, Path(path), _copy(obj))
 
 
 def sign(body: Mapping[str, JSON], kind: RecordKind, signer: Signer) -> dict[str, JSON]:
