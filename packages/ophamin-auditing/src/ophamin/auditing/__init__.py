@@ -1,3 +1,3 @@
-"""ophamin.auditing."""
+"""Static analysis of a file or a tree as one signed record."""
 
-__all__: list[str] = []
+__all__ = ["audit", "checks", "export", "gates", "record", "target", "tools"]

@@ -1,3 +1,3 @@
-"""ophamin.auditing.export."""
+"""Audit records in foreign formats."""
 
-__all__: list[str] = []
+__all__ = ["sarif"]

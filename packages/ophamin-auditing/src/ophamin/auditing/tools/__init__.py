@@ -1,3 +1,3 @@
-"""ophamin.auditing.tools."""
+"""The auditors: one module per tool."""
 
-__all__: list[str] = []
+__all__ = ["bandit", "ruff"]

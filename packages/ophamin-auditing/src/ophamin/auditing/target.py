@@ -1,0 +1,205 @@
+"""What is audited: a file or a tree, its place in its repository, and the hashes that pin it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import tomllib
+
+from ophamin.proof.canonical import digest
+from ophamin.proof.errors import UsageError
+
+__all__ = ["Target", "text"]
+
+SKIPPED_FOLDERS = frozenset({"__pycache__", ".venv"})
+"""Outside the target's hash, in every version of the record."""
+UNREAD_FOLDERS = SKIPPED_FOLDERS | {".git", ".hg", ".svn", "node_modules"}
+"""Where no tool of ours looks for sources or settings."""
+SOURCES = (".py", ".pyi", ".pyw", ".ipynb")
+SETTINGS = frozenset(
+    {"pyproject.toml", "ruff.toml", ".ruff.toml", ".bandit", "setup.cfg", "tox.ini", ".gitignore", ".ignore"}
+)
+
+
+def text(value: str | Path) -> str:
+    r"""A path or message as text that JSON can hold: bytes that are no UTF-8 become ``\udcff`` and the like."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file or a folder to audit.
+
+    Args:
+        path: Absolute, symbolic links resolved.
+        root: The repository it lies in, else the folder itself (of a file: its folder).
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.py").write_text("x = 1\\n")
+        >>> Target.at(folder).sources()
+        ['a.py']
+    """
+
+    path: Path
+    root: Path
+    _lines: dict[str, list[bytes]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def at(cls, path: Path | str) -> Target:
+        """The target a user means.
+
+        Raises:
+            UsageError: There is no file or folder of that name.
+        """
+        if not os.path.exists(path):
+            raise UsageError(f"{text(path)}: no such file or folder; give a path to audit")
+        real = Path(os.path.realpath(path))
+        mode = real.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise UsageError(f"{text(path)}: neither a file nor a folder; give a path to audit")
+        folder = real if stat.S_ISDIR(mode) else real.parent
+        root = next((p for p in (folder, *folder.parents) if (p / ".git").exists()), folder)
+        return cls(real, root)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a tree."""
+        return self.path.is_dir()
+
+    @property
+    def name(self) -> str:
+        """Its path in the repository, POSIX style; ``.`` for the whole."""
+        return self.relative(self.path)
+
+    def relative(self, path: Path | str) -> str:
+        """A path as the record has it: relative to the root, POSIX style; absolute when it lies outside."""
+        whole = os.path.normpath(os.path.join(self.root, path))
+        try:
+            return text(Path(whole).relative_to(self.root).as_posix())
+        except ValueError:
+            return text(Path(whole).as_posix())
+
+    def _files(self) -> Iterator[Path]:
+        """Regular files of the tree; linked folders are not entered, so loops end nowhere."""
+        for folder, below, names in os.walk(self.path):
+            below[:] = sorted(d for d in below if d not in UNREAD_FOLDERS)
+            for name in names:
+                file = Path(folder, name)
+                if name.endswith(SOURCES) or name in SETTINGS:
+                    try:
+                        if stat.S_ISREG(file.stat().st_mode):
+                            yield file
+                    except OSError:  # a link to nowhere
+                        continue
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Sources and settings a tool may read: in the target, and the settings above it up to the root."""
+        found = set(self._files()) if self.is_folder else {self.path}
+        folder = self.path if self.is_folder else self.path.parent
+        for above in (folder, *folder.parents):
+            found |= {above / name for name in SETTINGS if (above / name).is_file()}
+            if above == self.root:
+                break
+        return sorted(found)
+
+    def sources(self) -> list[str]:
+        """Source files, as the record names them."""
+        return [self.relative(f) for f in self.files if f.name.endswith(SOURCES) or f == self.path]
+
+    def settings(self, *names: str) -> list[Path]:
+        """Settings files of these names, those nearest to the root first."""
+        return sorted((f for f in self.files if f.name in names), key=lambda f: (len(f.parts), f))
+
+    def above(self, file: Path) -> bool:
+        """Whether settings in ``file`` lie at or above the target, so that they hold for all of it."""
+        return self.path == file.parent or file.parent in self.path.parents
+
+    def content_hash(self) -> str:
+        """The target's hash as every version of the record has it.
+
+        Returns:
+            Hex SHA-256: of a file its bytes; of a folder the text ``[('a.py', '<hex>'), …]`` over its
+            ``*.py`` outside ``__pycache__`` and ``.venv``, sorted.
+        """
+        if not self.is_folder:
+            return _sha256(self.path)
+        entries = []
+        for folder, below, names in os.walk(self.path):
+            below[:] = [d for d in below if d not in SKIPPED_FOLDERS]
+            for name in names:
+                file = Path(folder, name)
+                if name.endswith(".py") and file.is_file():
+                    entries.append((text(file.relative_to(self.path)), _sha256(file)))
+        return hashlib.sha256(repr(sorted(entries)).encode("utf-8")).hexdigest()
+
+    def inputs_hash(self) -> str:
+        """``sha256:…`` over every source and settings file that can change what a tool reports."""
+        fresh = Target(self.path, self.root)  # look again: this is also how a change during the audit is seen
+        return digest([[fresh.relative(f), _sha256(f)] for f in fresh.files])
+
+    def line(self, path: str, number: int) -> str:
+        """A source line without its ends and with single spaces; "" when there is none.
+
+        Args:
+            path: As the record names it.
+            number: From 1.
+        """
+        lines = self.lines(path)
+        if not 1 <= number <= len(lines):
+            return ""
+        return " ".join(lines[number - 1].decode("utf-8", "backslashreplace").split())
+
+    def lines(self, path: str) -> list[bytes]:
+        """The lines of a source file; empty when it cannot be read."""
+        if path not in self._lines:
+            try:
+                self._lines[path] = (self.root / path).read_bytes().splitlines()
+            except (OSError, ValueError):
+                self._lines[path] = []
+        return self._lines[path]
+
+    def toml_table(self, file: Path, table: str) -> bool:
+        """Whether a TOML file has ``[tool.<table>]``; an unreadable one is for the tool to complain about."""
+        content = file.read_text("utf-8", "replace")
+        try:
+            return table in tomllib.loads(content).get("tool", {})
+        except (ValueError, AttributeError):
+            return f"[tool.{table}" in content
+
+    def revision(self) -> tuple[str, bool | None]:
+        """Git commit of the repository, and whether tracked files were changed; ``("", None)`` without git."""
+        # A repository's own settings must not start programs.
+        git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(self.root)]
+        try:
+            head = _git([*git, "rev-parse", "--verify", "HEAD"])
+            status = _git([*git, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules"])
+        except (OSError, subprocess.SubprocessError):
+            return "", None
+        return head.strip(), bool(status.strip())
+
+
+def _git(argv: list[str]) -> str:
+    done = subprocess.run(argv, capture_output=True, check=True, timeout=30, stdin=subprocess.DEVNULL)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _sha256(file: Path) -> str:
+    """Hex SHA-256 of a file; "" when it cannot be read."""
+    sha = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                sha.update(chunk)
+    except OSError:
+        return ""
+    return sha.hexdigest()

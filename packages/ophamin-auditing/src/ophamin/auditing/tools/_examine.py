@@ -1,0 +1,172 @@
+"""From one tool to one entry of the record's ``pillars``: what every tool of ours has in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ophamin.auditing._counts import pillar_counts
+from ophamin.auditing.target import Target, text
+from ophamin.auditing.tools._run import Completed, locate, run
+
+__all__ = ["Parsed", "Tool", "ToolError", "examine", "pillar_entry", "tool_version"]
+
+JSON = Any
+STDERR_KEPT = 4000
+VERSION_TIMEOUT_S = 20.0
+
+
+class ToolError(ValueError):
+    """A tool ended in a way, or printed something, that is not a result."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a tool said.
+
+    Args:
+        findings: In the record's form.
+        rules: Rule id → what is known about it (``name``, ``url``, …).
+        unread: ``{path, reason}`` of files it could not examine: nothing is known of those.
+        warnings: What it complained about besides.
+        extra: More, JSON-able.
+    """
+
+    findings: Sequence[Mapping[str, JSON]]
+    rules: Mapping[str, JSON] = field(default_factory=dict)
+    unread: Sequence[Mapping[str, str]] = ()
+    warnings: Sequence[str] = ()
+    extra: Mapping[str, JSON] = field(default_factory=dict)
+
+
+class Tool(Protocol):
+    """A tool that is a program printing JSON."""
+
+    name: str
+    isolated: bool
+
+    def arguments(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
+        """Its command line without the program, and what to note of its configuration."""
+        ...
+
+    def parse(self, done: Completed, target: Target) -> Parsed:
+        """Its findings; raises ``ToolError`` when it has not finished its work."""
+        ...
+
+
+def tool_version(program: Sequence[str], cwd: Path, timeout_s: float = VERSION_TIMEOUT_S) -> Completed:
+    """Ask a program for its version."""
+    return run([*program, "--version"], cwd=cwd, timeout_s=min(timeout_s, VERSION_TIMEOUT_S))
+
+
+def first_line(data: bytes) -> str:
+    """The first line that is not empty."""
+    return next((line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()), "")
+
+
+def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
+    """Run a tool on a target.
+
+    Args:
+        tool: What to run.
+        path: File or folder.
+        timeout_s: Longest the tool may take, seconds.
+
+    Returns:
+        An entry of ``pillars`` with one of four states: ``ok``; ``unavailable``: there is no such program;
+        ``error``: it crashed or could not do its work; ``timeout``. Only ``ok`` says anything about findings.
+    """
+    target = Target.at(path)
+    program = locate(tool.name)
+    if program is None:
+        reason = f"{tool.name} is not installed: pip install {tool.name}"
+        return pillar_entry(tool.name, target, "unavailable", error_message=reason)
+    asked = tool_version(program, target.root, timeout_s)
+    version = first_line(asked.stdout) if asked.exit_code == 0 else ""
+    arguments, noted = tool.arguments(target)
+    done = run([*program, *arguments], cwd=target.root, timeout_s=max(timeout_s - asked.wall_s, 0.001))
+    known = {"version": version, "done": done, "noted": {**noted, "argv": [text(a) for a in [tool.name, *arguments]]}}
+    if done.stopped == "timeout":
+        reason = f"{tool.name} did not finish within {timeout_s:g} s; raise --timeout"
+        return pillar_entry(tool.name, target, "timeout", error_message=reason, **known)
+    try:
+        if done.stopped:
+            raise ToolError(f"{tool.name} was interrupted")
+        if done.failure:
+            raise ToolError(f"{tool.name} could not be started: {text(done.failure)}")
+        if done.exit_code is None or done.exit_code < 0:
+            raise ToolError(f"{tool.name} was killed by signal {-(done.exit_code or 0)}{_stderr(done)}")
+        parsed = tool.parse(done, target)
+    except ToolError as error:
+        return pillar_entry(tool.name, target, "error", error_message=str(error), **known)
+    return pillar_entry(tool.name, target, "ok", parsed=parsed, **known)
+
+
+def failed(tool: str, done: Completed, what: str) -> ToolError:
+    """The error of a tool that did not do its work, with what it said about it."""
+    return ToolError(f"{tool} {what} (exit {done.exit_code}){_stderr(done)}")
+
+
+def _stderr(done: Completed) -> str:
+    said = done.stderr.decode("utf-8", "replace").strip()
+    if len(said) > STDERR_KEPT:
+        said = "…" + said[-STDERR_KEPT:]
+    return f": {said}" if said else ""
+
+
+def warnings_in(stderr: bytes) -> list[str]:
+    """Lines of standard error that begin like a warning or an error."""
+    lines = stderr.decode("utf-8", "replace").splitlines()
+    return [line.strip() for line in lines if re.search(r"\b(warning|error)\b", line[:80], re.IGNORECASE)]
+
+
+def pillar_entry(
+    name: str,
+    target: Target,
+    status: str,
+    *,
+    parsed: Parsed | None = None,
+    version: str = "",
+    done: Completed | None = None,
+    error_message: str = "",
+    noted: Mapping[str, JSON] | None = None,
+) -> dict[str, JSON]:
+    """One entry of ``pillars``, with all its fields.
+
+    Args:
+        name: The pillar's and the tool's name.
+        target: What was audited.
+        status: ``ok``, ``unavailable``, ``error`` or ``timeout``.
+        parsed: What the tool said, when it finished.
+        version: Its version, as it says itself.
+        done: How its run ended, when there was one.
+        error_message: One sentence, "" when ok.
+        noted: Configuration, for ``extra``.
+    """
+    found = parsed or Parsed(())
+    order = ("path", "line", "column", "rule_id", "message")
+    findings = sorted((dict(f) for f in found.findings), key=lambda f: tuple(f[k] for k in order))
+    unread = [{k: text(v) for k, v in u.items()} for u in found.unread]
+    return {
+        "pillar_name": name,
+        "tool_name": name,
+        "tool_version": version,
+        "status": status,
+        "target_path": text(target.path),
+        "findings": findings,
+        **pillar_counts(status, findings),
+        "complete": status == "ok" and not unread,
+        "rules": dict(found.rules),
+        "warnings": [
+            text(w) for w in (*(f"{u['path']} was not examined: {u['reason']}" for u in unread), *found.warnings)
+        ],
+        "raw_stdout_bytes": len(done.stdout) if done else 0,
+        "raw_stderr_bytes": len(done.stderr) if done else 0,
+        "exit_code": done.exit_code if done else None,
+        "wall_time_s": round(done.wall_s, 6) if done else 0.0,
+        "error_message": text(error_message),
+        "extra": {**(noted or {}), **found.extra, **({"unread": unread} if unread else {})},
+    }
