@@ -196,7 +196,7 @@ class _Guarded:
             return self._next()
         except (StopIteration, OphaminError):
             raise
-        except Exception as error:  # noqa: BLE001 - foreign code; whatever it raises, the substrate failed
+        except Exception as error:  # foreign code: whatever it raises, the substrate failed
             raise _failure(self._arm, error) from error
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ def _guard(arm: Arm, act: Callable[[], JSON]) -> None:
         act()
     except OphaminError:
         raise
-    except Exception as error:  # noqa: BLE001 - foreign code; whatever it raises, the substrate failed
+    except Exception as error:  # foreign code: whatever it raises, the substrate failed
         raise _failure(arm, error) from error
 
 

@@ -1,32 +1,71 @@
-"""How many units an attempt needs, from the planning room."""
+"""How many units an attempt needs, and what the units it got can show."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ophamin.measuring.decision import check_claim
+from ophamin.measuring.planning import plan_claim
+from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim
 
-__all__ = ["Plan", "plan_units"]
+__all__ = ["POWER", "Wanted", "power_of", "wanted_units"]
+
+JSON = Any
+
+POWER = 0.8
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Units of one attempt and what they can show.
+class Wanted:
+    """Units of one attempt.
 
     Args:
-        n_units: Units to measure, per stratum.
-        n_needed: Units for power 0.8; ``None`` where no n reaches it.
-        power_validate_at: Power to validate at δ inside θ.
-        power_refute_at: Power to refute at δ outside.
+        n_units: Units to measure, per stratum; ``None`` under rule exact, which measures all.
+        n_needed: Units for power 0.8; ``None`` where that cannot be planned.
+        notes: What was assumed, or why it cannot be planned.
     """
 
-    n_units: int
+    n_units: int | None
     n_needed: int | None
-    power_validate_at: float | None
-    power_refute_at: float | None
+    notes: Sequence[str] = ()
 
 
-def plan_units(claim: Claim, n: int | None, alpha: float) -> Plan:
+def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
+    """Units asked for, or else those the plan needs.
+
+    Raises:
+        UsageError: No sample can validate the claim; or it cannot be planned and no ``n`` was given.
+    """
     check_claim(claim)
-    return Plan(n if n is not None else 200, None, None, None)
+    if claim.decision.rule == "exact":
+        if n is not None:
+            raise UsageError("rule exact measures the whole corpus; leave out --n, or narrow the corpus")
+        return Wanted(None, None)
+    if n is not None and n < 0:
+        raise UsageError(f"n is a number of units, not {n}")
+    try:
+        plan = plan_claim(claim, power=POWER, alpha=alpha)
+    except UsageError as error:
+        if n is None:
+            raise UsageError(f"{error} (--n says how many units to measure without a plan)") from error
+        return Wanted(n, None, (str(error),))
+    return Wanted(plan.n if n is None else n, plan.n, plan.notes)
+
+
+def power_of(claim: Claim, n: int, alpha: float) -> dict[str, JSON]:
+    """The powers of ``n`` units, and the truths at which they hold, for the plan section of a record."""
+    nothing: dict[str, JSON] = {"power_validate_at": None, "power_refute_at": None, "expected_error_rate": 0.0}
+    if n < 1 or claim.decision.rule == "exact":
+        return nothing
+    try:
+        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha)
+    except UsageError:
+        return nothing  # the plan's notes say why
+    return {
+        "power_validate_at": {"power": plan.power_validate, "truth": dict(plan.validate_at)},
+        "power_refute_at": {"power": plan.power_refute, "truth": dict(plan.refute_at)},
+        "expected_error_rate": plan.expected_error_rate,
+    }

@@ -23,7 +23,6 @@ from ophamin.measuring.scenarios._road.registration import Registered, utc_now
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.proof.keys import Signer
-from ophamin.proof.kinds import PROOF
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.merkle import leaf_hash, root_hash
 from ophamin.proof.project import Project
@@ -39,6 +38,16 @@ __all__ = ["command_of", "file_proof", "run_spec_of", "write_proof"]
 JSON = Any
 OBSERVATIONS = "observations.jsonl.gz"
 MEDIA_TYPE = "application/x-ndjson"
+_OPTIONS = {
+    "--n": "n",
+    "--seed": "seed",
+    "--rule": "rule",
+    "--alpha": "alpha",
+    "--attempts": "attempts",
+    "--error-policy": "error_policy",
+    "--timeout": "timeout_s",
+}
+# What of a RunSpec speaks of this machine only.
 _HERE = ("project", "store", "data_root", "key_file", "argv", "fresh")
 
 
@@ -57,7 +66,7 @@ def write_proof(
     for instrument in setup.instruments:
         instrument.verdict(body)
     body["reproduction"]["artifacts"] = _keep_artifacts(setup, attempt)
-    signed = sign(plain(body), PROOF, signer)
+    signed = sign(plain(body), registry.records.get("proof"), signer)
     # In the order of its sections, which is how people read it.
     attempt.journal.keep_proof(json.dumps(signed, allow_nan=False).encode("ascii"))
 
@@ -75,7 +84,9 @@ def file_proof(setup: Setup, project: Project, ledger: Ledger, attempt: Register
     if journal.artifacts.is_dir():
         files.update({path.name: path for path in sorted(journal.artifacts.iterdir())})
     proofs = Path(setup.spec.store) if setup.spec.store else project.proofs
-    path = Store(proofs, project.index if proofs == project.proofs else None).put(record, PROOF, files)
+    path = Store(proofs, project.index if proofs == project.proofs else None).put(
+        record, registry.records.get("proof"), files
+    )
     proof_id, outcome = record["proof_id"], record["verdict"]["outcome"]
     if not attempt.closed:
         ledger.close(attempt.index, outcome, proof_id=proof_id, cycles=record["verdict"]["n_planned"])
@@ -233,8 +244,7 @@ def command_of(spec: RunSpec) -> list[str]:
     for name in spec.instruments:
         argv += ["--instrument", name]
     default = RunSpec(scenario="", arms={})
-    for option, field in (("--n", "n"), ("--seed", "seed"), ("--rule", "rule"), ("--alpha", "alpha"),
-                          ("--attempts", "attempts"), ("--error-policy", "error_policy"), ("--timeout", "timeout_s")):  # fmt: skip
+    for option, field in _OPTIONS.items():
         if getattr(spec, field) != getattr(default, field):
             argv += [option, str(getattr(spec, field))]
     return argv
@@ -251,7 +261,10 @@ def _environment(setup: Setup, libraries: Mapping[str, str]) -> dict[str, str]:
         number = _installed(name)
         if number:
             found[name] = number
-    found.update(dict(pair for pair in (tuple(o.rpartition(" ")[::2]) for o in origins) if pair[0]))  # type: ignore[misc]
+    for origin in origins:
+        name, _, number = origin.rpartition(" ")
+        if name:
+            found[name] = number
     return {**found, **libraries}
 
 

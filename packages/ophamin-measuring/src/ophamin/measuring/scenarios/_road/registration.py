@@ -11,6 +11,7 @@ from typing import Any
 
 from ophamin.measuring.decision import alpha_for
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
+from ophamin.measuring.scenarios._road.deciding import plain
 from ophamin.measuring.scenarios._road.journal import (
     Journal,
     journal_folder,
@@ -18,7 +19,7 @@ from ophamin.measuring.scenarios._road.journal import (
     keep_selection,
     kept_selection,
 )
-from ophamin.measuring.scenarios._road.planned import Plan, plan_units
+from ophamin.measuring.scenarios._road.planned import Wanted, power_of, wanted_units
 from ophamin.measuring.scenarios._road.selection import Selection, by_ids, select
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.proof.canonical import digest
@@ -137,10 +138,8 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     seed = spec.seed if spec.seed is not None else _derived_seed(setup.claim_hash, number, len(attempts))
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
-    if setup.exact and spec.n is not None:
-        raise UsageError("rule exact measures the whole corpus; leave out --n, or narrow the corpus")
-    plan = plan_units(setup.claim, spec.n, alpha)
-    selection = select(setup, None if setup.exact else plan.n_units, seed, used)
+    wanted = wanted_units(setup.claim, spec.n, alpha)
+    selection = select(setup, wanted.n_units, seed, used)
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
     keep_selection(journals, ids)
@@ -160,7 +159,7 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
         "selection_hash": selection.content_hash,
         "selection_method": selection.method,
         "preregistered_at": now,
-        "plan": _plan_section(setup, plan, selection, alpha, n_planned),
+        "plan": _plan_section(setup, wanted, selection, alpha, n_planned),
     }
     journal = Journal.create(journal_folder(journals, setup.run_key, number, name), words)
     entry = {
@@ -188,20 +187,17 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     return Registered(journal, selection, reference.index)
 
 
-def _plan_section(setup: Setup, plan: Plan, selection: Selection, alpha: float, n_planned: int) -> dict[str, JSON]:
-    wanted = plan.n_needed
+def _plan_section(setup: Setup, wanted: Wanted, selection: Selection, alpha: float, n_planned: int) -> dict[str, JSON]:
     got = selection.n_units // max(len(setup.strata), 1)
-    at = plan if plan.n_units == got or setup.exact else plan_units(setup.claim, got, alpha)
     return {
         "n_planned": n_planned,
         "n_units": selection.n_units,
-        "n_units_for_power": wanted,
-        "power_validate_at": at.power_validate_at,
-        "power_refute_at": at.power_refute_at,
-        "expected_error_rate": 0.0,
+        "n_units_for_power": wanted.n_needed,
+        **plain(power_of(setup.claim, got, alpha)),
         "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
-        "underpowered": not setup.exact and (wanted is None or got < wanted),
+        "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
         "unmeasured_retries": UNMEASURED_RETRIES,
+        "notes": list(wanted.notes),
     }
 
 

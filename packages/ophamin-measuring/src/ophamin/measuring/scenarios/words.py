@@ -1,0 +1,137 @@
+"""What a run, a plan and a reproduction say to people and to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ophamin.measuring.scenarios.reproduction import Reproduction
+from ophamin.proof.errors import UsageError
+
+__all__ = ["plan_text", "reproduction_text", "run_text", "summary"]
+
+JSON = Any
+
+
+def _printable(text: str) -> str:
+    """Text that cannot steer a terminal, whatever a claim or a path holds; its lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
+
+
+def summary(record: Mapping[str, JSON], path: str) -> dict[str, JSON]:
+    """What ``run --json`` prints of a stored record."""
+    verdict, registered = record["verdict"], record["preregistration"]
+    counts = ("n_planned", "n_used", "n_errors", "n_unmeasured")
+    return {
+        "outcome": verdict["outcome"],
+        "reasoning": verdict["reasoning"],
+        "threshold": verdict["threshold"],
+        "observed_value": verdict["observed_value"],
+        "interval": verdict["interval"],
+        "co_primary": verdict["co_primary"],
+        **{name: verdict[name] for name in counts},
+        "attempt": registered["attempt"],
+        "alpha_used": registered["alpha_used"],
+        "error_bound": registered["error_bound"],
+        "seed": registered["seed"],
+        "proof_id": record["proof_id"],
+        "path": path,
+    }
+
+
+def run_text(record: Mapping[str, JSON], path: str) -> str:
+    """The verdict for people: outcome, interval against threshold, n, error bound, proof."""
+    verdict, registered = record["verdict"], record["preregistration"]
+    parts = [(record["claim"]["threshold"], verdict)]
+    parts += [
+        (claimed["threshold"], found)
+        for claimed, found in zip(record["claim"]["co_primary"], verdict["co_primary"], strict=True)
+    ]
+    lines = [f"{verdict['outcome']}  {record['claim']['statement']}"]
+    for threshold, found in parts:
+        lines.append(f"  {_against(threshold, found)}")
+    if verdict["decided_by"].startswith("none"):
+        lines.append(f"  not decided: {verdict['decided_by'].removeprefix('none: ')}")
+    failed = f", {verdict['n_errors']} errors, {verdict['n_unmeasured']} unmeasured"
+    lines.append(f"  cycles   {verdict['n_used']} of {verdict['n_planned']} used{failed}")
+    lines.append(f"  attempt  {registered['attempt']}; a false claim would be VALIDATED so far with probability "
+                 f"<= {registered['error_bound']:g}")  # fmt: skip
+    lines += [f"  {more}" for more in _more(record)]
+    lines += [f"  proof    {record['proof_id']}", f"  path     {path}"]
+    return _printable("\n".join(lines))
+
+
+def _number(value: JSON) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _against(threshold: Mapping[str, JSON], found: Mapping[str, JSON]) -> str:
+    units = f" {threshold['units']}" if threshold["units"] else ""
+    words = f"{threshold['metric']} = {_number(found['observed_value'])}{units}"
+    interval = found["interval"]
+    if interval is not None:
+        low = "-inf" if interval["lower"] is None else _number(interval["lower"])
+        high = "inf" if interval["upper"] is None else _number(interval["upper"])
+        words += f", interval [{low}, {high}]"
+    return f"{words} against {threshold['comparator']} {_number(threshold['value'])}{units}"
+
+
+def _more(record: Mapping[str, JSON]) -> list[str]:
+    """After INCONCLUSIVE: the n of a new registration, at the α it would have."""
+    verdict, registered = record["verdict"], record["preregistration"]
+    if verdict["outcome"] != "INCONCLUSIVE" or verdict["interval"] is None or record["claim"]["co_primary"]:
+        return []
+    from ophamin.measuring.decision import alpha_for
+    from ophamin.measuring.planning import how_many_more
+    from ophamin.proof.types import Decision, Interval, Threshold
+
+    decision = Decision(**record["claim"]["decision"])
+    threshold = Threshold(**record["claim"]["threshold"])
+    try:
+        alpha = alpha_for(decision.alpha, registered["attempt"] + 1, decision.attempts)
+        return ["next     " + how_many_more(threshold, decision, Interval(**verdict["interval"]), alpha=alpha).note]
+    except UsageError:
+        return []  # nothing can be told without a smallest difference or a further attempt
+
+
+def plan_text(found: Mapping[str, JSON]) -> str:
+    """A plan for people: n by threshold and jointly, or what the given n settles, and the time it takes."""
+    lines = [found["statement"]]
+    if found["rule"] == "exact":
+        lines.append("  rule exact: the whole corpus is measured, twice; there is no sampling error to plan for")
+    per = f" in each of {', '.join(found['strata'])}" if found["strata"] else ""
+    for part in found["parts"]:
+        lines.append(f"  {part['threshold']}")
+        if part["n"] is not None and found["given_n"] is None:
+            lines.append(f"    n = {part['n']} units{per} for power {found['power']:g}")
+        if part["smallest_difference"] is not None:
+            lines.append(f"    settles a difference of {part['smallest_difference']:.4g} with that n")
+        if part["least_n"] is not None:
+            lines.append(f"    fewer than {part['least_n']} can never validate")
+    if found["n"] is not None:
+        what = "jointly" if len(found["parts"]) > 1 else "altogether"
+        lines.append(f"  {what}: n = {found['n']} units{per}, {found['n_cycles']} cycles")
+        if found["power_validate"] is not None:
+            lines.append(
+                f"    power to validate at delta inside {found['power_validate']:.3f}, "
+                f"to refute at delta outside {found['power_refute']:.3f}"
+                + (" (underpowered)" if found["underpowered"] else "")
+            )
+    lines += [f"  note: {note}" for note in found["notes"]]
+    if found["seconds"] is not None:
+        lines.append(
+            f"  time: about {found['seconds']:.1f} s, from {found['timed_cycles']} cycles whose outputs nobody read"
+        )
+    return _printable("\n".join(lines))
+
+
+def reproduction_text(found: Reproduction) -> str:
+    """A reproduction for people: the answer, and how far each threshold's metric moved."""
+    how = "exactly: the same observations" if found.exact else "not to the digit"
+    lines = [f"{found.answer}  {how} ({found.n} cycles)"]
+    for part in found.comparisons:
+        bounds = "" if part.lower is None else f" = {_number(part.difference)} [{part.lower:.6g}, {part.upper:.6g}]"
+        margin = "" if part.margin is None else f" against ±{part.margin:g}"
+        reason = f"; {part.reason}" if part.reason else ""
+        lines.append(f"  difference in {part.metric}{bounds}{margin}: {part.answer}{reason}")
+    return _printable("\n".join(lines))
