@@ -174,7 +174,7 @@ class TableCorpus:
     def _csv_rows(self, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         separator = self._sep or ("\t" if self._suffix in (".tsv", ".tab") else ",")
         csv.field_size_limit(_FIELD_LIMIT)  # the library's 128 KiB would refuse long documents
-        reader = csv.reader(file, delimiter=separator)
+        reader = csv.reader(file, delimiter=separator, strict=True)
         try:
             header = next(reader, [])
             twice = {name for name in header if header.count(name) > 1}

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import gc
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ophamin.proof.errors import SubstrateFailure, UsageError
+from ophamin.protocols import Record
+from ophamin.registry import make_substrate
+
+# What each test program does with one request; `say` answers, `raw` writes to standard output as it is.
+PROGRAM = """
+import json, os, signal, subprocess, sys, time
+out = sys.stdout.buffer
+state = {"seed": None, "n": 0}
+def raw(data): out.write(data); out.flush()
+def say(d, output): raw(json.dumps({"id": d["id"], "output": output}).encode() + b"\\n")
+held = []
+for line in sys.stdin:
+    d = json.loads(line)
+    if d.get("op") == "reset":
+        state["seed"] = d["seed"]
+        continue
+    state["n"] += 1
+    text = d["input"]
+    BODY
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Callable[..., object]]:
+    """Make a running substrate out of the body of the program's loop; every one is closed."""
+    made = []
+
+    def make(body: str, **params: object) -> object:
+        path = tmp_path / f"program{len(made)}.py"
+        path.write_text(PROGRAM.replace("BODY", body.strip().replace("\n", "\n    ")), encoding="utf-8")
+        query = "&".join(f"{k}={v}" for k, v in params.items())
+        substrate = make_substrate(f"command:{shlex.join([sys.executable, str(path)])}{'?' + query if query else ''}")
+        made.append(substrate)
+        return substrate
+
+    yield make
+    for substrate in made:
+        substrate.close()
+        assert substrate.processes() == []
+
+
+def records(*texts: str) -> list[Record]:
+    return [Record(f"r{i}", text, meta={"lang": "en"}) for i, text in enumerate(texts)]
+
+
+def run(substrate, *texts: str, timeout_s: float = 20.0):
+    return list(substrate.run_batch(records(*texts), seed=1, timeout_s=timeout_s))
+
+
+def gone(pid: int) -> bool:
+    """Whether a process is neither running nor a zombie of ours (an orphan may wait for its reaper)."""
+    limit = time.monotonic() + 5
+    while time.monotonic() < limit:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z" and os.getpid() != int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_wire(program) -> None:
+    substrate = program('say(d, {"keys": sorted(d), "meta": d["meta"], "n": state["n"], "seed": state["seed"]})')
+    substrate.reset(42)
+    results = run(substrate, "a", "b")
+    assert [r.output["n"] for r in results] == [1, 2]
+    assert results[0].output["keys"] == ["id", "input", "meta", "seed"]
+    assert (results[0].output["meta"], results[0].output["seed"]) == ({"lang": "en"}, 42)
+    assert all(0 < r.wall_s < 10 for r in results)
+    [pid] = substrate.processes()
+    substrate.close()
+    substrate.close()
+    assert gone(pid)
+
+
+def test_a_stated_error_is_behaviour_and_a_scalar_is_wrapped(program) -> None:
+    body = 'raw(json.dumps({"id": d["id"], "error": "no"}).encode() + b"\\n") if text == "e" else say(d, 7)'
+    results = run(program(body), "e", "x")
+    assert [(r.status, r.error, r.output) for r in results] == [("error", "no", None), ("ok", None, {"output": 7})]
+    assert results[0].wall_s > 0
+
+
+BAD = {
+    "garbage": ('raw(b"Traceback, perhaps\\n")', "not JSON"),
+    "nan": ('raw(b\'{"id": "%s", "output": NaN}\\n\' % d["id"].encode())', "NaN"),
+    "wrong id": ('say({"id": "other"}, 1)', "other"),
+    "no id": ("raw(b'{\"output\": 1}\\n')", "no id"),
+    "both": ('raw(b\'{"id": "%s", "output": 1, "error": "x"}\\n\' % d["id"].encode())', "either"),
+    "binary": ('raw(b"\\xff\\xfe\\n")', "not JSON"),
+    "deep": ('raw(b"[" * 200000 + b"\\n")', "not JSON"),
+    "died": ('sys.stderr.write("last words\\n"); sys.exit(3)', "exit status 3; stderr: last words"),
+    "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+    "closed": ("os.close(1); time.sleep(60)", "closed its standard output"),
+    "10 MB": ('raw(b"x" * 11_000_000)', "10 MB"),
+    "endless line": ('while True: raw(b"x" * 65536)', "10 MB"),
+    "endless lines": ('while True: raw(b"noise\\n" * 1000)', "not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("pipeline", [1, 4])
+def test_what_it_does_wrong_is_the_error_of_that_cycle_alone(program, name: str, pipeline: int) -> None:
+    wrong, expected = BAD[name]
+    substrate = program(f'if text == "bad":\n    {wrong}\nelse: say(d, text)', pipeline=pipeline)
+    results = run(substrate, "a", "b", "bad", "c", "d")
+    assert [r.status for r in results] == ["ok", "ok", "error", "ok", "ok"]
+    assert [r.output for r in results if r.output] == [{"output": t} for t in "abcd"]
+    assert expected in results[2].error
+    assert [r.record_id for r in results] == [f"r{i}" for i in range(5)]
+    assert "\n" not in results[2].error
+    assert len(results[2].error) < 1000
+
+
+@pytest.mark.parametrize("pipeline", [1, 3])
+def test_no_answer_in_time_is_behaviour(program, pipeline: int) -> None:
+    substrate = program('time.sleep(60 if text == "bad" else 0); say(d, state["seed"])', pipeline=pipeline)
+    substrate.reset(5)
+    pids = substrate.processes()
+    started = time.perf_counter()
+    results = run(substrate, "a", "bad", "c", timeout_s=1.5)
+    assert [(r.status, r.error) for r in results] == [("ok", None), ("error", "timeout after 1.5 s"), ("ok", None)]
+    assert results[2].output == {"output": 5}, "the new process was told the last reset"
+    assert time.perf_counter() - started < 10
+    assert substrate.processes() != pids
+    assert gone(pids[0])
+
+
+def test_a_program_that_never_reads_does_not_block_us(program) -> None:
+    substrate = program("pass")
+    substrate.run_batch([], seed=1, timeout_s=1)
+    path = Path(shlex.split(substrate.identity().name)[1])
+    path.write_text("import time\ntime.sleep(60)", encoding="utf-8")
+    [result] = run(substrate, "x" * 5_000_000, timeout_s=0.5)
+    assert result.error == "timeout after 0.5 s"
+
+
+def test_floods_of_logs_neither_block_nor_fill_memory(program) -> None:
+    substrate = program('sys.stderr.write("log line\\n" * 200_000); sys.stderr.flush(); say(d, 1)')
+    assert [r.status for r in run(substrate, *"abcde")] == ["ok"] * 5
+
+
+def test_answers_may_come_out_of_order(program) -> None:
+    body = """
+held.append(d)
+if len(held) == 4:
+    for each in reversed(held): say(each, each["input"])
+    held.clear()
+"""
+    results = run(program(body, pipeline=4), *"abcdefgh")
+    assert [r.output["output"] for r in results] == list("abcdefgh")
+    assert all(r.wall_s is None for r in results)
+
+
+def test_one_id_twice_in_a_pipeline(program) -> None:
+    substrate = program('say(d, state["n"])', pipeline=4)
+    twice = [Record("same", "x"), Record("same", "x"), Record("other", "x")]
+    results = list(substrate.run_batch(twice, seed=1, timeout_s=20))
+    assert [r.output["output"] for r in results] == [1, 2, 3]
+
+
+def test_a_program_that_cannot_live_stops_the_run(program, tmp_path: Path) -> None:
+    with pytest.raises(SubstrateFailure, match="10 times in a row") as caught:
+        run(program('sys.stderr.write("no model"); sys.exit(1)'), *("x" * 30))
+    assert "no model" in str(caught.value)
+    assert caught.value.exit_code == 6
+    with pytest.raises(SubstrateFailure, match="cannot be started"):
+        run(make_substrate("command:./not-there --flag"), "x")
+    plain = tmp_path / "plain.txt"
+    plain.write_text("not executable", encoding="utf-8")
+    with pytest.raises(SubstrateFailure, match="cannot be started"):
+        run(make_substrate(f"command:{plain}"), "x")
+
+
+def test_its_children_go_with_it(program) -> None:
+    body = 'child = subprocess.Popen(["sleep", "60"]); say(d, child.pid)'
+    substrate = program(body)
+    child = run(substrate, "x")[0].output["output"]
+    substrate.close()
+    assert gone(child)
+
+
+def test_a_forgotten_substrate_leaves_no_process(program, tmp_path: Path) -> None:
+    path = tmp_path / "idle.py"
+    path.write_text("import sys\nfor l in sys.stdin: pass", encoding="utf-8")
+    substrate = make_substrate(f"command:{shlex.join([sys.executable, str(path)])}")
+    substrate.reset(1)
+    [pid] = substrate.processes()
+    del substrate
+    gc.collect()
+    assert gone(pid)
+
+
+def test_what_cannot_be_sent_is_unmeasured(program) -> None:
+    for pipeline in (1, 2):
+        substrate = program("say(d, text)", pipeline=pipeline)
+        mixed = [Record("a", object()), Record("b", b"\xff"), Record("c", [1.5])]
+        results = list(substrate.run_batch(mixed, seed=1, timeout_s=20))
+        assert [r.status for r in results] == ["unmeasured", "ok", "ok"]
+        assert [r.output for r in results[1:]] == [{"base64": "/w=="}, {"output": [1.5]}]
+
+
+def test_a_key_is_not_handed_down(program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPHAMIN_SIGN_KEY", "secret")
+    assert run(program('say(d, "OPHAMIN_SIGN_KEY" in os.environ)'), "x")[0].output == {"output": False}
+
+
+def test_identity_follows_the_program_and_bad_lines_are_refused(program) -> None:
+    substrate = program("say(d, 1)")
+    path = Path(shlex.split(substrate.identity().name)[1])
+    before = substrate.identity()
+    assert substrate.identity() is before
+    path.write_text("changed", encoding="utf-8")
+    after = make_substrate(f"command:{substrate.identity().name}").identity()
+    assert after.config_hash != before.config_hash
+    for spec in ("command:", "command:'unclosed"):
+        with pytest.raises(UsageError):
+            make_substrate(spec)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ophamin.proof.errors import UnknownPlugin, UsageError
+from ophamin.registry import commands, make_corpus
+
+RUN = CliRunner()
+command = commands.get("corpus sample")
+
+
+@pytest.mark.parametrize("name", ["cyber-payloads", "flores"])
+def test_a_sample_can_be_used_where_it_says(tmp_path: Path, name: str) -> None:
+    done = RUN.invoke(command, [name, "--out", str(tmp_path / "s"), "--seed", "3", "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["corpus"], told["seed"], told["licence"]) == (0, name, 3, "CC0-1.0")
+    assert make_corpus(name, Path(told["data_root"])).availability().state == "ok"
+
+
+def test_words_for_people(tmp_path: Path) -> None:
+    done = RUN.invoke(command, ["table", "--out", str(tmp_path / "t")], catch_exceptions=False)
+    assert "no real data" in done.stdout
+    assert f"--data-root {tmp_path / 't'}" in done.stdout
+    assert "Example:" in RUN.invoke(command, ["--help"]).stdout
+
+
+def test_it_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(UsageError, match="not empty"):
+        RUN.invoke(command, ["flores", "--out", str(tmp_path)], catch_exceptions=False)
+    with pytest.raises(UnknownPlugin):
+        RUN.invoke(command, ["no-such"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="cannot write"):
+        RUN.invoke(command, ["flores", "--out", "/proc/none"], catch_exceptions=False)
+
+
+def test_no_module_but_the_filter_loads_science() -> None:
+    modules = ["table", "cyber_payloads", "flores"]
+    lines = [f"import ophamin.seeing.corpus.{m}" for m in modules]
+    lines += [f"import ophamin.seeing.substrate.{m}" for m in ("python", "command", "mock")]
+    code = "; ".join(
+        [*lines, "import sys", "print(sorted({'numpy', 'sklearn', 'click', 'pandas'} & set(sys.modules)))"]
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
