@@ -228,11 +228,7 @@ class Ledger:
     # --- registrations and their ends
 
     def _saw(self, index: int, leaf: bytes) -> None:
-        """Remember what the log's reader found; ``index`` −1: it begins anew."""
-        if index < 0:
-            self._registrations.clear()
-            self._by_key.clear()
-            return
+        """Remember what the log's reader found."""
         value = _parse(index, leaf)
         kind, number, process = value.get("type"), value.get("registration"), value.get("process")
         process = process if isinstance(process, dict) else {}

@@ -52,8 +52,7 @@ class Log:
     Args:
         path: The file.
         writable: Whether it may be created, repaired and appended to.
-        seen: Called with the index and bytes of every leaf as it is read; ``seen(-1, b"")`` means that
-            all is read again from the beginning.
+        seen: Called with the index and bytes of every leaf, once, in order.
     """
 
     def __init__(self, path: Path, *, writable: bool, seen: Callable[[int, bytes], None]) -> None:
@@ -62,6 +61,7 @@ class Log:
         self._state = _State()
         self._turn = threading.RLock()
         self._descriptor: int | None = None
+        self._broken = ""
 
     # --- reading
 
@@ -145,12 +145,12 @@ class Log:
         with self.exclusive():
             assert self._descriptor is not None
             state, lines, added = self._state, [], []
+            tree = state.tree.copy()
             for leaf in leaves:
                 hashed = leaf_hash(leaf)
-                path = state.tree.append(hashed)
-                root = state.tree.root
-                lines.append(_frame.encode(leaf, state.tree.size, root))
-                added.append((state.tree.size - 1, hashed, state.tree.size, root, path))
+                path = tree.append(hashed)
+                lines.append(_frame.encode(leaf, tree.size, tree.root))
+                added.append((tree.size - 1, hashed, tree.size, tree.root, path))
             try:
                 os.lseek(self._descriptor, state.end, os.SEEK_SET)
                 write_all(self._descriptor, b"".join(lines))
@@ -159,8 +159,8 @@ class Log:
                 # Whoever asked is told that it failed, so it must not be found there later.
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._descriptor, state.end)
-                self._forget()
                 raise
+            state.tree = tree
             for line, leaf, (index, hashed, *_) in zip(lines, leaves, added, strict=True):
                 state.hashes.append(hashed)
                 state.offsets.append(state.end)
@@ -172,7 +172,11 @@ class Log:
 
     @contextlib.contextmanager
     def _open(self, *, exclusive: bool) -> Iterator[int]:
-        flags = (os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY) | _BINARY
+        if self._broken:
+            raise LedgerError(self._broken)
+        flags = (os.O_RDWR if exclusive else os.O_RDONLY) | _BINARY
+        if exclusive and not self._state.log_id:  # a log that was there and is gone is not begun anew
+            flags |= os.O_CREAT
         try:
             descriptor = os.open(self.path, flags, 0o666)
         except FileNotFoundError:
@@ -190,10 +194,6 @@ class Log:
                 yield descriptor
         finally:
             os.close(descriptor)
-
-    def _forget(self) -> None:
-        self._state = _State()
-        self._seen(-1, b"")
 
     def _catch_up(self, descriptor: int, *, repair: bool) -> None:
         state, status = self._state, os.fstat(descriptor)
@@ -214,8 +214,8 @@ class Log:
             return
         try:
             self._take(data[:whole])
-        except LedgerError:
-            self._forget()  # half of it was taken in; the next look begins anew, and fails anew
+        except LedgerError as error:
+            self._broken = str(error)  # half of it was taken in: this object knows nothing certain any more
             raise
         tail = data[whole:]
         if _frame.is_complete(tail):
