@@ -95,13 +95,16 @@ class Index:
 
     def refresh(self) -> None:
         """Look at every record's file and read those that changed."""
-        self._use(lambda db: self._update(db, thorough=True))
+        if self.root.is_dir():
+            self._use(lambda db: self._update(db, thorough=True))
 
     def rows(self, kind: str | None, filters: Mapping[str, Any]) -> list[Row]:
         """Records added or deleted since the last look included, oldest first."""
         unknown = sorted(set(filters) - set(_COLUMNS))
         if unknown:
             raise UsageError(f"records cannot be filtered by {', '.join(unknown)}; fields: {', '.join(_COLUMNS)}")
+        if not self.root.is_dir():  # looking makes nothing, not even an index
+            return []
         wanted = dict(filters) if kind is None else {**filters, "kind": kind}
         where = " AND ".join(f"{name} IS ?" for name in wanted) or "1"
         query = (
