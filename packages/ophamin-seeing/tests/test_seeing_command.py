@@ -173,6 +173,14 @@ def test_one_id_twice_in_a_pipeline(program) -> None:
     assert [r.output["output"] for r in results] == [1, 2, 3]
 
 
+def test_an_abandoned_batch_leaves_no_answers_behind(program) -> None:
+    substrate = program("say(d, text)", pipeline=4)
+    batch = substrate.run_batch(records(*"abcdef"), seed=1, timeout_s=20)
+    assert next(batch).output == {"output": "a"}
+    batch.close()
+    assert [r.output["output"] for r in run(substrate, *"uvw")] == list("uvw")
+
+
 def test_a_program_that_cannot_live_stops_the_run(program, tmp_path: Path) -> None:
     with pytest.raises(SubstrateFailure, match="10 times in a row") as caught:
         run(program('sys.stderr.write("no model"); sys.exit(1)'), *("x" * 30))

@@ -108,6 +108,18 @@ def test_off_the_main_thread_the_overrun_is_measured() -> None:
     assert results[0].wall_s >= 0.2
 
 
+def test_a_deadline_of_another_thread_never_interrupts_the_main_one() -> None:
+    thread = threading.Thread(target=lambda: run("python:time:sleep", [Record("a", 0.4)], 0.05))
+    substrate = make_substrate("python:time:sleep")
+    batch = substrate.run_batch([Record("a", 0.0), Record("b", 0.0)], seed=1, timeout_s=0.1)
+    assert next(batch).status == "ok"
+    thread.start()
+    time.sleep(0.3)  # the main thread's timer ticks here, while the other is past its deadline
+    assert next(batch).status == "ok"
+    thread.join()
+    batch.close()
+
+
 def test_two_batches_may_be_open_at_once_and_be_abandoned(here: str) -> None:
     substrate = make_substrate(f"python:{here}:spin")
     first = substrate.run_batch(RECORDS, seed=1, timeout_s=0.1)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from ophamin.proof.keys import home_directory
 
 __all__ = ["cache_folder"]
 
 
 def cache_folder(name: str) -> Path | None:
-    """``$OPHAMIN_HOME/cache/seeing/<name>`` (not created), or ``None`` without a home folder.
-
-    Without ``OPHAMIN_HOME`` the user's cache folder serves: a cache may be deleted at any time.
-    """
-    home = os.environ.get("OPHAMIN_HOME", "")
-    if home:
-        return Path(home).expanduser() / "cache" / "seeing" / name
+    """``<OPHAMIN_HOME>/cache/seeing/<name>`` (not created), or ``None`` where the user has no home."""
     try:
-        base = os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache"
+        return home_directory() / "cache" / "seeing" / name
     except RuntimeError:
         return None
-    return Path(base) / "ophamin" / "seeing" / name

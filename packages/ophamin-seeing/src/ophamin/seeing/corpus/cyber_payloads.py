@@ -26,6 +26,8 @@ _HOW = (
 _LICENCE = (
     "MIT (HttpParams, PayloadsAllTheThings, SecLists), BSD-3-Clause (libinjection), BSD-3-Clause and CC-BY-3.0 (fuzzdb)"
 )
+_SIZE = "about 40 MB with all sources"
+_CITED = "HttpParams Dataset, Morzeux (2016), https://github.com/Morzeux/HttpParamsDataset"
 _DIGITS = re.compile(r"\d+")
 
 
@@ -73,15 +75,15 @@ class CyberPayloadsCorpus:
         looked = tuple(str(place) for place in self._places)
         root, files = self._files()
         if root is None:
-            return Availability("absent", looked, "", _HOW, "about 40 MB with all sources", _LICENCE)
+            return Availability("absent", looked, "", _HOW, _SIZE, _LICENCE)
         wrong = [reason for group in files.values() for path, _ in group if (reason := _unusable(path))]
         missing = [name for name in self._sources if name not in files]
         found = f"{root}: {', '.join(sorted(files))}{' (generated sample)' if (root / SAMPLE_NOTE).exists() else ''}"
         if missing:
             partial = any(name in files for name in self._sources)
             found = f"no {' and no '.join(missing)}; {found}"
-            return Availability("partial" if partial else "absent", looked, found, _HOW, "", _LICENCE)
-        return Availability("wrong" if wrong else "ok", looked, wrong[0] if wrong else found, _HOW, "", _LICENCE)
+            return Availability("partial" if partial else "absent", looked, found, _HOW, _SIZE, _LICENCE)
+        return Availability("wrong" if wrong else "ok", looked, wrong[0] if wrong else found, _HOW, _SIZE, _LICENCE)
 
     def records(self) -> Iterator[Record]:
         """All distinct payloads, in the order of sources, files and lines.
@@ -118,16 +120,13 @@ class CyberPayloadsCorpus:
     def describe(self) -> DatasetInfo:
         """Where the payloads come from, and under which licences."""
         root, files = self._files()
-        generated = root is not None and (root / SAMPLE_NOTE).exists()
         size = sum(path.stat().st_size for group in files.values() for path, _ in group) if root else None
-        parameters = [f"split={self._split}"] * bool(self._split) + [f"source={','.join(self._sources)}"] * bool(
-            self._sources
-        )
-        name = self.name + ("?" + "&".join(parameters) if parameters else "")
-        if generated:
-            return DatasetInfo(name, "generated sample", "ophamin corpus sample cyber-payloads", "CC0-1.0", "", size)
-        cited = "HttpParams Dataset, Morzeux (2016), https://github.com/Morzeux/HttpParamsDataset"
-        return DatasetInfo(name, "labelled text", ", ".join(sorted(files)), _LICENCE, cited, size)
+        if root is not None and (root / SAMPLE_NOTE).exists():
+            return DatasetInfo(
+                self.name, "generated sample", "ophamin corpus sample cyber-payloads", "CC0-1.0", "", size
+            )
+        source = ", ".join(self._chosen(files)) or "none found"
+        return DatasetInfo(self.name, "labelled text", source, _LICENCE, _CITED, size)
 
     def write_sample(self, directory: Path, seed: int) -> Path:
         """Write ``cyber/httpparams`` and ``cyber/libinjection`` of generated payloads; returns ``directory``."""

@@ -128,16 +128,17 @@ class FloresCorpus:
         """Source, licence and the paper to cite."""
         _, files = self._files()
         size = sum(files[lang].stat().st_size for lang in self._langs if lang in files) if files else None
-        name = f"flores?langs={','.join(self._langs)}&split={self._split}"
         if self._generated():
-            return DatasetInfo(name, "generated sample", "ophamin corpus sample flores", "CC0-1.0", "", size)
+            return DatasetInfo(self.name, "generated sample", "ophamin corpus sample flores", "CC0-1.0", "", size)
         if self._split == "ntrex":
             cited = "Federmann, Kocmi, Xin (2022), NTREX-128, SUMEval"
             return DatasetInfo(
-                name, "parallel text", "https://github.com/MicrosoftTranslator/NTREX", _LICENCE, cited, size
+                self.name, "parallel text", "https://github.com/MicrosoftTranslator/NTREX", _LICENCE, cited, size
             )
         cited = "NLLB Team (2022), No Language Left Behind, arXiv:2207.04672"
-        return DatasetInfo(name, "parallel text", "https://github.com/facebookresearch/flores", _LICENCE, cited, size)
+        return DatasetInfo(
+            self.name, "parallel text", "https://github.com/facebookresearch/flores", _LICENCE, cited, size
+        )
 
     def write_sample(self, directory: Path, seed: int) -> Path:
         """Write ``flores/flores200_dataset`` with generated sentences in three languages; returns ``directory``."""

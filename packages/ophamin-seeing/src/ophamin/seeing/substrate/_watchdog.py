@@ -25,7 +25,7 @@ class Overrun(BaseException):
 
 
 class Watchdog:
-    """Set ``deadline`` (``time.perf_counter`` seconds) before a call and ``None`` after it, inside ``armed(limit)``."""
+    """Set ``deadline`` of what ``armed()`` gives (``time.perf_counter`` seconds) before a call, and ``None`` after it."""
 
     def __init__(self) -> None:
         self.deadline: float | None = None
@@ -33,18 +33,23 @@ class Watchdog:
         self._previous: Any = None
 
     @contextmanager
-    def armed(self, limit_s: float) -> Iterator[None]:
-        """While open, calls past their deadline are interrupted where signals allow it; may be nested."""
+    def armed(self, limit_s: float) -> Iterator[Watchdog]:
+        """While open, calls past their deadline are interrupted where signals allow it; may be nested.
+
+        Yields:
+            Where to set deadlines: this watchdog, or one that does nothing (a thread's deadline must never raise in the
+            main thread).
+        """
         usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         if not usable or not 0 < limit_s < 1e8:
-            yield
+            yield Watchdog()
             return
         if not self._limits:
             self._previous = signal.signal(signal.SIGALRM, self._tick)
         self._limits.append(limit_s)
         signal.setitimer(signal.ITIMER_REAL, min(self._limits))
         try:
-            yield
+            yield self
         finally:
             self._limits.remove(limit_s)
             # A generator abandoned elsewhere may be closed by another thread, which may not touch handlers.

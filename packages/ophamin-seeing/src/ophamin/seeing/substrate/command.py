@@ -109,7 +109,12 @@ class CommandSubstrate:
             for index, record in enumerate(records):
                 yield self._ask(index, record, seed, timeout_s)
         else:
-            yield from self._run_pipelined(records, seed, timeout_s)
+            waiting: dict[str, int] = {}
+            try:
+                yield from self._run_pipelined(records, seed, timeout_s, waiting)
+            finally:
+                if waiting:  # the batch was abandoned: its answers must not reach the next one
+                    self._abandon()
 
     def processes(self) -> list[int]:
         """The program's pid while it runs."""
@@ -171,8 +176,10 @@ class CommandSubstrate:
             )
         return reason
 
-    def _run_pipelined(self, records: Sequence[Record], seed: int, timeout_s: float) -> Iterator[CycleResult]:
-        waiting: dict[str, int] = {}
+    def _run_pipelined(
+        self, records: Sequence[Record], seed: int, timeout_s: float, waiting: dict[str, int]
+    ) -> Iterator[CycleResult]:
+        """``waiting`` is what is in flight: id → index."""
         settled: dict[int, CycleResult] = {}
         following = emitted = 0
         while emitted < len(records):

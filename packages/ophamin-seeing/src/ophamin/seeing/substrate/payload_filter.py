@@ -74,6 +74,7 @@ class PayloadFilter:
         self._max_train = integer("max_train", max_train, low=2)
         self._batch = integer("batch", batch, low=1)
         self._identity: SubstrateIdentity | None = None
+        self._model: tuple[Pipeline, frozenset[str]] | None = None
 
     def identity(self) -> SubstrateIdentity:
         """Hash of the training data, the parameters and scikit-learn's version; trains nothing.
@@ -155,6 +156,12 @@ class PayloadFilter:
         )
 
     def _trained(self) -> tuple[Pipeline, frozenset[str]]:
+        """The model, and the content keys of what it was trained on."""
+        if self._model is None:
+            self._model = self._train()
+        return self._model
+
+    def _train(self) -> tuple[Pipeline, frozenset[str]]:
         key = self._model_key()
         if key not in _TRAINED:
             records = self._corpus.sample(self._max_train, 0, _labelled)

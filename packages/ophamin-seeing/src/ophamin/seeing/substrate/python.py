@@ -110,8 +110,8 @@ class PythonSubstrate:
         if self._batch:
             yield from self._run_batched(records, seed, timeout_s)
             return
-        call, guard = self._call, watchdog
-        with guard.armed(timeout_s):
+        call = self._call
+        with watchdog.armed(timeout_s) as guard:
             for index, record in enumerate(records):
                 stimulus = self._mapping(record, seed) if self._whole_record else record.payload
                 started = perf_counter()
@@ -149,14 +149,13 @@ class PythonSubstrate:
                 raise SubstrateFailure(f"python:{self._name}: close() failed: {_told(error)}") from error
 
     def _run_batched(self, records: Sequence[Record], seed: int, timeout_s: float) -> Iterator[CycleResult]:
-        guard = watchdog
         for begin in range(0, len(records), self._batch):
             chunk = records[begin : begin + self._batch]
             stimuli = [self._mapping(r, seed) if self._whole_record else r.payload for r in chunk]
             limit_s = timeout_s * len(chunk)
             outputs: list[Any] = []
             failed = ""
-            with guard.armed(limit_s):
+            with watchdog.armed(limit_s) as guard:
                 started = perf_counter()
                 try:
                     try:
