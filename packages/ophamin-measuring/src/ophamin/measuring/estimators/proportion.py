@@ -12,6 +12,7 @@ from ophamin.measuring.estimators._clusters import mean_variance
 from ophamin.measuring.estimators._table import (
     MIN_GROUPS,
     OWN,
+    Floats,
     Table,
     check_confidence,
     failed,
@@ -22,7 +23,7 @@ from ophamin.measuring.estimators._table import (
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
 
-__all__ = ["beta_bounds", "beta_p", "effective_size", "proportion"]
+__all__ = ["beta_bounds", "beta_p", "effective_sizes", "proportion", "share_bounds", "share_p"]
 
 
 def beta_bounds(k: float, n: float, alpha: float) -> tuple[float, float]:
@@ -51,22 +52,51 @@ def beta_p(k: float, n: float, theta: float) -> tuple[float, float]:
     return p_upper, p_lower
 
 
-def effective_size(table: Table, hits: np.ndarray, alpha: float) -> float:
-    """Effective sample size of grouped 0/1 rows, with Korn and Graubard's correction for degrees of freedom.
+def share_bounds(share: float, sizes: tuple[float, float], alpha: float) -> tuple[float, float]:
+    """Bounds of a share, the lower one at the first effective size and the upper at the second."""
+    return beta_bounds(share * sizes[0], sizes[0], alpha)[0], beta_bounds(share * sizes[1], sizes[1], alpha)[1]
 
-    n* = min(n, p̂(1−p̂)/v̂ · (t_{n−1}/t_{G−1})²) with v̂ the linearised variance between groups. Where
-    every row agrees the variance says nothing, so each group counts as one observation.
 
-    Source: Korn & Graubard (1998), Survey Methodology 24:193.
+def share_p(share: float, sizes: tuple[float, float], theta: float) -> tuple[float, float]:
+    """The α at which the upper, and at which the lower bound of :func:`share_bounds` reaches θ."""
+    return beta_p(share * sizes[1], sizes[1], theta)[0], beta_p(share * sizes[0], sizes[0], theta)[1]
+
+
+def effective_sizes(table: Table, hits: Floats, alpha: float) -> tuple[float, float]:
+    """Effective sample sizes of grouped 0/1 rows, for the lower and the upper bound.
+
+    Korn and Graubard: n* = min(n, p̂(1−p̂)/v̂ · (t_{n−1}/t_ν)²), v̂ the linearised variance between groups, with
+    two changes for shares near 0 and 1, where few groups show how rows cluster and v̂ is most often too small:
+    each bound counts the group that speaks most against it twice in v̂, as Fay and Feuer's limits for weighted
+    rates do; and ν = 2/(Σr⁴/(Σr²)² − 1/G), the degrees of freedom that the fourth moment of the groups' residuals
+    r allows, at most G−1 (Satterthwaite). With ν = G−1 alone a truth of 0.98 in 20 groups of 20 with intra-class
+    correlation 0.1 is missed by 11 %, so by 5 %. Where every row agrees the variance says nothing, and each group
+    counts as one observation.
+
+    What no variance shows is a rare fault that takes whole groups and has not occurred yet.
+
+    Source: Korn & Graubard (1998), Survey Methodology 24:193; Fay & Feuer (1997), Statist. Med. 16:791;
+    Satterthwaite (1946), Biometrics Bull. 2:110.
+
+    Args:
+        table: Rows in at least two groups.
+        hits: 0 or 1 per row.
+        alpha: One-sided error rate.
     """
     n, units = table.n, table.n_groups
     p, variance, df = mean_variance(table, hits)
     if p in (0.0, 1.0):
-        return float(units)
-    if variance <= 0:
-        return float(n)
-    correction = (stdtrit(n - 1, 1 - alpha) / stdtrit(df, 1 - alpha)) ** 2
-    return float(min(n, p * (1 - p) / variance * correction))
+        return float(units), float(units)
+    residuals = table.totals(hits - p)
+    squares = residuals * residuals
+    tail = float(squares @ squares) / float(squares.sum()) ** 2 - 1 / units if squares.any() else 0.0
+    nu = max(1.0, min(float(df), 2 / tail)) if tail > 0 else float(df)
+    correction = float((stdtrit(n - 1, 1 - alpha) / stdtrit(nu, 1 - alpha)) ** 2)
+    sizes = []
+    for adverse in (-float(residuals.min()), float(residuals.max())):
+        inflated = variance + units / df * adverse**2 / n**2
+        sizes.append(min(float(n), p * (1 - p) / inflated * correction) if inflated > 0 else float(n))
+    return sizes[0], sizes[1]
 
 
 def _wilson(k: float, n: float, alpha: float) -> tuple[float, float]:
@@ -154,14 +184,14 @@ def proportion(
             value, lower, upper, n, method=method, library=OWN, version=installed(OWN), n_groups=n,
             problem=f"{method} is right only two-sided; it is shown and never decides", detail=detail,
         )  # fmt: skip
-    size = float(n)
+    sizes = (float(n), float(n))
     if table.codes is not None:
-        size = effective_size(table, table.value, alpha)
-        detail["n_effective"] = size
-    lower, upper = beta_bounds(value * size, size, alpha)
+        sizes = effective_sizes(table, table.value, alpha)
+        detail["n_effective"] = list(sizes)
+    lower, upper = share_bounds(value, sizes, alpha)
     p_validated = p_refuted = None
     if threshold is not None:
-        p_validated, p_refuted = sides(comparator, *beta_p(value * size, size, threshold))
+        p_validated, p_refuted = sides(comparator, *share_p(value, sizes, threshold))
     return Estimate(
         value,
         lower,

@@ -18,7 +18,7 @@ from ophamin.measuring.estimators._table import (
     read,
     sides,
 )
-from ophamin.measuring.estimators.proportion import beta_bounds, beta_p, effective_size
+from ophamin.measuring.estimators.proportion import effective_sizes, share_bounds, share_p
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
 
@@ -149,20 +149,18 @@ class _Exceedance:
     def __init__(self, table: Table, q: float, alpha: float) -> None:
         self._table, self._tail, self._alpha = table, 1 - q, alpha
 
-    def _size(self, x: float, strict: bool) -> tuple[float, float]:
+    def _share(self, x: float, strict: bool) -> tuple[float, tuple[float, float]]:
         hits = (self._table.value >= x if strict else self._table.value > x).astype(np.float64)
-        size = effective_size(self._table, hits, self._alpha)
-        return float(hits.mean()) * size, size
+        return float(hits.mean()), effective_sizes(self._table, hits, self._alpha)
 
     def _low_enough(self, x: float, strict: bool = False) -> bool:
-        return beta_bounds(*self._size(x, strict), self._alpha)[1] <= self._tail
+        return share_bounds(*self._share(x, strict), self._alpha)[1] <= self._tail
 
     def _too_high(self, x: float, strict: bool = False) -> bool:
-        return beta_bounds(*self._size(x, strict), self._alpha)[0] >= self._tail
+        return share_bounds(*self._share(x, strict), self._alpha)[0] >= self._tail
 
     def p_values(self, theta: float, strict: bool) -> tuple[float, float]:
-        k, n = self._size(theta, strict)
-        return beta_p(k, n, self._tail)
+        return share_p(*self._share(theta, strict), self._tail)
 
     def bounds(self, x: Floats, theta: float | None, strict: bool) -> tuple[float | None, float | None]:
         """Least x that is surely not exceeded too often, and greatest x that surely is.

@@ -72,14 +72,22 @@ class Assumptions:
         """Whole groups among n rows."""
         return np.maximum(np.floor(np.asarray(n) / self.group_size), 1)
 
-    def effective(self, n: Any, alpha: float) -> Any:
-        """Independent rows that n grouped rows are worth, Korn and Graubard's correction included."""
+    def effective(self, n: Any, share: float, alpha: float) -> Any:
+        """Independent rows that n grouped rows are worth, as the grouped bound will count them.
+
+        The degrees of freedom follow from the kurtosis of a group's residual, taken as that of m/deff independent
+        rows, and the most adverse of G groups holds about 2·log(G)/G of the variance, more with heavier tails.
+        """
+        n = np.asarray(n, dtype=np.float64)
         if not self.grouped:
-            return np.asarray(n)
-        groups = self.groups(n)
-        df = np.maximum(groups - 1, 1)
-        correction = (stdtrit(np.maximum(np.asarray(n) - 1, 1), 1 - alpha) / stdtrit(df, 1 - alpha)) ** 2
-        return np.minimum(np.asarray(n), np.floor(np.asarray(n) / self.design_effect * correction))
+            return n
+        groups = np.maximum(self.groups(n), 2)
+        spread = max(share * (1 - share), 1e-12)
+        kurtosis = 3 + max(0.0, 1 / spread - 6) * self.design_effect / self.group_size
+        nu = np.maximum(np.minimum(groups - 1, 2 * groups / (kurtosis - 1)), 1)
+        correction = (stdtrit(np.maximum(n - 1, 1), 1 - alpha) / stdtrit(nu, 1 - alpha)) ** 2
+        twice = 1 + 2 * np.log(groups) / groups * kurtosis / 3
+        return np.minimum(n, np.floor(n / self.design_effect * correction / twice))
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,9 @@ class BrierPower(_UniformConfidence):
         sd = math.sqrt(second - first**2 + e)
         inside = (1 - e) * self.inside - e - self.theta
         outside = self.theta - ((1 - e) * self.outside + (-e if part.decision.error_policy == "fail" else e))
+        # The upper bound takes the worst base rate a t interval at a tenth of α leaves.
+        outside = outside - float(ndtri(0.05 * part.alpha_refute)) ** 2 * rate * (1 - rate) / units
         validate = ndtr(inside * np.sqrt(units) / sd + float(ndtri(part.alpha_validate)))
-        # The upper bound spends a tenth of α on the base rate and takes the worst of those left.
         refute = ndtr(outside * np.sqrt(units) / sd + float(ndtri(0.9 * part.alpha_refute)))
         enough = self._enough(n)
         return np.where(enough, validate, 0.0), np.where(enough, refute, 0.0)

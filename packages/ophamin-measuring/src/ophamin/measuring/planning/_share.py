@@ -63,8 +63,8 @@ class SharePower:
         """Power to validate and to refute for each planned n."""
         part = self.part
         rows = np.atleast_1d(np.asarray(part.rows(n), dtype=np.float64))
-        for_validating = np.asarray(part.assume.effective(rows, part.alpha_validate), dtype=np.float64)
-        for_refuting = np.asarray(part.assume.effective(rows, part.alpha_refute), dtype=np.float64)
+        for_validating = np.asarray(part.assume.effective(rows, self.inside, part.alpha_validate), dtype=np.float64)
+        for_refuting = np.asarray(part.assume.effective(rows, self.outside, part.alpha_refute), dtype=np.float64)
         for_validating, for_refuting = np.maximum(for_validating, 1), np.maximum(for_refuting, 1)
         k = _validating(for_validating, self.theta, part.alpha_validate)
         validate = _at_least(k, for_validating, part.completed(self.inside, validate=True))
