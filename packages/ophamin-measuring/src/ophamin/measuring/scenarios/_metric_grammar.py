@@ -146,8 +146,10 @@ def _metric(text: str) -> tuple[str, str, float | None, bool, str]:
     q = _quantile(base, percentile.group(1) if percentile else "", given, text)
     if q is not None and difference:
         raise UsageError(f"{name!r}: a quantile of two arms has no paired difference here; use mean_difference({role})")
-    kind = base if base in ("rate", "mean") else "quantile"
-    return kind, role, q, difference, f"{name}({','.join(given)})"
+    if q is None:
+        return base, role, None, difference, f"{name}({role})"
+    # One name for one quantile, however it was asked for.
+    return "quantile", role, q, False, f"p{100 * q:g}({role})"
 
 
 def _quantile(base: str, percent: str, given: list[str], text: str) -> float | None:

@@ -75,6 +75,7 @@ class CalibratedConfidence:
     def score(self, columns: Columns, options: Mapping[str, JSON]) -> Score:
         """The same rows for both."""
         table = {name: columns[name] for name in ("confidence", "correct", "status", "group")}
+        table["value"] = columns["correct"]
         bins = {"bins": int(options["bins"])}
         return Score(
             [
@@ -108,4 +109,11 @@ class CalibratedConfidence:
 
 
 def _decision(estimator: str, method: str, delta: float) -> Decision:
-    return Decision(rule="interval", method=method, estimator=estimator, smallest_difference=delta, group="record")
+    return Decision(
+        rule="interval",
+        method=method,
+        estimator=estimator,
+        smallest_difference=delta,
+        target="the labelled records of the registered corpus",
+        group="record",
+    )

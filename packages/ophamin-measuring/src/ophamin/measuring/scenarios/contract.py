@@ -63,6 +63,7 @@ class InterfaceContract:
                 # What one failed cycle may hide: nothing, or every violation there is.
                 support=(0, contract.most),
                 smallest_difference=1,
+                target="the registered corpus",
                 group="record",
             ),
         )

@@ -62,6 +62,7 @@ class IntervalCoverage:
                 estimator="value",
                 support=(0.0, 1.0),
                 smallest_difference=0.01,
+                target="sample sizes of the registered corpus, true proportions of the grid",
                 group="cell",
             )
             statement = f"Each bound misses the true proportion at most {alpha:g} of the time, whatever it is."
@@ -83,6 +84,7 @@ class IntervalCoverage:
                 method="clopper-pearson",
                 estimator="proportion",
                 smallest_difference=float(options["delta"]),
+                target="samples of the law of the registered corpus",
                 group="record",
             )
             statement = f"Each bound misses the true mean {alpha:g} of the time, give or take {margin:g}."

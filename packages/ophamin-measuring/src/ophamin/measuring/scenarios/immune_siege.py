@@ -52,6 +52,7 @@ class ConcentratedImmuneSiege:
                 method="clopper-pearson",
                 estimator="proportion",
                 smallest_difference=delta,
+                target="the templates of the registered corpus",
                 group="template",
             )
 

@@ -45,8 +45,8 @@ class Metric:
         "delta": OptionSpec(
             None,
             "smallest difference worth knowing, one number or one for each part, joined by commas; default 0.05 for "
-            "shares, 5 % of the support for means, 40 % of the rarer side (0.02 for p95) in share of exceedances for "
-            "quantiles; a mean without a support needs it",
+            "shares, 5 % of the support for means, and for quantiles, in share of exceedances, 40 % of the rarer side (0.02 "
+            "for p95) up to 0.05; a mean without a support needs it",
         ),
         "support": OptionSpec(None, "ends of one value of a mean, such as '0,1'; makes its interval guaranteed"),
         "method": OptionSpec("auto", "interval method of the estimator"),
@@ -217,7 +217,7 @@ def _decision(part: Part, delta: float | None, options: Mapping[str, JSON]) -> D
         if part.proportion:
             delta = 0.05
         elif part.q is not None:
-            delta = round(0.4 * min(part.q, 1 - part.q), 12)
+            delta = min(0.05, round(0.4 * min(part.q, 1 - part.q), 12))
         elif support is not None:
             delta = 0.05 * (support[1] - support[0])
         else:
@@ -232,6 +232,7 @@ def _decision(part: Part, delta: float | None, options: Mapping[str, JSON]) -> D
         error_policy=str(options["error_policy"]),
         support=support,
         smallest_difference=delta,
+        target=f"the {'labelled ' if part.kind == 'accuracy' else ''}records of the registered corpus",
         group="block" if _by_block(part, options) else "record",
     )
 

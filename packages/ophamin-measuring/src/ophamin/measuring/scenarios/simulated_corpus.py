@@ -140,7 +140,7 @@ class SimulatedCorpus:
     def describe(self) -> DatasetInfo:
         """Its family and parameters."""
         about = ", ".join(f"{k} {v}" for k, v in self._parameters().items())
-        return DatasetInfo(f"simulated:{self._family}", "simulated", f"made by ophamin-measuring: {about}", "CC0-1.0")
+        return DatasetInfo(self.name, "simulated", f"made by ophamin-measuring: {about}", "CC0-1.0")
 
     def write_sample(self, directory: Path, seed: int) -> Path:
         """Write the first 100 records as ``simulated.jsonl``, to look at; the corpus itself needs no file."""

@@ -57,6 +57,7 @@ class ThroughputCeiling:
                 method="korn-graubard",
                 estimator="proportion",
                 smallest_difference=options["delta"],
+                target="cycles on the registered corpus",
                 group="block",
             ),
         )
