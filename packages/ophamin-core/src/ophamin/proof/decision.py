@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ophamin.proof.types import Threshold
 
@@ -20,7 +20,10 @@ Rule = Literal["interval", "sequential", "exact", "point"]
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # An integer is finite however large; isfinite() would first make it a float, which may overflow.
+    return type(value) is int or (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    )
 
 
 def outcome(threshold: Threshold, lower: object, upper: object, rule: str = "interval") -> Outcome:
@@ -59,8 +62,8 @@ def outcome(threshold: Threshold, lower: object, upper: object, rule: str = "int
         raise ValueError(f"unknown comparator {comparator!r}; use <=, <, >=, > or ==")
     if not _finite(theta):
         raise ValueError(f"the threshold of {threshold.metric!r} must be a finite number, not {theta!r}")
-    low = float(lower) if _finite(lower) else -math.inf  # type: ignore[arg-type]
-    high = float(upper) if _finite(upper) else math.inf  # type: ignore[arg-type]
+    low: Any = lower if _finite(lower) else -math.inf
+    high: Any = upper if _finite(upper) else math.inf
     if low > high:
         return "INCONCLUSIVE"
     holds = {

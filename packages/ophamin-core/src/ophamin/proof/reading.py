@@ -152,18 +152,17 @@ def read_bytes(path: Path | str, limit: int = MAX_BYTES) -> bytes:
     """
     try:
         mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise RecordError(f"{path} is a directory; name the record file in it")
-        if not stat.S_ISREG(mode):
-            raise RecordError(f"{path} is not a regular file; save the record to one first")
+    except (OSError, ValueError):  # ValueError: a null byte in the name
+        raise UnknownRecord(f"there is no file {path}") from None
+    if stat.S_ISDIR(mode):
+        raise RecordError(f"{path} is a directory; name the record file in it")
+    if not stat.S_ISREG(mode):  # a pipe may never end
+        raise RecordError(f"{path} is not a regular file; save the record to one first")
+    try:
         with open(path, "rb") as file:
             data = file.read(limit + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UnknownRecord(f"there is no file {path}") from None
     except OSError as error:
         raise RecordError(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError:  # an embedded null byte
-        raise UnknownRecord(f"{str(path)!r} is no file name") from None
     if len(data) > limit:
         raise LimitError(f"{path} is longer than {limit // 2**20} MiB")
     return data

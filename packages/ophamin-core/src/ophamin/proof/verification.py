@@ -206,7 +206,7 @@ def _check_signature(
     # A wrong key and a changed signature look alike. It is bad only if a key we hold should have made it.
     if extra:
         return Finding("signature", "bad", "not made with the key that was given"), ""
-    named = {e.get("public_key") for e in entries if isinstance(e, dict)} & own.keys()
+    named = {str(e.get("public_key")) for e in entries if isinstance(e, dict)} & own.keys()
     if named or (keyring.environment_key() and not entries):
         return Finding("signature", "bad", "not made with our key, which should have made it"), ""
     detail = f"none of the {len(ours)} keys here made it" if ours else "there is no key here"

@@ -1,0 +1,170 @@
+"""What a record is bound to outside itself: ledger and observations."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ophamin.proof.bindings import check_ledger, check_observations
+from ophamin.proof.kinds import PROOF
+from ophamin.proof.reading import parse
+from ophamin.proof.signed import SignedRecord
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def record(tmp_path):
+    return SignedRecord(PROOF, parse((GOLDEN / "proof-1.1.json").read_bytes()), tmp_path / "record.json")
+
+
+@dataclass
+class Entry:
+    index: int
+    value: dict
+    leaf_hash: str = ""
+
+
+@dataclass
+class Log:
+    """As much of a ledger as the check asks for."""
+
+    log_id: str
+    leaves: list[Entry] = field(default_factory=list)
+
+    def entries(self):
+        return iter(self.leaves)
+
+
+@pytest.fixture
+def log(record):
+    place = record.object["preregistration"]
+    registration = {"type": "registration", "attempt_key": "k", "selection_hash": "s"}
+    registration |= {name: place[name] for name in ("alpha_used", "attempt", "seed", "claim_hash")}
+    earlier = {**registration, "selection_hash": "other"}
+    outcome = {"type": "outcome", "registration": 2, "outcome": "VALIDATED", "proof_id": record.id}
+    leaves = [Entry(0, earlier), Entry(1, {"type": "outcome", "registration": 0, "proof_id": ""})]
+    leaves += [Entry(2, registration, place["ledger"]["leaf_hash"]), Entry(3, outcome)]
+    return Log(place["ledger"]["log_id"], leaves)
+
+
+def test_the_inclusion_path_is_recomputed(record, log):
+    (finding,) = check_ledger(record)
+    assert (finding.name, finding.state) == ("ledger", "good")
+    assert check_ledger(record, log)[0].state == "good"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"index": 3},
+        {"index": 2.0},
+        {"tree_size": 4},
+        {"path": []},
+        {"root_hash": "0" * 64},
+        {"leaf_hash": "0" * 64},
+        {"path": None},
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_bad(record, change):
+    record.object["preregistration"]["ledger"].update(change)
+    assert check_ledger(record)[0].state == "bad"
+
+
+def test_a_place_with_a_part_missing_is_bad_and_no_place_is_nothing(record):
+    del record.object["preregistration"]["ledger"]["root_hash"]
+    assert check_ledger(record)[0].state == "bad"
+    record.object["preregistration"]["ledger"] = {}
+    assert check_ledger(record) == []
+    assert check_ledger(SignedRecord(PROOF, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda log: setattr(log, "log_id", "other"), "registered in the log"),
+        (lambda log: setattr(log.leaves[2], "leaf_hash", "0" * 64), "is not its registration"),
+        (lambda log: log.leaves.pop(2), "is not its registration"),
+        (lambda log: log.leaves[2].value.update(type="outcome"), "is not its registration"),
+        (lambda log: log.leaves[2].value.update(alpha_used=0.05), "alpha_used is 0.025"),
+        (lambda log: log.leaves[2].value.update(attempt=1), "attempt is 2"),
+        (lambda log: log.leaves[2].value.update(seed=1), "seed is"),
+        (lambda log: log.leaves[2].value.update(claim_hash="sha256:1"), "claim_hash is"),
+        (lambda log: log.leaves.pop(3), "no outcome in the ledger names"),
+        (lambda log: log.leaves[3].value.update(proof_id="0" * 64), "no outcome in the ledger names"),
+        (lambda log: log.leaves[3].value.update(outcome="REFUTED"), "the ledger says otherwise"),
+        (lambda log: log.leaves[0].value.update(selection_hash="s"), "not fresh records"),
+    ],
+)
+def test_a_ledger_that_disagrees_is_bad(record, log, change, words):
+    change(log)
+    (finding,) = check_ledger(record, log)
+    assert finding.state == "bad"
+    assert words in finding.detail
+
+
+def observed(record, rows, **more):
+    data = b"".join(rows)
+    record.object["data"]["observations"] = {
+        "digest": "sha256:" + hashlib.sha256(data).hexdigest(),
+        "n_rows": len(rows),
+        **more,
+    }
+    path = record.path.with_name("observations.jsonl.gz")
+    path.write_bytes(gzip.compress(data))
+    return path
+
+
+ROWS = [b'{"index":%d}\n' % i for i in range(1000)]
+
+
+def test_observations_beside_the_record_are_checked(record, tmp_path):
+    assert check_observations(record)[0].state == "could not be checked"
+    path = observed(record, ROWS)
+    assert check_observations(record)[0].state == "good"
+    moved = path.rename(tmp_path / "elsewhere.gz")
+    assert check_observations(record)[0].state == "could not be checked"
+    assert check_observations(record, moved)[0].state == "good"
+    record.object["data"]["observations"]["digest"] = record.object["data"]["observations"]["digest"][7:]
+    assert check_observations(record, moved)[0].state == "good"
+    assert check_observations(SignedRecord(PROOF, record.object))[0].state == "could not be checked"
+    record.object["data"]["observations"] = None
+    assert check_observations(record) == []
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [ROWS[:-1], [*ROWS, b"{}\n"], [b'{"index":1}\n', *ROWS[1:]], ROWS[::-1], [b"x" * 50] * 1000],
+)
+def test_other_observations_are_bad(record, rows):
+    path = observed(record, ROWS)
+    path.write_bytes(gzip.compress(b"".join(rows)))
+    assert check_observations(record)[0].state == "bad"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not gzip", gzip.compress(b"".join(ROWS))[:-9], gzip.compress(b"a\n" * 99)[:30]]
+)
+def test_files_that_do_not_unpack_are_bad(record, data):
+    observed(record, ROWS).write_bytes(data)
+    assert check_observations(record)[0].state == "bad"
+
+
+def test_a_bomb_is_not_unpacked_to_the_end(record):
+    path = observed(record, ROWS)
+    path.write_bytes(gzip.compress(b"\0" * (200 << 20), 1))
+    (finding,) = check_observations(record)
+    assert finding.state == "bad"
+    before = copy.deepcopy(record.object)
+    assert record.object == before
+
+
+def test_a_directory_in_their_place_is_bad(record):
+    record.object["data"]["observations"] = {"digest": "0" * 64}
+    record.path.with_name("observations.jsonl.gz").mkdir()
+    assert check_observations(record)[0].state == "bad"
