@@ -25,7 +25,7 @@ class Overrun(BaseException):
 
 
 class Watchdog:
-    """Set ``deadline`` of what ``armed()`` gives (``time.perf_counter`` seconds) before a call, and ``None`` after it."""
+    """Set ``deadline`` of what ``armed()`` gives (``time.perf_counter`` seconds) before a call, ``None`` after it."""
 
     def __init__(self) -> None:
         self.deadline: float | None = None
