@@ -63,7 +63,6 @@ def audit(
         isolated=isolated,
         timeout_s=timeout_s,
         key_file=key_file,
-        argv=["ophamin", "audit", *_words(path, tools, gates, isolated, timeout_s)],
     )
     if sarif is not None:
         _write_sarif(done, sarif)
@@ -76,15 +75,6 @@ def audit(
         for line in ([pillar["error_message"]] if pillar["error_message"] else []) + pillar["warnings"]:
             click.echo(f"{pillar['pillar_name']}: {_printable(line)}", err=True)
     ctx.exit(code)
-
-
-def _words(path: Path, tools: tuple[str, ...], gates: tuple[str, ...], isolated: bool, timeout_s: float) -> list[str]:
-    words = [str(path)]
-    for tool in tools:
-        words += ["--tool", tool]
-    for gate in gates:
-        words += ["--gate", gate]
-    return [*words, *(["--isolated"] if isolated else []), "--timeout", f"{timeout_s:g}"]
 
 
 def _write_sarif(done: Audited, file: Path) -> None:

@@ -28,6 +28,7 @@ from ophamin.proof.errors import LimitError, UsageError
 from ophamin.proof.keys import Keyring
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
+from ophamin.proof.schemas import violations
 from ophamin.proof.signed import sign
 from ophamin.proof.store import Store
 from ophamin.proof.types import Claim, to_json
@@ -64,7 +65,6 @@ def audit(
     isolated: bool = False,
     timeout_s: float = 300.0,
     key_file: Path | None = None,
-    argv: Sequence[str] = (),
 ) -> Audited:
     """Audit a file or a tree, sign the record and store it.
 
@@ -76,7 +76,6 @@ def audit(
         isolated: Ignore the audited project's own settings of the tools.
         timeout_s: Longest each tool may take, seconds.
         key_file: Signing key; default: ``$OPHAMIN_SIGN_KEY`` or the installation's own.
-        argv: The command that asked, for the reproduction section.
 
     Raises:
         UsageError: No such path, an unknown metric, or no time at all.
@@ -91,7 +90,9 @@ def audit(
     auditors = {name: _auditor(name, isolated) for name in names}
     thresholds = [parse(gate, names) for gate in gates]
     signer = Keyring().signer(key_file)  # before the tools run: a key that cannot be used costs nothing yet
-    command = list(argv) or ["ophamin", "audit", str(path), *(w for n in tools for w in ("--tool", n))]
+    command = ["ophamin", "audit", str(path), "--timeout", f"{timeout_s:g}", *(["--isolated"] if isolated else [])]
+    command += [word for name in tools for word in ("--tool", name)]
+    command += [word for gate in gates for word in ("--gate", gate)]
     revision, dirty = target.revision()
     body: dict[str, JSON] = {
         "schema_version": AUDIT.version,
@@ -196,10 +197,26 @@ def _guarded(name: str, auditor: Auditor, target: Target, timeout_s: float) -> d
         findings = [dict(finding) for finding in entry["findings"]]
         _fingerprint(findings, target)
         entry |= {"findings": findings, **pillar_counts(entry["status"], findings)}
+        entry = {"complete": entry["status"] == "ok", "rules": {}, "warnings": [], "extra": {}, **entry}
+        if problems := _unfit(name, entry):
+            raise ValueError("; ".join(problems))
     except Exception as error:  # noqa: BLE001 - a foreign auditor may raise anything; its failure is one tool's result
         reason = f"the auditor {name} failed: {type(error).__name__}: {error}"
         return pillar_entry(name, target, "error", error_message=reason)
-    return {"complete": entry["status"] == "ok", "rules": {}, "warnings": [], "extra": {}, **entry}
+    for finding in findings:
+        entry["rules"].setdefault(finding["rule_id"], {"name": "", "url": ""})
+    return entry
+
+
+def _unfit(name: str, entry: Mapping[str, JSON]) -> list[str]:
+    """Why an entry cannot stand in a record."""
+    schema = {"$ref": "#/$defs/pillar", "$defs": AUDIT.schema["$defs"]}
+    problems = violations(entry, schema)
+    if not problems and {entry["pillar_name"], *(f["pillar_name"] for f in entry["findings"])} != {name}:
+        problems = ["it speaks for another pillar"]
+    if entry["status"] != "ok" and (entry["findings"] or entry["complete"]):
+        problems.append("it did not finish, but has findings or is called complete")
+    return problems
 
 
 def _fingerprint(findings: Sequence[dict[str, JSON]], target: Target) -> None:

@@ -6,6 +6,7 @@ OASIS, *Static Analysis Results Interchange Format (SARIF) Version 2.1.0*, https
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -20,6 +21,7 @@ LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "not
 """Severity → SARIF level; the severity itself stands in the result's properties."""
 BASE = "SRCROOT"
 FINGERPRINT = "ophamin/v1"
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 class SarifExporter:
@@ -122,10 +124,11 @@ def _result(finding: Mapping[str, JSON], where: Mapping[str, int]) -> dict[str, 
 
 
 def _location(finding: Mapping[str, JSON]) -> dict[str, JSON]:
-    path = finding["path"].replace("\\", "/") if _drive(finding["path"]) else finding["path"]
-    if path.startswith("/") or _drive(path):
+    path = finding["path"]
+    if path.startswith("/") or _DRIVE.match(path):
         # Outside the repository: absolute, and so without a base.
-        artifact = {"uri": "file://" + quote(path if path.startswith("/") else f"/{path}", safe="/:")}
+        uri = "file:///" + quote(path.replace("\\", "/") if _DRIVE.match(path) else path[1:], safe="/:")
+        artifact = {"uri": uri}
     else:
         artifact = {"uri": quote(path, safe="/"), "uriBaseId": BASE}
     location: dict[str, JSON] = {"artifactLocation": artifact}
@@ -133,10 +136,6 @@ def _location(finding: Mapping[str, JSON]) -> dict[str, JSON]:
     if region and "cell" not in finding["extra"]:  # in a notebook, lines count from the cell
         location["region"] = region
     return location
-
-
-def _drive(path: str) -> bool:
-    return path[1:2] == ":" and path[:1].isalpha()
 
 
 def _region(finding: Mapping[str, JSON]) -> dict[str, int]:

@@ -88,7 +88,11 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
     version = first_line(asked.stdout) if asked.exit_code == 0 else ""
     arguments, noted = tool.arguments(target)
     done = run([*program, *arguments], cwd=target.root, timeout_s=max(timeout_s - asked.wall_s, 0.001))
-    known = {"version": version, "done": done, "noted": {**noted, "argv": [text(a) for a in [tool.name, *arguments]]}}
+    known: dict[str, JSON] = {
+        "version": version,
+        "done": done,
+        "noted": {**noted, "argv": [text(a) for a in [tool.name, *arguments]]},
+    }
     if done.stopped == "timeout":
         reason = f"{tool.name} did not finish within {timeout_s:g} s; raise --timeout"
         return pillar_entry(tool.name, target, "timeout", error_message=reason, **known)
@@ -150,6 +154,8 @@ def pillar_entry(
     order = ("path", "line", "column", "rule_id", "message")
     findings = sorted((dict(f) for f in found.findings), key=lambda f: tuple(f[k] for k in order))
     unread = [{k: text(v) for k, v in u.items()} for u in found.unread]
+    missed = [f"{u['path']} was not examined: {u['reason']}" for u in unread]
+    warnings = [text(w) for w in (*missed, *found.warnings)]
     return {
         "pillar_name": name,
         "tool_name": name,
@@ -160,9 +166,7 @@ def pillar_entry(
         **pillar_counts(status, findings),
         "complete": status == "ok" and not unread,
         "rules": dict(found.rules),
-        "warnings": [
-            text(w) for w in (*(f"{u['path']} was not examined: {u['reason']}" for u in unread), *found.warnings)
-        ],
+        "warnings": warnings,
         "raw_stdout_bytes": len(done.stdout) if done else 0,
         "raw_stderr_bytes": len(done.stderr) if done else 0,
         "exit_code": done.exit_code if done else None,

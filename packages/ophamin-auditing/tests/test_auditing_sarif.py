@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from ophamin import registry
+from ophamin.auditing.audit import audit
+from ophamin.auditing.export.sarif import LEVELS, SarifExporter
+from ophamin.protocols import Exporter
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
+URI = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*\Z")
+
+
+def export(record):
+    out = io.BytesIO()
+    report = SarifExporter().export(record, out)
+    return json.loads(out.getvalue().decode("utf-8")), report
+
+
+def check_sarif(log):
+    """The rules of the SARIF 2.1.0 schema for the objects we write: required properties, enumerations, minima."""
+    assert set(log) <= {"$schema", "version", "runs", "properties", "inlineExternalProperties"}
+    assert log["version"] == "2.1.0"
+    assert isinstance(log["runs"], list)
+    for run in log["runs"]:
+        check_run(run)
+
+
+def check_run(run):
+    assert set(run) <= {"tool", "invocations", "originalUriBaseIds", "columnKind", "results", "properties"}
+    driver = run["tool"]["driver"]
+    assert isinstance(driver["name"], str)
+    assert driver["name"]
+    assert set(driver) <= {"name", "version", "rules", "informationUri"}
+    assert run["columnKind"] in ("utf16CodeUnits", "unicodeCodePoints")
+    ids = [rule["id"] for rule in driver["rules"]]
+    assert len(set(ids)) == len(ids)
+    for rule in driver["rules"]:
+        assert set(rule) <= {"id", "name", "shortDescription", "helpUri", "properties"}
+        if "shortDescription" in rule:
+            assert rule["shortDescription"]["text"]
+        if "helpUri" in rule:
+            assert urlsplit(rule["helpUri"]).scheme == "https"
+    for base in run["originalUriBaseIds"].values():
+        assert "uri" not in base or base["uri"].endswith("/")
+    for invocation in run["invocations"]:
+        assert isinstance(invocation["executionSuccessful"], bool)
+        assert isinstance(invocation.get("exitCode", 0), int)
+        for note in invocation.get("toolExecutionNotifications", []):
+            assert note["level"] in ("none", "note", "warning", "error")
+            assert note["message"]["text"]
+    for result in run["results"]:
+        check_result(result, ids, run["originalUriBaseIds"])
+    prints = [r["partialFingerprints"]["ophamin/v1"] for r in run["results"] if "partialFingerprints" in r]
+    assert len(set(prints)) == len(prints)
+
+
+def check_result(result, rule_ids, bases):
+    assert set(result) <= {"ruleId", "ruleIndex", "level", "message", "locations", "partialFingerprints", "properties"}
+    assert result["message"]["text"]
+    assert result["level"] in ("none", "note", "warning", "error")
+    assert rule_ids[result["ruleIndex"]] == result["ruleId"]
+    assert "suppressions" not in result
+    for location in result["locations"]:
+        physical = location["physicalLocation"]
+        artifact = physical["artifactLocation"]
+        assert URI.match(artifact["uri"]), artifact["uri"]
+        if "uriBaseId" in artifact:
+            assert artifact["uriBaseId"] in bases
+            assert not artifact["uri"].startswith("/")
+            assert not urlsplit(artifact["uri"]).scheme
+        else:
+            assert artifact["uri"].startswith("file:///")
+        region = physical.get("region")
+        if region is not None:
+            assert set(region) <= {"startLine", "startColumn", "endLine", "endColumn"}
+            assert region["startLine"] >= 1
+            assert all(isinstance(v, int) and v >= 1 for v in region.values())
+            end = (region.get("endLine", region["startLine"]), region.get("endColumn", 10**9))
+            assert end >= (region["startLine"], region.get("startColumn", 1))
+
+
+def test_it_is_an_exporter_for_audits():
+    assert registry.exporters.get("sarif") is SarifExporter
+    assert isinstance(SarifExporter(), Exporter)
+    assert tuple(SarifExporter.kinds) == ("audit",)
+    with pytest.raises(TypeError, match="no option"):
+        SarifExporter().export({}, io.BytesIO(), colour=True)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def test_records_of_every_version_export(path):
+    record = json.loads(path.read_text("utf-8"))
+    log, report = export(record)
+    check_sarif(log)
+    assert sum(len(run["results"]) for run in log["runs"]) == record["summary"]["total_findings"]
+    assert any(lost.startswith("signature") for lost in report.lost)
+    assert ("verdict: SARIF has no place for it" in report.lost) == ("verdict" in record)
+
+
+def test_findings_arrive_with_place_level_rule_and_fingerprint(messy, settings):
+    record = audit(messy, settings).record
+    log, _ = export(record)
+    check_sarif(log)
+    bandit, ruff = log["runs"]
+    assert ruff["tool"]["driver"]["version"] == record["pillars"][1]["tool_version"].split()[1]
+    (undefined,) = [r for r in ruff["results"] if r["ruleId"] == "F821"]
+    assert undefined["level"] == "error"
+    assert undefined["properties"]["severity"] == "high"
+    physical = undefined["locations"][0]["physicalLocation"]
+    assert physical["artifactLocation"] == {"uri": "app/sums.py", "uriBaseId": "SRCROOT"}
+    assert physical["region"] == {"startLine": 2, "startColumn": 16, "endLine": 2, "endColumn": 17}
+    assert re.fullmatch(r"[0-9a-f]{64}", undefined["partialFingerprints"]["ophamin/v1"])
+    shell = next(r for r in bandit["tool"]["driver"]["rules"] if r["id"] == "B602")
+    assert "external/cwe/cwe-078" in shell["properties"]["tags"]
+
+
+def test_names_are_percent_encoded_and_come_back(tree, settings):
+    names = ["a b.py", "new\nline.py", "per%cent.py", "#hash?.py", "日本.py", "c:colon.py", 'quo"te.py', "brack[et].py"]
+    record = audit(tree(dict.fromkeys(names, "import os\n")), settings, tools=["ruff"]).record
+    log, _ = export(record)
+    uris = [r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in log["runs"][0]["results"]]
+    assert {unquote(uri.removeprefix("./")) for uri in uris} == set(names)
+    check_sarif(log)
+
+
+def test_failed_tools_are_runs_that_did_not_succeed(clean, settings, only_fakes):
+    only_fakes("ruff", "sys.exit('out of order')")
+    log, _ = export(audit(clean, settings).record)
+    check_sarif(log)
+    bandit, ruff = log["runs"]
+    for run, words in ((bandit, "pip install bandit"), (ruff, "out of order")):
+        (invocation,) = run["invocations"]
+        assert invocation["executionSuccessful"] is False
+        (note,) = invocation["toolExecutionNotifications"]
+        assert note["level"] == "error"
+        assert words in note["message"]["text"]
+    assert ruff["invocations"][0]["exitCode"] == 1
+
+
+def test_places_that_are_not_known_are_left_out(tmp_path):
+    record = json.loads(GOLDEN[-1].read_text("utf-8"))
+    finding = record["pillars"][0]["findings"][0]
+    for changes, region in (
+        ({"line": 0, "column": 0}, None),
+        ({"line": 3, "column": 0}, {"startLine": 3}),
+        ({"line": 3, "column": 5, "end_line": 2, "end_column": 1}, {"startLine": 3, "startColumn": 5}),
+        ({"line": 3, "column": 5, "end_line": 3, "end_column": 2}, {"startLine": 3, "startColumn": 5, "endLine": 3}),
+        ({"line": 3, "column": 5, "extra": {"cell": 1}}, None),
+        ({"path": "/elsewhere/x y.py"}, ...),
+    ):
+        record["pillars"][0]["findings"] = [{**finding, "end_line": None, "end_column": None, **changes}]
+        log, report = export(record)
+        check_sarif(log)
+        physical = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+        if region is ...:
+            assert physical["artifactLocation"] == {"uri": "file:///elsewhere/x%20y.py"}
+        else:
+            assert physical.get("region") == region
+        assert any("notebooks" in lost for lost in report.lost) == ("cell" in changes.get("extra", {}))
+
+
+def test_every_severity_has_a_level():
+    assert set(LEVELS) == {"critical", "high", "medium", "low", "info"}
