@@ -1,3 +1,5 @@
-"""ophamin.reporting.charts."""
+"""Charts as SVG text with a text alternative: module ``interval``; drawing needs the extra ``plots``."""
+
+from __future__ import annotations
 
 __all__: list[str] = []

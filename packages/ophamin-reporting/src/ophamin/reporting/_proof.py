@@ -1,0 +1,312 @@
+"""A proof in words, version 1.0 or 1.1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ophamin.reporting._document import Badge, Block, Chart, Code, Facts, Note, Page, Section, Table
+from ophamin.reporting._reach import at, objects, words
+from ophamin.reporting._text import MISSING, clip, number, percent, shown
+from ophamin.reporting.charts.interval import IntervalPart
+
+__all__ = ["proof_page", "verdict_badge"]
+
+JSON = Any
+Section_ = Mapping[str, JSON]
+MOST_ROWS = 200
+_VERDICTS = {
+    "VALIDATED": Badge("VALIDATED", "the claim holds for every value the interval leaves open", "good"),
+    "REFUTED": Badge("REFUTED", "the claim fails for every value the interval leaves open", "bad"),
+    "INCONCLUSIVE": Badge("INCONCLUSIVE", "the interval leaves open whether the claim holds; nothing is decided", "open"),
+}
+_BARE = {
+    "exact": {
+        "VALIDATED": "the whole target was measured, and the claim holds on it",
+        "REFUTED": "the whole target was measured, and the claim fails on it",
+    },
+    "point": {
+        "VALIDATED": "the observed value meets the threshold; no interval stands behind it",
+        "REFUTED": "the observed value misses the threshold; no interval stands behind it",
+    },
+}
+
+
+def verdict_badge(outcome: JSON, rule: str = "interval") -> Badge:
+    """The verdict and what it means under this decision rule."""
+    badge = _VERDICTS.get(outcome) if isinstance(outcome, str) else None
+    if badge is None:
+        return Badge(shown(outcome), "this is no verdict this version knows")
+    return Badge(badge.word, _BARE.get(rule, {}).get(badge.word, badge.meaning), badge.tone)
+
+
+def proof_page(record: Mapping[str, JSON]) -> Page:
+    """The page of an Empirical Proof Record; never raises, whatever its shape."""
+    verdict, rule = at(record, "verdict"), _rule(record)
+    parts = list(_parts(record, rule))
+    statement = words(at(record, "claim", "statement")) or "a claim without a statement"
+    first = parts[0]
+    return Page(
+        kind="proof",
+        record_id=words(record.get("proof_id")),
+        heading=clip(statement),
+        badge=verdict_badge(at(verdict, "outcome"), rule),
+        lead=clip(words(at(verdict, "reasoning"))),
+        sections=[
+            Section("The decision", [Chart(parts), _interval_table(parts), *_worth(record, rule)]),
+            Section("The claim", [_claim(record)]),
+            _evidence(record),
+            Section("Registered before the data", [_registration(record)]),
+            _data(record),
+            _reproduction(record),
+            Section("Where it comes from", [_provenance(record)]),
+        ],
+        parts=parts,
+        summary=(number(first.value), _span(first), number(at(verdict, "n_used"))),
+    )
+
+
+def _rule(record: Section_) -> str:
+    # Version 1.0 compared the bare value.
+    return words(at(record, "claim", "decision", "rule")) or ("point" if _is_1_0(record) else "interval")
+
+
+def _is_1_0(record: Section_) -> bool:
+    return record.get("schema_version") == "1.0"
+
+
+def _parts(record: Section_, rule: str) -> Iterator[IntervalPart]:
+    """The claim's own threshold, then its co-primaries."""
+    claim, verdict = at(record, "claim"), at(record, "verdict")
+    many = objects(at(claim, "co_primary"))
+    decided = objects(at(verdict, "co_primary"))
+    yield _part(at(claim, "threshold"), verdict, rule, "" if many else words(at(verdict, "outcome")))
+    for index, co in enumerate(many[: MOST_ROWS - 1]):
+        where = decided[index] if index < len(decided) else {}
+        own_rule = words(at(co, "decision", "rule")) or "interval"
+        yield _part(at(co, "threshold"), where, own_rule, words(at(where, "outcome")))
+
+
+def _part(threshold: JSON, where: JSON, rule: str, outcome: str) -> IntervalPart:
+    interval = at(where, "interval")
+    level = at(interval, "level")
+    one_sided = (1 + level) / 2 if isinstance(level, float) else None
+    return IntervalPart(
+        metric=shown(at(threshold, "metric")),
+        comparator=shown(at(threshold, "comparator")),
+        theta=at(threshold, "value"),
+        value=at(where, "observed_value"),
+        lower=at(interval, "lower"),
+        upper=at(interval, "upper"),
+        lower_confidence=_or(at(interval, "lower_confidence"), one_sided),
+        upper_confidence=_or(at(interval, "upper_confidence"), one_sided),
+        units=words(at(threshold, "units")),
+        outcome=clip(outcome, 40),
+        has_interval=interval is not None or rule not in ("exact", "point"),
+    )
+
+
+def _or(value: JSON, default: JSON) -> JSON:
+    return default if value is None else value
+
+
+def _span(part: IntervalPart) -> str:
+    if not part.has_interval:
+        return "none needed"
+    return f"{number(part.lower)} to {number(part.upper)}"
+
+
+def _bound(value: JSON, confidence: JSON) -> str:
+    return "none" if value is None else f"{number(value)} ({percent(confidence)} one-sided)"
+
+
+def _interval_table(parts: list[IntervalPart]) -> Table:
+    rows = []
+    for part in parts:
+        bounds = (
+            (_bound(part.lower, part.lower_confidence), _bound(part.upper, part.upper_confidence))
+            if part.has_interval
+            else (MISSING, MISSING)
+        )
+        rows.append((part.name, number(part.value), *bounds, part.outcome or "see above"))
+    return Table(
+        "Observed values with two one-sided bounds, against their thresholds",
+        ("threshold", "observed", "lower bound", "upper bound", "outcome"),
+        rows,
+    )
+
+
+def _worth(record: Section_, rule: str) -> Iterator[Block]:
+    registered, verdict = at(record, "preregistration"), at(record, "verdict")
+    plan = at(registered, "plan")
+    yield Note(f"If this claim were false, how often would this procedure say VALIDATED? {_error(record, rule)}")
+    if at(plan, "underpowered") is True:
+        yield Note("This run was underpowered, and that was known beforehand: INCONCLUSIVE was likely.", "open")
+    yield Facts(
+        [
+            ("attempt", _attempt(record)),
+            ("cycles planned", number(at(verdict, "n_planned"))),
+            ("used", number(at(verdict, "n_used"))),
+            ("errors of the system", number(at(verdict, "n_errors"))),
+            ("unmeasured", number(at(verdict, "n_unmeasured"))),
+            ("decided by", shown(at(verdict, "decided_by"))),
+            ("power planned", _power(plan)),
+        ]
+    )
+
+
+def _error(record: Section_, rule: str) -> str:
+    if _is_1_0(record):
+        return "Not known: a record of version 1.0 compares a bare value with its threshold."
+    if rule == "exact":
+        return "Never on this target: all of it was measured, twice, with the same result."
+    bound = at(record, "preregistration", "error_bound")
+    if percent(bound) == MISSING:
+        return "Not known: the record does not say."
+    kinds = {e.get("guarantee") for e in objects(record.get("evidence")) if e.get("role", "primary") == "primary"}
+    if kinds == {"guaranteed"}:
+        return f"At most {percent(bound)} of the time, whatever the distribution, if the units are independent."
+    return f"About {percent(bound)} of the time, if the assumptions of the interval method hold (approximate)."
+
+
+def _attempt(record: Section_) -> str:
+    attempt, alpha = at(record, "preregistration", "attempt"), at(record, "preregistration", "alpha_used")
+    return MISSING if attempt is None else f"{number(attempt)}, decided at α = {number(alpha)}"
+
+
+def _power(plan: JSON) -> str:
+    inside, outside = at(plan, "power_validate_at"), at(plan, "power_refute_at")
+    if inside is None and outside is None:
+        return MISSING
+    return f"validate {shown(inside)}; refute {shown(outside)}"
+
+
+def _claim(record: Section_) -> Facts:
+    claim = at(record, "claim")
+    decision = at(claim, "decision")
+    return Facts(
+        [
+            ("operationalization", shown(at(claim, "operationalization"))),
+            ("H0", shown(at(claim, "h0"))),
+            ("H1", shown(at(claim, "h1"))),
+            ("speaks of", shown(at(decision, "target"))),
+            ("independent unit", shown(at(decision, "group"))),
+            ("smallest difference worth knowing", number(at(decision, "smallest_difference"))),
+            ("an errored cycle counts as", shown(at(decision, "error_policy"))),
+        ]
+    )
+
+
+def _evidence(record: Section_) -> Section:
+    found = objects(record.get("evidence"))
+    rows = [
+        (
+            shown(e.get("statistic_name")),
+            number(e.get("statistic_value")),
+            f"{number(e.get('ci_low'))} to {number(e.get('ci_high'))}",
+            number(e.get("p_value")),
+            number(e.get("n")) if e.get("n") == e.get("n_groups") else f"{number(e.get('n'))} in {number(e.get('n_groups'))}",
+            shown(e.get("interval_method")),
+            shown(e.get("guarantee")),
+            shown(e.get("role", "primary")),
+            f"{shown(e.get('library'))} {shown(e.get('library_version'))}",
+            shown(e.get("cross_check")),
+        )
+        for e in found[:MOST_ROWS]
+    ]
+    header = ("statistic", "value", "interval", "p", "n (units)", "method", "guarantee", "role", "library", "cross-check")
+    more = f"… and {len(found) - MOST_ROWS:,} more" if len(found) > MOST_ROWS else ""
+    return Section("Evidence", [Table("Computed numbers, each with the library that computed it", header, rows, more)])
+
+
+def _registration(record: Section_) -> Facts:
+    registered = at(record, "preregistration")
+    ledger = at(registered, "ledger")
+    place = MISSING
+    if at(ledger, "index") is not None:
+        place = f"entry {number(at(ledger, 'index'))} of log {shown(at(ledger, 'log_id'))}"
+    timing = {"before_data": " (before the data)", "after_data": " (AFTER the data)"}
+    return Facts(
+        [
+            ("registered at", shown(at(registered, "preregistered_at")) + timing.get(shown(at(registered, "timing")), "")),
+            ("decided at", shown(at(record, "identity", "created_at"))),
+            ("in the ledger", place),
+            ("analysis plan", shown(at(registered, "analysis_plan"))),
+            ("seed", f"{shown(at(registered, 'seed')).replace(',', '')} ({shown(at(registered, 'seed_origin'))})"),
+            ("family", shown(at(registered, "family"))),
+            ("claim hash", shown(at(registered, "claim_hash"))),
+            ("configuration hash", shown(at(registered, "config_hash"))),
+            ("data hash", shown(at(registered, "data_hash"))),
+        ]
+    )
+
+
+def _data(record: Section_) -> Section:
+    data = at(record, "data")
+    substrate, observations = at(data, "substrate"), at(data, "observations")
+    rows = [
+        (
+            shown(d.get("name")),
+            shown(d.get("kind")),
+            number(d.get("n_records")),
+            number(at(d, "selection", "n_selected")),
+            shown(at(d, "selection", "method")),
+            shown(d.get("source")),
+            shown(d.get("content_hash")),
+        )
+        for d in objects(at(data, "datasets"))[:MOST_ROWS]
+    ]
+    header = ("corpus", "kind", "records", "selected", "how", "source", "content hash")
+    dirty = {True: "yes", False: "no"}.get(at(substrate, "dirty"), "unknown") if substrate else MISSING
+    return Section(
+        "System and data",
+        [
+            Facts(
+                [
+                    ("system under test", shown(at(data, "substrate_name"))),
+                    ("kind", shown(at(substrate, "kind"))),
+                    ("revision", shown(_or(at(substrate, "revision"), at(data, "substrate_git_commit")))),
+                    ("uncommitted changes", dirty),
+                    ("configuration hash", shown(at(substrate, "config_hash"))),
+                    ("observations", _observations(observations)),
+                ]
+            ),
+            Table("What it was measured on", header, rows),
+        ],
+    )
+
+
+def _observations(observations: JSON) -> str:
+    if at(observations, "digest") is None:
+        return MISSING
+    return f"{number(at(observations, 'n_rows'))} rows, {shown(at(observations, 'digest'))}"
+
+
+def _reproduction(record: Section_) -> Section:
+    how = at(record, "reproduction")
+    environment = at(how, "environment")
+    versions = environment.items() if isinstance(environment, Mapping) else ()
+    facts = [
+        ("Ophamin", shown(at(record, "identity", "ophamin_version"))),
+        *((shown(name), shown(version)) for name, version in list(versions)[:MOST_ROWS]),
+        *((f"file {shown(a.get('name'))}", shown(a.get("digest"))) for a in objects(at(how, "artifacts"))[:MOST_ROWS]),
+    ]
+    return Section("Do it again", [Code(shown(at(how, "command"))), Facts(facts)])
+
+
+def _provenance(record: Section_) -> Facts:
+    graph = record.get("provenance")
+    counts = [
+        f"{len(items):,} {kind}"
+        for kind, items in (graph.items() if isinstance(graph, Mapping) else ())
+        if isinstance(items, Mapping) and kind != "prefix" and items
+    ]
+    agents = at(graph, "agent")
+    named = ", ".join(str(name) for name in agents) if isinstance(agents, Mapping) else ""
+    return Facts(
+        [
+            ("W3C PROV", clip(", ".join(counts), 600) or "an empty graph"),
+            ("agents", shown(named)),
+            ("source commit", shown(at(record, "identity", "ophamin_git_commit"))),
+        ]
+    )

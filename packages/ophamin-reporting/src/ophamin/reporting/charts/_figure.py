@@ -1,0 +1,153 @@
+"""The one module that knows matplotlib: a figure, and its SVG made fit to stand in a page."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from ophamin.reporting._text import clip, number, percent, visible
+from ophamin.reporting.charts.interval import IntervalPart, plottable
+
+__all__ = ["draw"]
+
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+# Becomes currentColor, so that the chart follows the page into dark mode and onto paper.
+_INK = "#0a0b0c"
+_HOLDS = "#2a7f7f"
+_WIDTH, _ROW, _EDGE = 7.2, 1.3, 0.08
+# Text stays text: it can be searched, copied and read out, and takes the font of the page.
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ophamin",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "hatch.linewidth": 0.6,
+    "axes.formatter.use_mathtext": False,
+    "axes.unicode_minus": True,
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+
+
+def draw(parts: Sequence[IntervalPart], *, name: str, title: str, description: str) -> str:
+    """SVG of the parts; see ``ophamin.reporting.charts.interval.interval_chart``."""
+    height = _EDGE + _ROW * len(parts)
+    with mpl.rc_context({**mpl.rcParamsDefault, "backend": "svg", **_STYLE}):
+        figure = Figure(figsize=(_WIDTH, height))
+        FigureCanvasSVG(figure)
+        for row, part in enumerate(parts):
+            bottom = (height - (row + 1) * _ROW + 0.3) / height
+            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.5 / height)), part)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _fit(out.getvalue(), name, title, description)
+
+
+def _draw_part(axes: Axes, part: IntervalPart) -> None:
+    low, high = _limits([float(v) for v in (part.theta, part.value, part.lower, part.upper) if plottable(v)])
+    theta = float(part.theta)
+    axes.set_xlim(low, high)
+    axes.set_ylim(-1, 1)
+    axes.set_yticks([])
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_INK)
+    axes.tick_params(axis="x", colors=_INK, labelsize=8, length=3)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    outcome = f": {part.outcome}" if part.outcome else ""
+    axes.set_title(clip(visible(part.name + outcome), 90), loc="left", fontsize=9, color=_INK, pad=18, parse_math=False)
+    if part.comparator in ("<=", "<", ">=", ">"):
+        ends = (low, theta) if part.comparator in ("<=", "<") else (theta, high)
+        axes.axvspan(*ends, facecolor=_HOLDS, alpha=0.16, linewidth=0)
+        axes.axvspan(*ends, facecolor="none", edgecolor=_HOLDS, alpha=0.8, hatch="//", linewidth=0)
+    axes.axvline(theta, color=_INK, linewidth=1.4, linestyle=(0, (4, 2)))
+    axes.annotate(
+        f"θ = {number(part.theta)}", (theta, 1), (0, 1), textcoords="offset points", ha=_anchor(theta, low, high),
+        va="bottom", fontsize=8, color=_INK, annotation_clip=False,
+    )  # fmt: skip
+    if part.has_interval:
+        _draw_bounds(axes, part, low, high)
+    if plottable(part.value):
+        axes.plot([float(part.value)], [0], marker="D", markersize=7, color=_INK, linestyle="none")
+
+
+def _draw_bounds(axes: Axes, part: IntervalPart, low: float, high: float) -> None:
+    """The bar between the bounds; where one is missing it runs into an arrow at the edge."""
+    margin = 0.015 * (high - low)
+    ends = []
+    for bound, edge, confidence, letter, outside in (
+        (part.lower, low, part.lower_confidence, "L", -1),
+        (part.upper, high, part.upper_confidence, "U", 1),
+    ):
+        if plottable(bound):
+            end, words = float(bound), f"{letter} {percent(confidence)}" if confidence is not None else letter
+            axes.plot([end, end], [-0.38, 0.38], color=_INK, linewidth=2)
+            axes.annotate(
+                words, (end, 0.38), (3 * outside, 3), textcoords="offset points", fontsize=8, color=_INK,
+                ha="left" if outside > 0 else "right", va="bottom",
+            )  # fmt: skip
+        else:
+            end, words = edge - outside * margin, f"no {letter}"
+            axes.plot([end], [0], marker=">" if outside > 0 else "<", markersize=9, color=_INK, linestyle="none")
+            axes.annotate(
+                words, (end, 0.2), (0, 3), textcoords="offset points", fontsize=8, color=_INK,
+                ha="right" if outside > 0 else "left", va="bottom",
+            )  # fmt: skip
+        ends.append(end)
+    axes.plot(ends, [0, 0], color=_INK, linewidth=2.6, solid_capstyle="butt")
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Room around all values, also where they are one and the same."""
+    low, high = min(values), max(values)
+    largest = max(abs(low), abs(high))
+    pad = 0.22 * (high - low) if high > low else 0.5 * largest or 1.0
+    pad = max(pad, 1e-9 * largest, 1e-100)  # an axis narrower than this has no floats for its ticks
+    return low - pad, high + pad
+
+
+def _anchor(x: float, low: float, high: float) -> str:
+    """Alignment that keeps a label inside the axis."""
+    share = (x - low) / (high - low)
+    return "left" if share < 0.12 else "right" if share > 0.88 else "center"
+
+
+def _fit(svg: str, name: str, title: str, description: str) -> str:
+    """Make ids unique on a page, drop size and global styles, let ink follow the page, add the text alternative."""
+    root = ET.fromstring(svg)
+    for key in ("width", "height", "version"):
+        root.attrib.pop(key, None)
+    for parent in root.iter():
+        for child in list(parent):
+            # matplotlib's style rule would apply to the whole page it stands on.
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key == "id":
+                value = f"{name}-{value}"
+            elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
+                value = f"#{name}-{value[1:]}"
+            elif key == "style":
+                value = value.replace(_INK, "currentColor").replace("url(#", f"url(#{name}-")
+            elif key in ("clip-path", "fill", "stroke"):
+                value = value.replace(_INK, "currentColor").replace("url(#", f"url(#{name}-")
+            element.set(key, value)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
+    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ET.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
+        element.text = text
+        root.insert(position, element)
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", _XLINK)
+    return ET.tostring(root, encoding="unicode")
