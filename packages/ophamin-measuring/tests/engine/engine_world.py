@@ -69,6 +69,7 @@ class TinySystem:
     """``tiny?p=0.95``: right with probability p, by (seed, record); the other parameters make it misbehave."""
 
     fields = {"deep": "a.b[0].c"}
+    deadly = True
 
     def __init__(self, arg="", p="0.95", fault="", at="5", sleep="0", trained="", name="", kill=""):
         self.p, self.fault, self.at, self.sleep = float(p), fault, int(at), float(sleep)
@@ -96,7 +97,7 @@ class TinySystem:
             if self.sleep:
                 time.sleep(self.sleep)
             self.seen += 1
-            if self.kill and self.seen == int(self.kill):
+            if self.deadly and self.kill and self.seen == int(self.kill):
                 os.kill(os.getpid(), signal.SIGKILL)
             yield self._one(i, record, seed)
 
@@ -203,7 +204,9 @@ class TinyPair(Tiny):
     def claim(self, options):
         first = super().claim(options)
         more = CoPrimary(Threshold("accuracy_benign", ">=", options["theta"]), first.decision)
-        return Claim(first.statement, first.operationalization, first.h0, first.h1, first.threshold, first.decision, [more])
+        return Claim(
+            first.statement, first.operationalization, first.h0, first.h1, first.threshold, first.decision, [more]
+        )
 
     def score(self, columns, options):
         calls = []

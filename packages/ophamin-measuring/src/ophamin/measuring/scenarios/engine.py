@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -12,9 +11,10 @@ from ophamin.measuring.scenarios._road.cycles import (
     Ticker,
     cycle_count,
     observe_cycles,
+    values_digest_of,
 )
 from ophamin.measuring.scenarios._road.deciding import decide
-from ophamin.measuring.scenarios._road.journal import values_line
+from ophamin.measuring.scenarios._road.journal import parse_rows
 from ophamin.measuring.scenarios._road.recording import file_proof, write_proof
 from ophamin.measuring.scenarios._road.registration import Registered, register
 from ophamin.measuring.scenarios._road.selection import Selection
@@ -65,7 +65,7 @@ def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
                 digests = _measure(setup, ledger, attempt, attempt.selection, progress)
             try:
                 raw = attempt.journal.end()
-                rows = [json.loads(line) for line in raw.splitlines()]
+                rows = parse_rows(raw)
                 decided = decide(setup, rows, float(attempt.plan["alpha_used"]), attempt.plan["seed"], digests)
                 write_proof(setup, project, attempt, attempt.selection, raw, decided, signer)
             except BaseException as error:
@@ -114,9 +114,7 @@ def _leave(ledger: Ledger, attempt: Registered, outcome: str, error: BaseExcepti
 
 
 def _second_pass(setup: Setup, selection: Selection, seed: int, progress: Report | None) -> str:
-    hashed = hashlib.sha256()
+    rows: list[bytes] = []
     ticker = Ticker(progress, "second pass", cycle_count(setup, selection))
-    observe_cycles(
-        setup, selection, seed, lambda row: hashed.update(values_line(json.loads(row))), ticker, established=True
-    )
-    return "sha256:" + hashed.hexdigest()
+    observe_cycles(setup, selection, seed, rows.append, ticker, established=True)
+    return values_digest_of(parse_rows(b"".join(rows)))

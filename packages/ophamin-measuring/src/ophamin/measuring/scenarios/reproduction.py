@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from typing import Any
 from ophamin import registry
 from ophamin.measuring.scenarios._road.cycles import Ticker, cycle_count, observe_cycles, values_digest_of
 from ophamin.measuring.scenarios._road.deciding import plain, score_rows
+from ophamin.measuring.scenarios._road.journal import parse_rows
 from ophamin.measuring.scenarios._road.registration import utc_now
 from ophamin.measuring.scenarios._road.selection import Selection, by_ids
 from ophamin.measuring.scenarios._road.setup import Setup, prepare
@@ -131,15 +131,16 @@ def reproduce(
         selection = Selection(
             by_ids(setup, list(units)), list(units.values()), "", "as in the proof", len(set(units.values()))
         )
-        second: list[dict[str, JSON]] = []
+        lines: list[bytes] = []
         observe_cycles(
             setup,
             selection,
             registered["seed"],
-            lambda row: second.append(json.loads(row)),
+            lines.append,
             Ticker(progress, "cycles", cycle_count(setup, selection)),
             established=True,
         )
+        second = parse_rows(b"".join(lines))
         digest = values_digest_of(second)
         exact = digest == body["data"]["observations"]["values_digest"]
         comparisons = [] if exact else _compare(setup, first, second, registered["alpha_used"], registered["seed"])
@@ -173,7 +174,7 @@ def _first_rows(path: Path, body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
         raise UsageError(f"{beside} is missing; a proof is reproduced on the records its observations name") from None
     if "sha256:" + hashlib.sha256(data).hexdigest() != stated["digest"]:
         raise IntegrityError(f"{beside} is not what the record was signed with; nothing was run")
-    return [json.loads(line) for line in data.splitlines()]
+    return parse_rows(data)
 
 
 def _spec(body: Mapping[str, JSON], path: Path | str, data_root: str, arms: Mapping[str, str] | None) -> RunSpec:

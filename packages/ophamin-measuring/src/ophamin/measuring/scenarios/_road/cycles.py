@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ophamin.measuring.scenarios._road.journal import encode, values_line
+from ophamin.measuring.scenarios._road.journal import encode
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Arm, Setup, check_applicable
 from ophamin.proof.canonical import canonical_bytes
@@ -36,7 +36,7 @@ LONGEST_ERROR = 400
 ADDED_COLUMNS = ("record_id", "group", "arm", "status", "block", "wall_s")
 _STATUSES = ("ok", "error", "unmeasured")
 # What an observable of the wrong type makes a scenario raise; anything else is the scenario's own fault.
-_UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+_UNUSABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Ticker:
@@ -104,11 +104,12 @@ def observe_cycles(
 
 
 def values_digest_of(rows: Sequence[Mapping[str, JSON]]) -> str:
-    """Digest over index, record, arm, status and values: equal runs have it equal, however long they took."""
-    hashed = hashlib.sha256()
-    for row in rows:
-        hashed.update(values_line(row))
-    return "sha256:" + hashed.hexdigest()
+    """Digest of what the cycles showed, without when and how fast: equal runs have it equal.
+
+    It is the digest of the list of ``[index, record, arm, status, values]``.
+    """
+    shown = [[row["index"], row["record"], row["arm"], row["status"], row["values"]] for row in rows]
+    return "sha256:" + hashlib.sha256(encode(shown).encode("ascii")).hexdigest()
 
 
 # --- the order of cycles

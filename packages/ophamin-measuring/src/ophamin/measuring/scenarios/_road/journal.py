@@ -27,16 +27,17 @@ from ophamin.measuring.scenarios._road.locking import FileLock
 from ophamin.proof.atomic import write_all, write_atomic
 from ophamin.proof.canonical import canonical_bytes, digest
 
-__all__ = ["Journal", "encode", "journal_folder", "journals_of", "keep_selection", "kept_selection", "values_line"]
+__all__ = ["Journal", "encode", "journal_folder", "journals_of", "keep_selection", "kept_selection", "parse_rows"]
 
 JSON = Any
-ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-encode = ENCODER.encode
+# Made once: json.dumps would make one for every row.
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
-def values_line(row: Mapping[str, JSON]) -> bytes:
-    """What a cycle showed, without when and how fast: the line that ``values_digest`` hashes."""
-    return (encode([row["index"], row["record"], row["arm"], row["status"], row["values"]]) + "\n").encode("ascii")
+def parse_rows(raw: bytes) -> list[dict[str, JSON]]:
+    """All rows of a journal at once, which costs half of one by one."""
+    rows: list[dict[str, JSON]] = json.loads(b"[" + b",".join(raw.splitlines()) + b"]")
+    return rows
 
 
 def keep_selection(journals: Path, ids: Sequence[str]) -> None:

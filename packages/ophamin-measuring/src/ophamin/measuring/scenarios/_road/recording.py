@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import inspect
 import json
 import mimetypes
 import platform
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,7 @@ from ophamin.measuring.scenarios._road.deciding import Decided, plain
 from ophamin.measuring.scenarios._road.registration import Registered, utc_now
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
+from ophamin.proof.canonical import digest
 from ophamin.proof.keys import Signer
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.merkle import leaf_hash, root_hash
@@ -191,18 +192,30 @@ def _analysis_plan(setup: Setup) -> str:
 
 
 def _code(setup: Setup) -> dict[str, JSON]:
-    """Distribution of the scenario and the hash of the file its class stands in."""
+    """Distribution of the scenario and the hash of the package its class stands in."""
     name, _, number = registry.scenarios.origin(setup.spec.scenario).rpartition(" ")
-    try:
-        source = inspect.getsourcefile(type(setup.scenario))
-        data = Path(source).read_bytes() if source else b""
-    except (OSError, TypeError):
-        data = b""  # typed into a notebook: there is no file
     return {
         "distribution": name or "in-process",
         "version": number if name else "",
-        "source_hash": "sha256:" + hashlib.sha256(data).hexdigest() if data else "",
+        "source_hash": _source_hash(type(setup.scenario).__module__),
     }
+
+
+def _source_hash(module: str) -> str:
+    """Digest over the sources of the outermost real package of a module; "" when there is no file (a notebook)."""
+    names = module.split(".")
+    for depth in range(1, len(names) + 1):
+        found = sys.modules.get(".".join(names[:depth]))
+        file = getattr(found, "__file__", None)
+        if file is None:
+            continue  # a namespace, which belongs to many distributions
+        path = Path(file)
+        sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+        hashed = {
+            str(s.relative_to(path.parent).as_posix()): hashlib.sha256(s.read_bytes()).hexdigest() for s in sources
+        }
+        return digest(hashed)
+    return ""
 
 
 def _keep_artifacts(setup: Setup, attempt: Registered) -> list[dict[str, JSON]]:

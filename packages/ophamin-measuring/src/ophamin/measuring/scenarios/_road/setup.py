@@ -155,11 +155,16 @@ def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Cla
     return scenario, options, claim
 
 
-def _targeted(claim: Claim, target: str) -> Claim:
+REGISTERED = "the registered corpus"
+
+
+def _targeted(claim: Claim, corpus: str) -> Claim:
     """The claim with its population named: the registered corpus, and no more, unless it says otherwise."""
 
     def named(decision: Decision) -> Decision:
-        return decision if decision.target else replace(decision, target=target)
+        target = decision.target or REGISTERED
+        # Only by name and content is one corpus told from another when attempts are counted.
+        return replace(decision, target=target.replace(REGISTERED, f"{REGISTERED} {corpus}"))
 
     parts = [replace(part, decision=named(part.decision)) for part in claim.co_primary]
     return replace(claim, decision=named(claim.decision), co_primary=parts)
@@ -254,7 +259,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
     data_hash, n_records, dataset = corpus.content_hash(), corpus.count(), corpus.describe()
     if n_records < 1:
         raise CorpusUnavailable(f"corpus {corpus_spec!r} holds no record; check its columns and its filter")
-    claim = _targeted(claim, f"the records of {dataset.name} {data_hash[:23]}")
+    claim = _targeted(claim, f"{dataset.name} {data_hash[:23]}")
     offered = getattr(scenario, "roles", None)
     roles = dict(offered(options) if offered is not None else scenario.observables)
     instruments = [registry.instruments.get(name)() for name in spec.instruments]
