@@ -24,6 +24,7 @@ from ophamin.proof.schemas import violations
 from ophamin.proof.signed import SignedRecord, read, sign, verify
 from ophamin.proof.store import Store
 from ophamin.protocols import RecordKind
+from ophamin.testing import check_record_kind
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 KEY = b"ophamin-auditing-golden-key"
@@ -49,6 +50,11 @@ def test_golden_records_of_every_version_verify_for_ever(path):
     assert {"id", "signature", "schema", "consistency"} <= states.keys()
     assert AUDIT.cases(record.object)
     assert verify(record, Keyring(), extra_keys=[b"another key, quite long"]).exit_code == 3
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda p: p.stem)
+def test_it_keeps_the_contract_of_a_kind(path):
+    check_record_kind(AUDIT, read(path, [AUDIT]).object)
 
 
 def test_golden_records_cover_every_version_and_form():

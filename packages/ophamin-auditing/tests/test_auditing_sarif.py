@@ -12,6 +12,7 @@ from ophamin import registry
 from ophamin.auditing.audit import audit
 from ophamin.auditing.export.sarif import LEVELS, SarifExporter
 from ophamin.protocols import Exporter
+from ophamin.testing import check_exporter
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 URI = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*\Z")
@@ -164,6 +165,10 @@ def test_places_that_are_not_known_are_left_out(tmp_path):
         else:
             assert physical.get("region") == region
         assert any("notebooks" in lost for lost in report.lost) == ("cell" in changes.get("extra", {}))
+
+
+def test_it_keeps_the_contract_of_an_exporter():
+    check_exporter(SarifExporter, [json.loads(path.read_text("utf-8")) for path in GOLDEN])
 
 
 def test_every_severity_has_a_level():

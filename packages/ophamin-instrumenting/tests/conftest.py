@@ -9,6 +9,7 @@ import time
 import pytest
 
 from ophamin.instrumenting.resources import ResourceInstrument
+from ophamin.proof.canonical import digest
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
 
 
@@ -19,7 +20,7 @@ class Calls:
         self.function, self.timed, self.closed = function, timed, 0
 
     def identity(self):
-        return SubstrateIdentity("test", getattr(self.function, "__name__", "f"), "sha256:0")
+        return SubstrateIdentity("test", getattr(self.function, "__name__", "f"), digest({}))
 
     def reset(self, seed):
         self.seed = seed

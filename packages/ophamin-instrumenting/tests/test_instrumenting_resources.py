@@ -8,9 +8,11 @@ import time
 
 import pytest
 
+from ophamin import registry
 from ophamin.instrumenting import _process
 from ophamin.instrumenting.resources import InstrumentedSubstrate, ResourceInstrument
 from ophamin.protocols import CycleResult, Instrument, Record, SubstrateProbe
+from ophamin.testing import check_instrument, check_substrate
 
 BURN = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.05: pass"
 BURN_LINE = f"exec({BURN!r})"
@@ -31,6 +33,12 @@ def test_it_is_an_instrument_and_wraps_into_a_substrate(calls):
         pass
     assert ResourceInstrument().verdict({}) is None
     assert list(ResourceInstrument().artifacts()) == []
+
+
+def test_it_keeps_the_contracts(calls):
+    check_instrument(ResourceInstrument)
+    check_substrate(lambda: InstrumentedSubstrate(calls(lambda payload: repr(payload)[:40])))
+    assert registry.instruments.get("resources") is ResourceInstrument
 
 
 def test_cpu_of_work_shows_and_of_sleep_does_not(calls, measure):
