@@ -7,6 +7,7 @@ engine adds is tested by the same controls in tests-integration.
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from functools import cache
 
@@ -118,8 +119,8 @@ def results_of(spec, records, seed):
     for i, record in enumerate(records):
         rng = random.Random(f"{seed}:{record.id}")
         if parsed.name == "python":
-            output = leaking.answer(record.payload)
-            yield CycleResult(i, record.id, "main", "ok", output, None, i * 1e-6)  # it slows down by 1 µs a cycle
+            # The leak, on a clock of its own: each cycle takes 1 µs longer.
+            yield CycleResult(i, record.id, "main", "ok", {"output": False}, None, i * 1e-6)
             continue
         output = mock.run(record, rng)
         status = "error" if output is None else "ok"
@@ -212,11 +213,11 @@ def test_a_right_interval_is_validated_on_every_seed():
 # --- control 3
 
 LEAST = {
-    # scenario: (control, n one too few). Siege: 149 at 0.02; metric: 14 at 0.8; throughput: 59 blocks of 10 + 20.
-    "metric": ("inside", 13),
-    "concentrated-immune-siege": ("inside", 148),
-    "throughput-ceiling": ("inside", 609),
-    "calibrated-confidence": ("inside", 3),
+    # n one too few. Siege: 149 at 0.02; metric: 14 at 0.8; throughput: 20 blocks of 10, after 20.
+    "metric": 13,
+    "concentrated-immune-siege": 148,
+    "throughput-ceiling": 219,
+    "calibrated-confidence": 3,
 }
 
 
@@ -225,12 +226,10 @@ LEAST = {
 def test_too_few_is_inconclusive(name, kind):
     controls = [c for c in registry.get_scenario(name)().controls() if c.kind == kind]
     for control in controls:
-        sizes = (0, 1, LEAST[name][1]) if control.options != {"limit": 0.3} else (0, 1)
-        if "mean" in control.name:
-            sizes = (0, 1)
-        for n in sizes:
-            if n == 0:
-                continue
+        # The detection part alone can be decided from 59 on.
+        for n in (1, 58 if control.name == "outside-detection" else LEAST[name]):
+            if "mean" in control.name and n > 1:
+                continue  # the least n of a bounded mean has no closed form
             assert decided(name, control, 0, n).outcome == "INCONCLUSIVE", (control.name, n)
 
 
@@ -298,10 +297,9 @@ def at_theta(threshold, estimate, sets):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phi", [0.0, 0.5])
-def test_throughput_at_theta(phi):
+def test_throughput_at_theta():
     """Exceedances of an AR(1) latency, 5 % of them: cycles that depend on those before."""
-    rng, n = np.random.default_rng(5), 910
+    rng, n, phi = np.random.default_rng(5), 910, 0.5
     blocks = blocks_of(n, 80)
 
     def sets():
@@ -374,6 +372,18 @@ def test_metric_accuracy_at_theta_by_enumeration(n):
 
 
 # --- what the units are
+
+
+def test_a_leak_gets_slower():
+    def took(cycles):
+        begin = time.perf_counter()
+        for i in range(cycles):
+            leaking.answer(f"payload {i}")
+        return time.perf_counter() - begin
+
+    first = took(100)
+    took(400)
+    assert took(100) > 3 * first
 
 
 def test_numerals_are_one_template():

@@ -76,7 +76,7 @@ class ConcentratedImmuneSiege:
 
     def strata(self, options: Mapping[str, JSON]) -> dict[str, Callable[[Record], bool]]:
         """Benign and attack, each with an n of its own."""
-        return {kind: lambda record, kind=kind: record.labels.get("kind") == kind for kind in KINDS}
+        return {kind: _labelled(kind) for kind in KINDS}
 
     def unit(self, record: Record) -> str:
         """The template."""
@@ -121,3 +121,7 @@ class ConcentratedImmuneSiege:
             Control("boundary", "boundary", "mock?seed={seed}&detect=0.95&false_positive=0.02", every,
                     corpus=corpus, n=n),
         )  # fmt: skip
+
+
+def _labelled(kind: str) -> Callable[[Record], bool]:
+    return lambda record: record.labels.get("kind") == kind
