@@ -281,6 +281,14 @@ def test_the_key_that_was_given_must_fit(body, ring, tmp_path):
     assert check(obj, named).exit_code == 0
 
 
+def test_a_key_in_the_environment_must_fit_what_names_no_other_signer(body, tmp_path):
+    obj = sign(body, PROOF, Signer(b"the right key of sixteen"))
+    obj.pop("attestations", None)
+    assert check(obj, Keyring(tmp_path, {"OPHAMIN_SIGN_KEY": "the right key of sixteen"})).exit_code == 0
+    wrong = Keyring(tmp_path, {"OPHAMIN_SIGN_KEY": "the wrong key of sixteen"})
+    assert check(obj, wrong).exit_code == 3
+
+
 def test_a_well_signed_record_that_contradicts_itself_is_bad(body, ring):
     signer = ring.signer()
 

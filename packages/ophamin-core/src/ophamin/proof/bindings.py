@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
@@ -143,6 +142,8 @@ def check_observations(record: SignedRecord, path: Path | None = None) -> list[F
 
 def _digest(path: Path, limit: int | None) -> tuple[str, int]:
     """SHA-256 and number of rows of the unpacked bytes; stops early where no honest file goes on."""
+    import gzip  # only a record that stands beside its observations needs it
+
     rows, since = 0, 0
     sha = hashlib.sha256()
     with gzip.open(path) as stream:

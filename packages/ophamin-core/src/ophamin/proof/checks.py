@@ -10,12 +10,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ophamin.proof.canonical import canonical_bytes
 from ophamin.proof.claims import claim_hash
 from ophamin.proof.decision import combine, outcome
-from ophamin.proof.types import Threshold
 
 __all__ = ["check_proof", "proof_cases"]
 
@@ -25,6 +24,18 @@ Section = Mapping[str, JSON]
 _TOLERANCE = 1e-9
 _REAL_VERSION = re.compile(r"v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*[-._+a-zA-Z0-9]*\Z")
 _UNDECIDED = "none:"
+
+
+class _Threshold(NamedTuple):
+    """A threshold as read; the dataclass would cost every reader the import of all of them."""
+
+    metric: str
+    comparator: str
+    value: JSON
+    units: str
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.comparator} {self.value} {self.units}".rstrip()
 
 
 def check_proof(record: Mapping[str, JSON]) -> list[str]:
@@ -66,8 +77,8 @@ def _decided_by_point(record: Section) -> bool:
     return "migrated_from" in record and (record["claim"].get("decision") or {}).get("rule") == "point"
 
 
-def _threshold(section: Section) -> Threshold:
-    return Threshold(section["metric"], section["comparator"], section["value"], section.get("units") or "")
+def _threshold(section: Section) -> _Threshold:
+    return _Threshold(section["metric"], section["comparator"], section["value"], section["units"])
 
 
 def _same(left: JSON, right: JSON) -> bool:
@@ -96,7 +107,7 @@ def _point_outcome(record: Section) -> Iterator[str]:
 # --- 1.1: the interval decides
 
 
-def _parts(record: Section) -> list[tuple[Threshold, Section, Section]]:
+def _parts(record: Section) -> list[tuple[_Threshold, Section, Section]]:
     """(threshold, decision, where its value and interval stand) of every threshold, the claim's own first."""
     claim, verdict = record["claim"], record["verdict"]
     parts = [(_threshold(claim["threshold"]), claim.get("decision") or {}, verdict)]

@@ -9,14 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
-from ophamin.proof.types import Threshold
-
-__all__ = ["Outcome", "Rule", "combine", "outcome"]
+__all__ = ["Comparison", "Outcome", "Rule", "combine", "outcome"]
 
 Outcome = Literal["VALIDATED", "REFUTED", "INCONCLUSIVE"]
 Rule = Literal["interval", "sequential", "exact", "point"]
+
+
+class Comparison(Protocol):
+    """What of a threshold decides: ``Threshold`` when a claim is made, a row of a record when it is read."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric, for messages."""
+        ...
+
+    @property
+    def comparator(self) -> str:
+        """One of ``>= <= > < ==``."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """θ."""
+        ...
 
 
 def _finite(value: object) -> bool:
@@ -26,7 +43,7 @@ def _finite(value: object) -> bool:
     )
 
 
-def outcome(threshold: Threshold, lower: object, upper: object, rule: str = "interval") -> Outcome:
+def outcome(threshold: Comparison, lower: object, upper: object, rule: str = "interval") -> Outcome:
     """Decide one threshold from two one-sided bounds.
 
     Args:
@@ -46,6 +63,7 @@ def outcome(threshold: Threshold, lower: object, upper: object, rule: str = "int
         ValueError: Unknown rule or comparator, or ``==`` under a rule other than exact or point.
 
     Example:
+        >>> from ophamin.proof import Threshold
         >>> outcome(Threshold("accuracy", ">=", 0.9), 0.91, 0.97)
         'VALIDATED'
         >>> outcome(Threshold("accuracy", ">=", 0.9), 0.88, 0.97)

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 import stat
 import sys
 from collections.abc import Mapping, Sequence
@@ -89,7 +88,7 @@ class Signer:
 
     Example:
         >>> Signer(b"sixteen bytes ok").hmac(b"data")[:8]
-        '5d8b8d4e'
+        'c0b4daa4'
     """
 
     def __init__(self, secret: bytes, name: str = "key") -> None:
@@ -222,6 +221,8 @@ class Keyring:
         """
         path = self._keys / f"{_checked(name)}.key"
         if not path.exists():
+            import secrets
+
             secret = secrets.token_hex(32).encode() + b"\n"
             try:
                 self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -358,6 +359,8 @@ def _checked(name: str) -> str:
 
 def _write_exclusively(path: Path, data: bytes) -> bool:
     """Put a complete file of mode 0600 at ``path`` unless one is there; whether it was ours."""
+    import secrets
+
     from ophamin.proof.atomic import sync_directory, write_all
 
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
