@@ -78,8 +78,9 @@ def test_version_is_the_distributions(ophamin: Run) -> None:
     [
         (["nonsense"], 2, "No such command"),
         (["scenaro", "list"], 2, "scenario"),
-        (["run", "metrik"], 2, "metric"),
-        (["run", "metric", "--claim", "accuracy >= 0.9", "--substrate", "nosuch:thing", "--corpus", "table:x.csv"], 2, "nosuch"),
+        (["run", "metric"], 2, "--substrate"),
+        (["run", "metrik", "--substrate", "mock"], 2, "did you mean 'metric'"),
+        (["run", "metric", "--claim", "accuracy >= 0.9", "--substrate", "nosuch:thing", "--corpus", "table:rows.csv"], 2, "nosuch"),
         (["run", "metric", "--claim", "accuracy >= 0.9", "--substrate", "mock", "--corpus", "table:absent.csv"], 2, "absent.csv"),
         (["run", "metric", "--claim", "accuracy >= 1", "--substrate", "mock", "--corpus", "table:rows.csv"], 2, ""),
         (["run", "metric", "--claim", "accuracy >= 0.9", "--substrate", "command:/no/such/program", "--corpus", "table:rows.csv"], 6, ""),

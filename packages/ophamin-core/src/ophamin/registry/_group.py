@@ -95,8 +95,12 @@ class Group(Generic[P]):
     def _one(self, name: str) -> EntryPoint:
         entries = self._entries().get(name, [])
         if not entries:
+            from difflib import get_close_matches  # 15 ms that only a typo pays
+
+            near = get_close_matches(name, self.names(), 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
             known = ", ".join(self.names()) or "none"
-            raise UnknownPlugin(f"no {self.noun} is called {name!r}; installed: {known}")
+            raise UnknownPlugin(f"no {self.noun} is called {name!r}; {hint}installed: {known}")
         if len(entries) > 1:
             both = " and ".join(sorted(f"{_distribution(e)} ({e.value})" for e in entries))
             raise DuplicatePlugin(f"two distributions register the {self.noun} {name!r}: {both}; uninstall one")
