@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +15,8 @@ from ophamin.auditing.target import Target
 from ophamin.auditing.tools import _run
 from ophamin.auditing.tools.bandit import Bandit
 from ophamin.auditing.tools.ruff import Ruff, severity
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.project import Project
 from ophamin.protocols import Auditor
 
 BOTH = (Ruff, Bandit)
@@ -294,6 +298,35 @@ def test_tools_run_side_by_side_and_an_interruption_stops_them(clean, only_fakes
     assert time.monotonic() - began < 30
     assert started.is_set()
     assert all(gone(int(f.read_text() or 0)) for f in files if f.exists() and f.read_text())
+
+
+INTERRUPTED = """
+import sys
+from ophamin.auditing.audit import audit
+from ophamin.auditing.tools import _run
+from ophamin.protocols import Settings
+sys.prefix = "/nowhere"
+_run.find_spec = lambda name: None
+audit(sys.argv[1], Settings(project=sys.argv[2], store=sys.argv[3]), tools=["ruff"], gates=["high == 0"])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_stops_the_tools_and_closes_the_registration(clean, settings, only_fakes, tmp_path):
+    only_fakes(
+        "ruff", f"import os, time; open({str(tmp_path / 'pid')!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(300)"
+    )
+    words = [sys.executable, "-c", INTERRUPTED, str(clean), settings.project, settings.store]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in said
+    assert all(gone(int(pid)) for pid in (tmp_path / "pid").read_text().split())
+    entries = [e.value for e in Ledger(Project(Path(settings.project)).ledger_dir, create=False).entries()]
+    assert [e.get("outcome") for e in entries] == [None, "ABORTED"]
 
 
 def test_a_foreign_auditor_that_raises_is_one_tools_error(clean):

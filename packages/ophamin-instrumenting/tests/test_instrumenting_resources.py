@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -119,8 +121,8 @@ def test_a_process_that_nobody_waited_for_leaves_no_number(child, measure):
         BURN.replace("0.05", "0.2") + "\ntime.sleep(3)"
     )
 
-    *_, burned = measure(substrate, ["pass", script, "import time; time.sleep(0.5)"])
-    assert burned["cpu_s"] > 0.1  # the living grandchild, before its end
+    _, spawned, burned = measure(substrate, ["pass", script, "import time; time.sleep(1)"])
+    assert spawned["cpu_s"] + burned["cpu_s"] > 0.1  # the living grandchild, before its end
     own = substrate.processes
     substrate.processes = lambda: [] if substrate.hidden else own()
     substrate.hidden = False
@@ -224,3 +226,12 @@ def test_without_posix_modules_and_proc_psutil_answers_and_the_rest_is_absent(ca
     assert cycle["rss_bytes"] > 5 * MIB
     assert "page_faults_minor" not in cycle
     assert cycle["latency_s"] > 0
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    exec(re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1], {"__name__": "readme"})
+    printed = capsys.readouterr().out
+    assert printed.startswith("ahimnop {")
+    assert "'cpu_s'" in printed
+    assert "'latency_s'" in printed
