@@ -264,6 +264,12 @@ def test_attestations_that_are_no_list_are_bad(body, ring):
     assert states(check(obj, ring))["attestation"] == "bad"
 
 
+def test_a_flood_of_attestations_is_bad_at_once(body, ring):
+    obj = sign(body, PROOF, ring.signer())
+    obj["attestations"] = obj.get("attestations", [{}]) * 100_000
+    assert states(check(obj, ring))["attestation"] == "bad"
+
+
 def test_a_second_attestation_may_be_added_later(body, ring, tmp_path):
     pytest.importorskip("cryptography")
     obj, other = sign(body, PROOF, ring.signer()), Keyring(tmp_path / "b", {}).signer()

@@ -36,6 +36,7 @@ State = Literal["good", "bad", "could not be checked"]
 
 _HEX_64 = re.compile(r"[0-9a-f]{64}\Z")
 _HEX_128 = re.compile(r"[0-9a-f]{128}\Z")
+_MAX_ATTESTATIONS = 100
 _ERRORS: dict[str, type[IntegrityError]] = {
     "id": IdMismatch,
     "signature": SignatureMismatch,
@@ -123,7 +124,8 @@ def verify(
     identity = _check_id(record, data)
     own = keyring.public_keys()
     entries, malformed = _entries(record.object)
-    attested = [_check_attestation(entry, data, own, keyring) for entry in entries]
+    trusted = {public: name for name, public in keyring.trusted().items()}
+    attested = [_check_attestation(entry, data, own, trusted) for entry in entries]
     signature, hmac_signer = _check_signature(record, data, keyring, list(extra_keys), own, entries)
     checks = [identity, signature]
     for index, (state, detail, _) in enumerate(attested):
@@ -152,6 +154,8 @@ def _entries(obj: Mapping[str, JSON]) -> tuple[list[JSON], str]:
     many = obj.get("attestations", [])
     if not isinstance(many, list):
         return entries, "attestations is not a list"
+    if len(many) > _MAX_ATTESTATIONS:  # each costs a verification, and anyone may add them
+        return entries, f"it carries more than {_MAX_ATTESTATIONS} attestations"
     return [*entries, *many], ""
 
 
@@ -178,7 +182,7 @@ def _check_attestation(entry: JSON, data: bytes, own: Mapping[str, str], keyring
         return "bad", f"the signature of key {name} is not over this body", ""
     if public in own:
         return "good", f"signed by our own key {own[public]!r} ({name})", own[public]
-    known = next((n for n, key in keyring.trusted().items() if key == public), "")
+    known = trusted.get(public, "")
     if known:
         return "good", f"signed by {known!r} ({name}), whom we trust", known
     return "good", f"signed by key {name}, but its signer is unknown; ophamin key trust NAME {public}", ""
