@@ -26,8 +26,8 @@ from ophamin.proof.schemas import violations
 
 if TYPE_CHECKING:
     from ophamin.proof.keys import Keyring
+    from ophamin.proof.recordkind import RecordKind
     from ophamin.proof.signed import SignedRecord
-    from ophamin.protocols import RecordKind
 
 __all__ = ["Finding", "Verification", "schema_of", "verify"]
 
@@ -159,7 +159,9 @@ def _entries(obj: Mapping[str, JSON]) -> tuple[list[JSON], str]:
     return [*entries, *many], ""
 
 
-def _check_attestation(entry: JSON, data: bytes, own: Mapping[str, str], keyring: Keyring) -> tuple[State, str, str]:
+def _check_attestation(
+    entry: JSON, data: bytes, own: Mapping[str, str], trusted: Mapping[str, str]
+) -> tuple[State, str, str]:
     """State, detail, and the name of the signer if it is one we know."""
     if not isinstance(entry, dict):
         return "bad", "an attestation is an object", ""
