@@ -5,20 +5,22 @@ Everything that only some systems have is imported on use, so this module loads 
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import functools
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-__all__ = ["UNKNOWN", "file_lock", "is_gone", "this_process"]
+__all__ = ["UNKNOWN", "is_gone", "lock", "this_process", "unlock"]
 
 UNKNOWN = "unknown"
 _LOCK_BYTE = 1 << 62  # Windows locks bytes, and a locked byte cannot be read: lock one no file has
 
 
+@functools.cache
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() or UNKNOWN
@@ -43,7 +45,12 @@ def _start_time(pid: int) -> str:
 def this_process() -> dict[str, Any]:
     """Boot id, pid and start time of the calling process; what the system cannot say is "unknown"."""
     pid = os.getpid()
-    return {"boot_id": _boot_id(), "pid": pid, "start_time": _start_time(pid)}
+    return {"boot_id": _boot_id(), "pid": pid, "start_time": _own_start_time(pid)}
+
+
+@functools.lru_cache(maxsize=1)  # by pid, which a fork changes
+def _own_start_time(pid: int) -> str:
+    return _start_time(pid)
 
 
 def is_gone(process: Mapping[str, Any]) -> bool:
@@ -86,9 +93,8 @@ def _exists(pid: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def file_lock(descriptor: int, *, exclusive: bool) -> Iterator[None]:
-    """Hold an advisory lock on an open file; waits for others.
+def lock(descriptor: int, *, exclusive: bool) -> None:
+    """Take the advisory lock on an open file; waits for others.
 
     Locks belong to the open file, so two descriptors exclude each other even inside one process. A
     system without locks (WebAssembly) has no second process either: nothing to wait for.
@@ -99,32 +105,32 @@ def file_lock(descriptor: int, *, exclusive: bool) -> Iterator[None]:
     if sys.platform == "win32":
         import msvcrt
 
-        def locked(mode: int) -> None:
-            os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, mode, 1)
-
         while True:
             try:
-                locked(msvcrt.LK_LOCK)
-                break
+                os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+                return
             except OSError as error:
                 if error.errno != errno.EDEADLK:  # which says that ten seconds have passed: wait on
                     raise
-        try:
-            yield
-        finally:
-            locked(msvcrt.LK_UNLCK)
-        return
+    elif sys.platform != "emscripten" and (fcntl := _fcntl()) is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+
+
+def unlock(descriptor: int) -> None:
+    """Give the lock back; closing the file is not enough when a child inherited it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    elif sys.platform != "emscripten" and (fcntl := _fcntl()) is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _fcntl() -> ModuleType | None:
     try:
         import fcntl
     except ImportError:
-        yield
-        return
-    if sys.platform == "emscripten":
-        yield
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return None
+    return fcntl

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ophamin.proof._process import is_gone, this_process
 from ophamin.proof.canonical import canonical_bytes
-from ophamin.proof.errors import LedgerError, LimitError, UsageError
+from ophamin.proof.errors import LedgerError, LimitError, RecordError, UsageError
 from ophamin.proof.ledger._log import Appended, Log, now
 from ophamin.proof.ledger._types import Attempt, LedgerEntry, LedgerRef, LedgerReport
 from ophamin.proof.ledger._verify import verify_file
@@ -212,11 +212,14 @@ class Ledger:
         return self._append(entry)[0]
 
     def _append(self, *values: Mapping[str, JSON]) -> list[LedgerRef]:
-        leaves = [canonical_bytes(to_json(value)) for value in values]
+        leaves = [_encode(value) for value in values]
         if any(len(leaf) > MAX_LEAF_BYTES for leaf in leaves):
             raise LimitError(f"a ledger entry has at most {MAX_LEAF_BYTES} bytes; put the rest into the record")
         with self._log.exclusive():
-            return [self._ref(added) for added in self._log.append(leaves)]
+            places = self._log.append(leaves)
+            for (index, *_), value in zip(places, values, strict=True):
+                self._note(index, value)
+            return [self._ref(place) for place in places]
 
     def _ref(self, added: Appended) -> LedgerRef:
         index, hashed, size, root, path = added
@@ -228,8 +231,10 @@ class Ledger:
     # --- registrations and their ends
 
     def _saw(self, index: int, leaf: bytes) -> None:
-        """Remember what the log's reader found."""
-        value = _parse(index, leaf)
+        self._note(index, _parse(index, leaf))
+
+    def _note(self, index: int, value: Mapping[str, JSON]) -> None:
+        """Remember what an entry says of a registration."""
         kind, number, process = value.get("type"), value.get("registration"), value.get("process")
         process = process if isinstance(process, dict) else {}
         if kind == "registration":
@@ -310,6 +315,13 @@ class Ledger:
                 Their signatures are not checked here.
         """
         return verify_file(self._log.path, heads)
+
+
+def _encode(value: Mapping[str, JSON]) -> bytes:
+    try:
+        return canonical_bytes(value)
+    except RecordError:  # perhaps only for a tuple or a mapping that is no dict
+        return canonical_bytes(to_json(value))
 
 
 def _parse(index: int, leaf: bytes) -> dict[str, JSON]:

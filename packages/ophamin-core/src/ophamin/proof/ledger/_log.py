@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ophamin.proof._process import file_lock
+from ophamin.proof._process import lock, unlock
 from ophamin.proof.atomic import sync_directory, write_all
 from ophamin.proof.errors import LedgerError
 from ophamin.proof.ledger import _frame
@@ -52,7 +52,8 @@ class Log:
     Args:
         path: The file.
         writable: Whether it may be created, repaired and appended to.
-        seen: Called with the index and bytes of every leaf, once, in order.
+        seen: Called with the index and bytes of every leaf that is read, once, in order; not with those
+            appended through this object.
     """
 
     def __init__(self, path: Path, *, writable: bool, seen: Callable[[int, bytes], None]) -> None:
@@ -76,10 +77,11 @@ class Log:
         Raises:
             LedgerError: The file was rewritten, or cannot be locked.
         """
-        if self._descriptor is None:
-            with self._turn, self._open(exclusive=False):
-                pass
-        return self._state
+        with self._turn:
+            if self._descriptor is None:
+                with self._open(exclusive=False):
+                    pass
+            return self._state
 
     def leaf(self, index: int) -> bytes:
         """The bytes of one leaf, as they were hashed.
@@ -127,7 +129,6 @@ class Log:
             if self._descriptor is not None:
                 yield
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._open(exclusive=True) as descriptor:
                 self._descriptor = descriptor
                 try:
@@ -136,37 +137,36 @@ class Log:
                     self._descriptor = None
 
     def append(self, leaves: Sequence[bytes]) -> list[Appended]:
-        """Append leaves, all in one write and one fsync.
+        """Append leaves inside ``exclusive()``, all in one write and one fsync.
 
         Raises:
             LedgerError: The file was rewritten, or cannot be locked.
             OSError: It cannot be written; then nothing was appended.
         """
-        with self.exclusive():
-            assert self._descriptor is not None
-            state, lines, added = self._state, [], []
-            tree = state.tree.copy()
-            for leaf in leaves:
-                hashed = leaf_hash(leaf)
-                path = tree.append(hashed)
-                lines.append(_frame.encode(leaf, tree.size, tree.root))
-                added.append((tree.size - 1, hashed, tree.size, tree.root, path))
-            try:
-                os.lseek(self._descriptor, state.end, os.SEEK_SET)
-                write_all(self._descriptor, b"".join(lines))
-                os.fsync(self._descriptor)
-            except BaseException:
-                # Whoever asked is told that it failed, so it must not be found there later.
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._descriptor, state.end)
-                raise
-            state.tree = tree
-            for line, leaf, (index, hashed, *_) in zip(lines, leaves, added, strict=True):
-                state.hashes.append(hashed)
-                state.offsets.append(state.end)
-                state.end += len(line)
-                self._seen(index, leaf)
-            return added
+        descriptor, state = self._descriptor, self._state
+        assert descriptor is not None, "append inside exclusive()"
+        lines, added = [], []
+        tree = state.tree.copy()
+        for leaf in leaves:
+            hashed = leaf_hash(leaf)
+            path, root = tree.append(hashed), tree.root
+            lines.append(_frame.encode(leaf, tree.size, root))
+            added.append((tree.size - 1, hashed, tree.size, root, path))
+        try:
+            os.lseek(descriptor, state.end, os.SEEK_SET)
+            write_all(descriptor, b"".join(lines))
+            os.fsync(descriptor)
+        except BaseException:
+            # Whoever asked is told that it failed, so it must not be found there later.
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, state.end)
+            raise
+        state.tree = tree
+        for line, (_, hashed, *_) in zip(lines, added, strict=True):
+            state.hashes.append(hashed)
+            state.offsets.append(state.end)
+            state.end += len(line)
+        return added
 
     # --- the file
 
@@ -177,6 +177,7 @@ class Log:
         flags = (os.O_RDWR if exclusive else os.O_RDONLY) | _BINARY
         if exclusive and not self._state.log_id:  # a log that was there and is gone is not begun anew
             flags |= os.O_CREAT
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(self.path, flags, 0o666)
         except FileNotFoundError:
@@ -185,13 +186,15 @@ class Log:
             yield -1
             return
         try:
-            with contextlib.ExitStack() as stack:
-                try:
-                    stack.enter_context(file_lock(descriptor, exclusive=exclusive))
-                except OSError as error:
-                    raise LedgerError(f"{self.path} cannot be locked ({error}); use a local file system") from error
+            try:
+                lock(descriptor, exclusive=exclusive)
+            except OSError as error:
+                raise LedgerError(f"{self.path} cannot be locked ({error}); use a local file system") from error
+            try:
                 self._catch_up(descriptor, repair=exclusive)
                 yield descriptor
+            finally:
+                unlock(descriptor)
         finally:
             os.close(descriptor)
 
