@@ -124,8 +124,8 @@ def _units(columns: Columns) -> np.ndarray:
 def _resample(
     units: np.ndarray, statistic: str, method: str, confidence: float, resamples: int, seed: int
 ) -> tuple[float | None, float | None, float | None]:
-    with warnings.catch_warnings():
-        # Said by the returned NaN, which becomes a typed warning of ours.
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        # Both are said by the returned NaN, which becomes a typed warning of ours.
         warnings.simplefilter("ignore", DegenerateDataWarning)
         result = bootstrap(
             (units,), _STATISTICS[statistic], n_resamples=resamples, confidence_level=2 * confidence - 1,

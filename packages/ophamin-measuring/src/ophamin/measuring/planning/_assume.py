@@ -82,7 +82,9 @@ class Assumptions:
         if not self.grouped:
             return n
         groups = np.maximum(self.groups(n), 2)
-        spread = max(share * (1 - share), 1e-12)
+        spread = share * (1 - share)
+        if spread <= 0:
+            return np.minimum(n, groups)  # where all agree each group counts once
         kurtosis = 3 + max(0.0, 1 / spread - 6) * self.design_effect / self.group_size
         nu = np.maximum(np.minimum(groups - 1, 2 * groups / (kurtosis - 1)), 1)
         correction = (stdtrit(np.maximum(n - 1, 1), 1 - alpha) / stdtrit(nu, 1 - alpha)) ** 2
