@@ -46,7 +46,7 @@ def keep_selection(journals: Path, ids: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest(list(ids)).removeprefix('sha256:')}.json"
     if not path.exists():
-        write_atomic(path, canonical_bytes(list(ids)))
+        write_atomic(path, canonical_bytes(list(ids), max_nodes=None))
 
 
 def kept_selection(journals: Path, content_hash: str) -> list[str] | None:
@@ -101,7 +101,7 @@ class Journal:
     def update(self, **more: JSON) -> None:
         """Add to the plan and write it."""
         self.plan.update(more)
-        write_atomic(self.folder / "plan.json", canonical_bytes(self.plan))
+        write_atomic(self.folder / "plan.json", canonical_bytes(self.plan, max_nodes=None))
 
     # --- rows
 

@@ -29,7 +29,16 @@ from ophamin.protocols import (
     SubstrateProbe,
 )
 
-__all__ = ["Arm", "Setup", "prepare", "resolve_claim", "typed_options"]
+__all__ = [
+    "Arm",
+    "Setup",
+    "check_applicable",
+    "open_corpus",
+    "payload_unit",
+    "prepare",
+    "resolve_claim",
+    "typed_options",
+]
 
 JSON = Any
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
