@@ -21,7 +21,7 @@ from ophamin.proof.verification import Finding, Verification, schema_of, verify
 
 if TYPE_CHECKING:
     from ophamin.proof.keys import Signer
-    from ophamin.protocols import RecordKind
+    from ophamin.proof.recordkind import RecordKind
 
 __all__ = ["OUTSIDE", "Finding", "SignedRecord", "Verification", "identify", "read", "sign", "verify"]
 

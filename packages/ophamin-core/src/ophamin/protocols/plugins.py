@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
+from ophamin.proof.recordkind import RecordKind
 from ophamin.proof.types import Claim
 from ophamin.protocols.types import (
     Availability,
@@ -214,36 +215,6 @@ class Instrument(Protocol):
 
     def artifacts(self) -> Sequence[Path]:
         """Files to store beside the proof, bound to it by digest."""
-        ...
-
-
-@runtime_checkable
-class RecordKind(Protocol):
-    """A kind of signed record (group ``ophamin.records``): an object, not a class.
-
-    ``forms(version)`` names the canonical forms a record of that version may be signed over:
-    ``("compact",)``, or also ``"spaced"`` for audits before 1.2.
-    """
-
-    name: str
-    id_field: str
-    version: JSON
-    schema: Mapping[str, JSON]
-
-    def accepts(self, record: Mapping[str, JSON]) -> bool:
-        """Whether this object is of this kind, judged by its id field and version."""
-        ...
-
-    def forms(self, version: JSON) -> Sequence[str]:
-        """Canonical forms that may have been signed."""
-        ...
-
-    def check(self, record: Mapping[str, JSON]) -> Sequence[str]:
-        """Contradictions between sections, one sentence each; empty when consistent."""
-        ...
-
-    def cases(self, record: Mapping[str, JSON]) -> Sequence[Mapping[str, JSON]]:
-        """``{name, outcome, message}`` rows, for JUnit and for lists."""
         ...
 
 

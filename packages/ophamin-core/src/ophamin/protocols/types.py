@@ -24,7 +24,6 @@ __all__ = [
     "RunResult",
     "RunSpec",
     "Score",
-    "Settings",
     "SubstrateIdentity",
     "SweepSpec",
 ]
@@ -335,25 +334,6 @@ class SweepSpec:
 
     base: RunSpec
     grid: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What ``ophamin.toml`` or ``[tool.ophamin]`` may set; wheels see only this.
-
-    Args:
-        project: Project root: where ``.ophamin/`` lies.
-        store: Folder of the proofs.
-        data_root: Folder of the corpora, "" when unset.
-        fields: Field catalog role → path.
-        alpha: Default α.
-    """
-
-    project: str
-    store: str
-    data_root: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    alpha: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ophamin.proof.errors import PluginError, RecordError, UnsupportedVersion, UsageError
-from ophamin.protocols import (
-    Auditor,
-    Check,
-    DatasetConnector,
-    Estimator,
-    Exporter,
-    Instrument,
-    Pillar,
-    RecordKind,
-    Renderer,
-    Runner,
-    ScenarioProtocol,
-    SubstrateProbe,
-)
 from ophamin.registry._group import Group, PluginState
 from ophamin.registry._spec import Spec
 
 if TYPE_CHECKING:
     from ophamin.proof.signed import SignedRecord
+    from ophamin.protocols import (
+        Auditor,
+        Check,
+        DatasetConnector,
+        Estimator,
+        Exporter,
+        Instrument,
+        Pillar,
+        RecordKind,
+        Renderer,
+        Runner,
+        ScenarioProtocol,
+        SubstrateProbe,
+    )
 
 __all__ = [
     "GROUPS",
@@ -67,18 +67,18 @@ __all__ = [
     "substrates",
 ]
 
-substrates: Group[type[SubstrateProbe]] = Group("ophamin.substrates", SubstrateProbe, "substrate")  # type: ignore[arg-type]
-corpora: Group[type[DatasetConnector]] = Group("ophamin.corpora", DatasetConnector, "corpus")  # type: ignore[arg-type]
-pillars: Group[type[Pillar]] = Group("ophamin.pillars", Pillar, "pillar")  # type: ignore[arg-type]
-scenarios: Group[type[ScenarioProtocol]] = Group("ophamin.scenarios", ScenarioProtocol, "scenario")  # type: ignore[arg-type]
-estimators: Group[Estimator] = Group("ophamin.estimators", Estimator, "estimator")
-runners: Group[Runner] = Group("ophamin.runners", Runner, "runner")
-records: Group[RecordKind] = Group("ophamin.records", RecordKind, "record kind")
-exporters: Group[type[Exporter]] = Group("ophamin.exporters", Exporter, "exporter")  # type: ignore[arg-type]
-renderers: Group[type[Renderer]] = Group("ophamin.renderers", Renderer, "renderer")  # type: ignore[arg-type]
-auditors: Group[type[Auditor]] = Group("ophamin.auditors", Auditor, "auditor")  # type: ignore[arg-type]
-instruments: Group[type[Instrument]] = Group("ophamin.instruments", Instrument, "instrument")  # type: ignore[arg-type]
-checks: Group[Check] = Group("ophamin.checks", Check, "check")
+substrates: Group[type[SubstrateProbe]] = Group("ophamin.substrates", "SubstrateProbe", "substrate")
+corpora: Group[type[DatasetConnector]] = Group("ophamin.corpora", "DatasetConnector", "corpus")
+pillars: Group[type[Pillar]] = Group("ophamin.pillars", "Pillar", "pillar")
+scenarios: Group[type[ScenarioProtocol]] = Group("ophamin.scenarios", "ScenarioProtocol", "scenario")
+estimators: Group[Estimator] = Group("ophamin.estimators", "Estimator", "estimator")
+runners: Group[Runner] = Group("ophamin.runners", "Runner", "runner")
+records: Group[RecordKind] = Group("ophamin.records", "RecordKind", "record kind")
+exporters: Group[type[Exporter]] = Group("ophamin.exporters", "Exporter", "exporter")
+renderers: Group[type[Renderer]] = Group("ophamin.renderers", "Renderer", "renderer")
+auditors: Group[type[Auditor]] = Group("ophamin.auditors", "Auditor", "auditor")
+instruments: Group[type[Instrument]] = Group("ophamin.instruments", "Instrument", "instrument")
+checks: Group[Check] = Group("ophamin.checks", "Check", "check")
 phases: Group[Any] = Group("ophamin.phases", None, "phase")
 commands: Group[Any] = Group("ophamin.commands", None, "command")
 

@@ -32,6 +32,19 @@ def _members(protocol: type) -> set[str]:
     return names
 
 
+def _protocol(name: str | None) -> type | None:
+    if name is None:
+        return None
+    if name == "RecordKind":  # the one protocol that reading a record needs
+        from ophamin.proof.recordkind import RecordKind
+
+        return RecordKind
+    import ophamin.protocols
+
+    found: type = getattr(ophamin.protocols, name)
+    return found
+
+
 class PluginState(tuple[str, str, str, str]):
     """``(group, name, origin, problem)``; an empty problem means it loads and fits its protocol."""
 
@@ -47,7 +60,8 @@ class Group(Generic[P]):
 
     Args:
         group: Entry-point group, e.g. ``ophamin.pillars``.
-        protocol: What each must satisfy; ``None`` checks only that it can be called.
+        protocol: Name in ``ophamin.protocols`` of what each must satisfy, loaded with the first plug-in;
+            ``None`` checks only that it can be called.
         noun: What one is called in messages, e.g. "pillar".
 
     Example:
@@ -56,7 +70,7 @@ class Group(Generic[P]):
         True
     """
 
-    def __init__(self, group: str, protocol: type[P] | None, noun: str) -> None:
+    def __init__(self, group: str, protocol: str | None, noun: str) -> None:
         self.group, self.noun = group, noun
         self._protocol = protocol
         self._registered: dict[str, P] = {}
@@ -131,7 +145,8 @@ class Group(Generic[P]):
         return self._loaded[name]
 
     def _check(self, name: str, plugin: Any, origin: str) -> None:
-        if self._protocol is None or "__call__" in vars(self._protocol):
+        protocol = _protocol(self._protocol)
+        if protocol is None or "__call__" in vars(protocol):
             if not callable(plugin):
                 raise ProtocolViolation(
                     f"the {self.noun} {name!r} of {origin} is a {type(plugin).__name__}, not callable"
@@ -140,10 +155,10 @@ class Group(Generic[P]):
         have = set(dir(plugin))
         for cls in getattr(plugin, "__mro__", type(plugin).__mro__):
             have |= set(vars(cls).get("__annotations__", {}))
-        missing = sorted(_members(self._protocol) - have)
+        missing = sorted(_members(protocol) - have)
         if missing:
             raise ProtocolViolation(
-                f"the {self.noun} {name!r} of {origin} does not satisfy {self._protocol.__name__}: it lacks "
+                f"the {self.noun} {name!r} of {origin} does not satisfy {protocol.__name__}: it lacks "
                 + ", ".join(missing)
             )
 

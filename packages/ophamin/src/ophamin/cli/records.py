@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,13 +12,16 @@ from ophamin import registry
 from ophamin.cli._output import as_json, emit_json, emit_table, printable
 from ophamin.proof.errors import UnknownRecord
 from ophamin.proof.keys import Keyring, read_key_file
-from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
 from ophamin.proof.schemas import violations
 from ophamin.proof.signed import SignedRecord, Verification, read, verify
-from ophamin.proof.store import Row, Store
 from ophamin.proof.verification import schema_of
-from ophamin.protocols import Settings
+
+if TYPE_CHECKING:
+    # Ledger and store are imported where they are used: `proof verify FILE` may need neither.
+    from ophamin.proof.ledger import Ledger
+    from ophamin.proof.store import Row, Store
+    from ophamin.protocols import Settings
 
 __all__ = ["locate", "open_record", "record_command"]
 
@@ -29,6 +33,8 @@ ANSWERS = {0: "good", 3: "BAD", 5: "could not be checked, or nobody known signed
 
 
 def _store(settings: Settings) -> Store:
+    from ophamin.proof.store import Store
+
     return Store(Path(settings.store), Project(Path(settings.project)).index)
 
 
@@ -63,6 +69,8 @@ def _ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
     directory = Project(Path(settings.project)).ledger_dir
     if not wanted or not directory.is_dir():
         return None
+    from ophamin.proof.ledger import Ledger
+
     ledger = Ledger(directory, create=False)
     return ledger if ledger.log_id == wanted else None
 
@@ -176,6 +184,8 @@ def problems_of(record: SignedRecord) -> list[str]:
 
 
 def _rows(settings: Settings, directory: Path | None, kind: str) -> list[Row]:
+    from ophamin.proof.store import Store
+
     store = Store(directory) if directory else _store(settings)
     return store.rows(kind or None)
 

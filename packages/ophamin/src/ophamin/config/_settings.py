@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +55,8 @@ def load_settings(cwd: Path | None = None) -> Settings:
     path, table = _table(root)
     for key, value in table.items():
         if key not in KNOWN:
+            from difflib import get_close_matches
+
             near = get_close_matches(key, KNOWN, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KNOWN)}"
             raise UsageError(f"{path}: unknown setting {key!r}; {hint}")
