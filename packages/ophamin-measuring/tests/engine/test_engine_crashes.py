@@ -144,6 +144,7 @@ def test_interrupted_by_hand_the_journal_stays_and_the_run_resumes(road, world, 
     assert len(road.rows(result.path)) == 100
 
 
+@pytest.mark.slow
 def test_killed_at_moments_nobody_chose(road):
     for moment in (0.25, 0.5, 0.75, 1.0, 1.25):
         process = road.child(wait=False, **SLOW)

@@ -329,7 +329,7 @@ def test_a_failing_substrate_is_an_error_of_its_own(road, fault, words):
 
 
 def test_a_substrate_that_dies_on_the_way_can_be_mended_and_resumed(road, world, monkeypatch):
-    with pytest.raises(SubstrateFailure):
+    with pytest.raises(SubstrateFailure, match="40 cycles are kept"):
         road.run(substrate="tiny?fault=raise&at=40")
     assert [e["outcome"] for e in road.entries("outcome")] == ["ABORTED"]
     assert len(road.journals()) == 1

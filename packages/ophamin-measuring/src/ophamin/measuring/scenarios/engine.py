@@ -96,11 +96,14 @@ def _measure(
         journal.remove()
         raise
     except SubstrateFailure as error:
-        if not journal.lines():
-            _leave(ledger, attempt, "ERRORED", error)
-            journal.remove()
-        else:
+        kept = len(journal.lines())
+        if kept:
             _leave(ledger, attempt, "ABORTED", error)
+            raise SubstrateFailure(
+                f"{error}; {kept} cycles are kept, and the same command goes on from there"
+            ) from error
+        _leave(ledger, attempt, "ERRORED", error)
+        journal.remove()
         raise
     except BaseException as error:
         _leave(ledger, attempt, "ABORTED", error)
