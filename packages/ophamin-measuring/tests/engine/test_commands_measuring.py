@@ -201,6 +201,16 @@ def test_a_changed_system_is_compared_with_the_margin(ask, change, code, answer)
     assert answer in ask(reproduce, found["path"], "--substrate", change).stdout
 
 
+def test_cycles_that_fail_in_one_run_only_leave_it_open_or_disagree(ask):
+    found = json.loads(ask(run, "tiny", "--substrate", "tiny?p=0.9", "--n", "300", "--json").stdout)
+    few = json.loads(ask(reproduce, found["path"], "--substrate", "tiny?p=0.9&fault=error&at=150", "--json").stdout)
+    many = json.loads(ask(reproduce, found["path"], "--substrate", "tiny?p=0.9&fault=error&at=2", "--json").stdout)
+    # Two missing halves cannot move 300 pairs by the margin; 150 can, in either direction.
+    assert (few["answer"], many["answer"]) == ("AGREE", "INCONCLUSIVE")
+    assert many["comparisons"][0]["lower"] < -0.3
+    assert many["comparisons"][0]["upper"] > 0.3
+
+
 def test_another_edition_of_the_corpus_is_refused(ask, world, monkeypatch):
     found = json.loads(ask(run, "tiny", "--substrate", "tiny?p=0.9", "--n", "30", "--json").stdout)
     monkeypatch.setattr(world.TinyCorpus, "content_hash", lambda self: "sha256:" + "1" * 64)

@@ -30,7 +30,7 @@ from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
 from ophamin.proof.signed import read, verify
 from ophamin.proof.types import Decision, Threshold
-from ophamin.protocols import EstimatorCall, Progress, RunSpec
+from ophamin.protocols import Estimate, EstimatorCall, Progress, RunSpec
 
 __all__ = ["Comparison", "Reproduction", "reproduce"]
 
@@ -221,31 +221,41 @@ def _compare_part(
     if isinstance(pairs, str):
         return undecided(pairs)
     columns, support = pairs
+    if all(v == 0 for v in columns["value"]):
+        return Comparison(metric, 0.0, 0.0, 0.0, margin, "the same values", "AGREE")
     mean = registry.estimators.get("mean")
     options = {} if support is None else {"support": support}
-    inner = mean(columns, confidence=1 - alpha, seed=seed, **options)
-    outer = mean(columns, confidence=1 - alpha / 2, seed=seed, **options)
-    if inner.problem:
-        if not any(v is None or v for v in columns["value"]):
-            return Comparison(metric, 0.0, 0.0, 0.0, margin, "the same values", "AGREE")
-        return undecided(inner.problem)
-    low, high = float(inner.lower or 0.0), float(inner.upper or 0.0)
+
+    def bounds(error: float) -> tuple[Estimate, Estimate]:
+        # A pair of which one half is missing lies anywhere: each bound takes its worst.
+        ends = support or [0.0, 0.0]
+        filled = [{**columns, "value": [end if v is None else v for v in columns["value"]]} for end in ends]
+        below, above = (mean(table, confidence=1 - error, seed=seed, **options) for table in filled)
+        return below, above
+
+    inner, outer = bounds(alpha), bounds(alpha / 2)
+    problem = next((e.problem for e in (*inner, *outer) if e.problem), "")
+    low, high = inner[0].lower, inner[1].upper
+    far_low, far_high = outer[0].lower, outer[1].upper
+    if problem or low is None or high is None or far_low is None or far_high is None:
+        return undecided(problem or "the difference has no bounds")
     if -margin <= low and high <= margin:
         answer = "AGREE"
-    elif (outer.lower is not None and outer.lower > margin) or (outer.upper is not None and outer.upper < -margin):
+    elif far_low > margin or far_high < -margin:
         answer = "DISAGREE"
     else:
         answer = "INCONCLUSIVE"
-    needed = None
-    reason = ""
-    if answer == "INCONCLUSIVE" and inner.value is not None:
-        needed = _needed(inner.value, low, high, margin, inner.n_groups or inner.n)
+    known = [v for v in columns["value"] if v is not None]
+    value = sum(known) / len(known) if known else None
+    needed, reason = None, ""
+    if answer == "INCONCLUSIVE" and value is not None:
+        needed = _needed(value, low, high, margin, inner[0].n_groups or inner[0].n)
         reason = (
             "the runs differ by about the margin itself; no number of records settles that"
             if needed is None
             else f"about {needed} units would settle it"
         )
-    return Comparison(metric, inner.value, low, high, margin, inner.method, answer, reason, needed)
+    return Comparison(metric, value, low, high, margin, inner[0].method, answer, reason, needed)
 
 
 def _needed(value: float, low: float, high: float, margin: float, n: int) -> int | None:
@@ -287,21 +297,7 @@ def _pairs(
         else:
             values.append(None)
     support = None if ends is None else [ends[0] - ends[1], ends[1] - ends[0]]
-    if None in values and support is not None:
-        return _worst(values, support, a)
     table: dict[str, list[JSON]] = {"value": list(values)}
     if "group" in a:
         table["group"] = list(a["group"])
     return table, support
-
-
-def _worst(
-    values: Sequence[float | None], support: Sequence[float], columns: Mapping[str, Sequence[JSON]]
-) -> tuple[dict[str, list[JSON]], list[float] | None]:
-    """Pairs of which one half is missing differ as far as they can, in the direction the others lean."""
-    known = [v for v in values if v is not None]
-    worst = support[1] if sum(known) >= 0 else support[0]
-    table: dict[str, list[JSON]] = {"value": [worst if v is None else v for v in values]}
-    if "group" in columns:
-        table["group"] = list(columns["group"])
-    return table, list(support)
