@@ -73,6 +73,26 @@ def test_it_is_listed_with_its_origin(call: Run) -> None:
     assert all(p["problem"] == "" for p in listed), listed
 
 
+KITS = """
+from weatherwatch.pillar import Persistence
+from weatherwatch.scenario import ForecastBias
+from weatherwatch.substrate import PersistenceForecast
+from ophamin.protocols import Record
+from ophamin.testing import check_pillar, check_scenario, check_substrate
+
+days = [Record(f"d{i}", str(10 + i / 7), labels={"tomorrow": 10 + i / 7}) for i in range(12)]
+check_pillar(Persistence)
+check_scenario(ForecastBias, records=days)
+check_substrate(PersistenceForecast, records=days)
+print("kits passed")
+"""
+
+
+def test_it_passes_the_contract_kits(outside: Path, project: Path) -> None:
+    done = subprocess.run([str(outside), "-c", KITS], cwd=project, capture_output=True, text=True, check=False)
+    assert done.stdout == "kits passed\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("fault", "entry", "code", "says"),
     [

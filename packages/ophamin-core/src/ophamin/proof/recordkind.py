@@ -18,10 +18,25 @@ class RecordKind(Protocol):
     ``("compact",)``, or also ``"spaced"`` for audits before 1.2.
     """
 
-    name: str
-    id_field: str
-    version: JSON
-    schema: Mapping[str, JSON]
+    @property
+    def name(self) -> str:
+        """Name of the kind, e.g. ``proof``."""
+        ...
+
+    @property
+    def id_field(self) -> str:
+        """The field that holds the id, e.g. ``proof_id``."""
+        ...
+
+    @property
+    def version(self) -> JSON:
+        """The schema version written today."""
+        ...
+
+    @property
+    def schema(self) -> Mapping[str, JSON]:
+        """JSON Schema of that version."""
+        ...
 
     def accepts(self, record: Mapping[str, JSON]) -> bool:
         """Whether this object is of this kind, judged by its id field and version."""
