@@ -1,0 +1,140 @@
+"""Provenance against the structural rules of PROV-JSON (every reference leads somewhere, of the right sort)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ophamin.proof.errors import RecordError
+from ophamin.proof.provenance import ACTIVITIES, NAMESPACE, prov_json
+
+SORTS = {
+    "used": {"prov:activity": "activity", "prov:entity": "entity"},
+    "wasGeneratedBy": {"prov:entity": "entity", "prov:activity": "activity"},
+    "wasDerivedFrom": {"prov:generatedEntity": "entity", "prov:usedEntity": "entity"},
+    "wasInformedBy": {"prov:informed": "activity", "prov:informant": "activity"},
+    "wasAssociatedWith": {"prov:activity": "activity", "prov:agent": "agent"},
+}
+
+
+def inputs(**more):
+    return {
+        "claim": {"statement": "it is <right>", "threshold": {"metric": "accuracy", "value": 0.9}},
+        "plan": {"n_planned": 200},
+        "substrates": {"main": {"kind": "mock", "name": "mock", "config_hash": "sha256:aa", "revision": ""}},
+        "datasets": [
+            {"name": "rows", "content_hash": "sha256:bb", "n_records": 9, "selection": {"content_hash": "sha256:cc"}},
+            {"name": "whole", "content_hash": "sha256:dd", "n_records": 9, "selection": None},
+        ],
+        "observations": {"digest": "sha256:ee", "n_rows": 200},
+        "times": {
+            "register": ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"),
+            "run": ("2026-01-01T00:00:01Z", "2026-01-01T00:01:00Z"),
+            "decide": ("2026-01-01T00:01:00Z", ""),
+        },
+        "software": {"ophamin-measuring": "0.1.0", "scipy": "1.15.3"},
+        "key_id": "k1",
+        "registration": {"log_id": "l", "index": 4},
+        **more,
+    }
+
+
+def check(document):
+    assert json.loads(json.dumps(document)) == document, "plain values only"
+    assert document["prefix"] == {"oph": NAMESPACE}
+    names = [name for sort in ("entity", "activity", "agent") for name in document[sort]]
+    assert len(set(names)) == len(names), "no id stands for two things"
+    for name in names:
+        assert name.startswith("oph:")
+    for relation, ends in SORTS.items():
+        for label, pair in document[relation].items():
+            assert label.startswith("_:")
+            assert set(pair) == set(ends)
+            for end, sort in ends.items():
+                assert pair[end] in document[sort], f"{relation} {label} points nowhere"
+    generated = [pair["prov:entity"] for pair in document["wasGeneratedBy"].values()]
+    assert len(set(generated)) == len(generated), "an entity is generated once"
+    for activity in document["activity"].values():
+        times = [activity.get("prov:startTime"), activity.get("prov:endTime")]
+        assert "" not in times
+    for sort in ("entity", "activity", "agent"):
+        for attributes in document[sort].values():
+            for value in attributes.values():
+                typed = isinstance(value, dict) and set(value) == {"$", "type"}
+                assert typed or isinstance(value, (str, int, float)), "an attribute is a literal"
+
+
+def of(document, sort, kind):
+    return [name for name in document[sort] if name.startswith(f"oph:{kind}-")]
+
+
+def test_the_whole_road_is_there():
+    document = prov_json(**inputs())
+    check(document)
+    for kind, count in {"claim": 1, "plan": 1, "corpus": 2, "selection": 1, "observations": 1, "proof": 1}.items():
+        assert len(of(document, "entity", kind)) == count, kind
+    [register], [run], [decide], [sign] = (of(document, "activity", name) for name in ACTIVITIES)
+    [proof] = of(document, "entity", "proof")
+    [claim] = of(document, "entity", "claim")
+    assert {"prov:entity": proof, "prov:activity": decide} in document["wasGeneratedBy"].values()
+    assert {"prov:activity": sign, "prov:entity": proof} in document["used"].values()
+    assert {"prov:informed": run, "prov:informant": register} in document["wasInformedBy"].values()
+    assert len(document["wasInformedBy"]) == 3
+    assert document["entity"][claim]["prov:label"] == "it is <right>"
+    assert document["activity"][run]["prov:endTime"] == "2026-01-01T00:01:00Z"
+    assert "prov:endTime" not in document["activity"][decide]
+    [key] = of(document, "agent", "key")
+    assert {"prov:activity": sign, "prov:agent": key} in document["wasAssociatedWith"].values()
+    versions = {a["prov:label"]: a["oph:version"] for a in document["agent"].values() if "prov:label" in a}
+    assert versions == {"ophamin-measuring": "0.1.0", "scipy": "1.15.3"}
+    taking_part = list(document["wasAssociatedWith"].values())
+    assert len(taking_part) == 4 + 1 + 1
+
+
+def test_the_proof_is_derived_from_everything_it_rests_on():
+    document = prov_json(**inputs())
+    sources = {}
+    for pair in document["wasDerivedFrom"].values():
+        sources.setdefault(pair["prov:generatedEntity"], set()).add(pair["prov:usedEntity"])
+    [proof] = of(document, "entity", "proof")
+    reached, todo = set(), [proof]
+    while todo:
+        new = sources.get(todo.pop(), set()) - reached
+        reached |= new
+        todo += new
+    assert reached == set(document["entity"]) - {proof}
+
+
+def test_ids_come_from_content():
+    first = prov_json(**inputs())
+    assert prov_json(**inputs()) == first
+    other = prov_json(**inputs(observations={"digest": "sha256:ff"}))
+    assert of(other, "entity", "claim") == of(first, "entity", "claim")
+    assert of(other, "entity", "observations") != of(first, "entity", "observations")
+    assert of(other, "entity", "proof") != of(first, "entity", "proof")
+    assert of(other, "activity", "run") != of(first, "activity", "run")
+
+
+def test_the_least_there_can_be_is_still_a_document():
+    check(prov_json(claim={}, plan={}, substrates={}, datasets=[], observations={}, times={}, software={}))
+
+
+def test_what_is_not_json_is_refused():
+    with pytest.raises(RecordError):
+        prov_json(**inputs(plan={"n": float("nan")}))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(st.text(max_size=5), st.one_of(st.text(max_size=5), st.integers(0, 9), st.none()), max_size=4),
+    st.lists(st.dictionaries(st.sampled_from(["name", "content_hash"]), st.text(max_size=3)), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.just({"kind": "k"}), max_size=3),
+)
+def test_any_input_gives_a_sound_document(plain, datasets, substrates):
+    safe = {k: v for k, v in plain.items() if k.isascii() and str(v).isascii()}
+    datasets = [{**d, "selection": safe} for d in datasets if json.dumps(d, ensure_ascii=False).isascii()]
+    substrates = {k: v for k, v in substrates.items() if k.isascii()}
+    check(prov_json(**inputs(claim=safe, plan=safe, datasets=datasets, substrates=substrates, observations=safe)))
