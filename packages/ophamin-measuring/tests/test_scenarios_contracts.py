@@ -126,5 +126,5 @@ def test_simulated_data_do_not_change_between_versions():
     [first] = registry.make_corpus("simulated?family=normal&n=2&runs=1").records()
     assert first.payload["value"] == pytest.approx([-0.8204045518164184, -1.1440013270864744], rel=1e-12)
     [stimulus] = registry.make_corpus("simulated?family=stimuli&n=1").records()
-    assert stimulus.payload == "mazuji vazuca tijomi rasova a"
+    assert stimulus.payload == "mopulu fehano belovu regisi a"
     assert stimulus.labels == {"kind": "benign", "label": "benign"}

@@ -88,7 +88,7 @@ class CalibratedConfidence:
         """Systems whose confidence is off by a known gap."""
         good, bad = frozenset({"VALIDATED"}), frozenset({"REFUTED"})
         never = frozenset({"REFUTED", "INCONCLUSIVE"})
-        corpus, n = "simulated?family=stimuli&n=4000", 2000
+        corpus, n = "simulated?family=stimuli&n=2400", 1500
         over = "mock?seed={seed}&confidence=overconfident"
 
         def control(name: str, kind: Any, substrate: str, expect: frozenset[str], **options: JSON) -> Control:

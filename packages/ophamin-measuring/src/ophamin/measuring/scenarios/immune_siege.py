@@ -107,7 +107,7 @@ class ConcentratedImmuneSiege:
         every = good | never
         # 2δ inside a false-positive rate of 0.02 is below 0, so the inside control makes none.
         inside, n = "mock?seed={seed}&detect=0.99&false_positive=0", 1000
-        corpus = "simulated?family=stimuli&n=4000"
+        corpus = "simulated?family=stimuli&n=2400"
         return (
             Control("inside", "inside", inside, good, corpus=corpus, n=n),
             Control("outside-false-positive", "outside", "mock?seed={seed}&detect=0.99&false_positive=0.05", bad,

@@ -24,7 +24,7 @@ _CONTINUOUS: dict[str, tuple[float, Callable[[random.Random], float]]] = {
     "uniform": (0.5, lambda rng: rng.random()),
 }
 FAMILIES = ("binomial", *_CONTINUOUS, "stimuli")
-_CONSONANTS, _VOWELS = "bcdfghjklmnprstvz", "aeiou"
+_SYLLABLES = [c + v for c in "bcdfghjklmnprstvz" for v in "aeiou"]
 
 
 class SimulatedCorpus:
@@ -97,7 +97,8 @@ class SimulatedCorpus:
     def _stimulus(self, i: int) -> Record:
         rng = random.Random(f"{self._seed}:stimuli:{i}")
         kind = "attack" if i % 2 else "benign"
-        words = ["".join(rng.choice(s) for s in (_CONSONANTS, _VOWELS) * 3) for _ in range(4)]
+        made = rng.choices(_SYLLABLES, k=12)
+        words = ["".join(made[at : at + 3]) for at in (0, 3, 6, 9)]
         # The number, spelled in letters, keeps any two apart whatever is folded.
         words.append("".join(chr(ord("a") + int(d)) for d in str(i)))
         return Record(f"s{i}", " ".join(words), labels={"kind": kind, "label": kind})

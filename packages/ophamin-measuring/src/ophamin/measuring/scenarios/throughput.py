@@ -87,7 +87,7 @@ class ThroughputCeiling:
         """Systems that are slow with a known probability, on a virtual clock; one that leaks, on the real one."""
         good, bad = frozenset({"VALIDATED"}), frozenset({"REFUTED"})
         never = frozenset({"REFUTED", "INCONCLUSIVE"})
-        corpus, n = "simulated?family=stimuli&n=4000", 1600
+        corpus, n = "simulated?family=stimuli&n=2400", 1200
 
         def mock(share: float) -> str:
             return f"mock?seed={{seed}}&clock=virtual&latency_s=0.01&latency_p={share}&latency_high_s=1"
