@@ -127,7 +127,7 @@ def test_one_kind_of_outcome_leaves_nothing_to_explain() -> None:
 @pytest.mark.parametrize("gap", [0.05, 0.1])
 def test_calibration_error_is_held_on_each_side(n: int, gap: float) -> None:
     rng = np.random.default_rng([n, int(100 * gap)])
-    assert max(missed(calibration_error, lambda: uniform(rng, n, gap), gap, 1500)) <= limit(1500)
+    assert max(missed(calibration_error, lambda: uniform(rng, n, gap), gap, 600)) <= limit(600)
 
 
 @pytest.mark.slow
@@ -168,6 +168,6 @@ def test_brier_skill_is_held_at_zero(n: int) -> None:
         c = rng.uniform(0, 1, n)
         return {"confidence": c.tolist(), "correct": (rng.random(n) < 0.5 + 0.5 * (c - 0.5)).tolist()}
 
-    low, high = missed(brier_skill, draw, 0.0, 1500)
-    assert max(low, high) <= limit(1500)
-    assert low >= 0.03  # the validating side is not merely timid
+    low, high = missed(brier_skill, draw, 0.0, 800)
+    assert max(low, high) <= limit(800)
+    assert low >= 0.02  # the validating side is not merely timid

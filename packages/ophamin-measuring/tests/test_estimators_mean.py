@@ -154,7 +154,7 @@ def test_bounded_methods_hold_each_side_on_any_distribution(method: str, name: s
         "ends": (lambda i: rng.beta(0.1, 0.1, n).tolist(), 0.5),
     }
     draw, truth = draws[name]
-    runs = 600
+    runs = 400
     assert max(errors(draw, truth, runs, method=method, support=[0, 1])) <= limit(0.05, runs)
 
 

@@ -134,7 +134,7 @@ def test_misuse_is_refused() -> None:
 @pytest.mark.parametrize(("groups", "size", "icc"), [(20, 20, 0.1), (50, 10, 0.1), (50, 10, 0.3), (30, 20, 0.0)])
 @pytest.mark.parametrize("theta", [0.05, 0.5, 0.9, 0.98])
 def test_grouped_proportion_errs_about_alpha(groups: int, size: int, icc: float, theta: float) -> None:
-    runs, alpha = 1500, 0.05
+    runs, alpha = 800, 0.05
     rng = np.random.default_rng([groups, size, int(100 * theta), int(100 * icc)])
     codes = np.repeat(np.arange(groups), size)
     missed = np.zeros(2)

@@ -186,16 +186,16 @@ def shares(truths: tuple[float, float], group_size: int = 1, icc: float = 0.0, e
 def test_simulated_power_of_a_share(errors: float) -> None:
     threshold, decision = proportion()
     p = plan(threshold, decision, expected_error_rate=errors)
-    validated, refuted = simulated(p, threshold, decision, shares((0.95, 0.85), errors=errors), 1000)
-    assert validated == pytest.approx(p.power_validate, abs=0.05)
-    assert refuted == pytest.approx(p.power_refute, abs=0.05)
+    validated, refuted = simulated(p, threshold, decision, shares((0.95, 0.85), errors=errors), 400)
+    assert validated == pytest.approx(p.power_validate, abs=0.08)
+    assert refuted == pytest.approx(p.power_refute, abs=0.08)
 
 
 @pytest.mark.slow
 def test_simulated_power_of_grouped_shares() -> None:
     threshold, decision = proportion(">=", 0.8, 0.08)
     p = plan(threshold, decision, icc=0.1, group_size=10)
-    validated, refuted = simulated(p, threshold, decision, shares((0.88, 0.72), 10, 0.1), 600)
+    validated, refuted = simulated(p, threshold, decision, shares((0.88, 0.72), 10, 0.1), 300)
     assert min(validated, refuted) >= 0.75
     assert validated == pytest.approx(p.power_validate, abs=0.1)
     assert refuted == pytest.approx(p.power_refute, abs=0.1)
@@ -238,7 +238,7 @@ def test_simulated_power_of_a_quantile() -> None:
         beyond = 0.05 if inside else 0.15
         return {"value": (rng.exponential(size=n) / -math.log(beyond)).tolist()}, {"q": 0.9}
 
-    assert simulated(p, threshold, decision, draw, 1000) == pytest.approx((p.power_validate, p.power_refute), abs=0.05)
+    assert simulated(p, threshold, decision, draw, 500) == pytest.approx((p.power_validate, p.power_refute), abs=0.07)
 
 
 @pytest.mark.slow
@@ -256,9 +256,9 @@ def test_simulated_power_of_calibration(estimator: str) -> None:
         p_right = c - gap if ece or inside else np.clip(1.5 - c, 0, 1) * 0.577 + 0.317
         return {"confidence": c.tolist(), "correct": (rng.random(n) < p_right).tolist()}, {}
 
-    validated, refuted = simulated(p, threshold, decision, draw, 400)
+    validated, refuted = simulated(p, threshold, decision, draw, 200)
     assert p.power_validate is not None
-    assert validated >= p.power_validate - 0.08
+    assert validated >= p.power_validate - 0.11
     if ece:
         assert p.power_refute is not None
-        assert refuted >= p.power_refute - 0.08
+        assert refuted >= p.power_refute - 0.11

@@ -104,8 +104,8 @@ class BrierPower(_UniformConfidence):
         inside = (1 - e) * self.inside - e - self.theta
         outside = self.theta - ((1 - e) * self.outside + (-e if part.decision.error_policy == "fail" else e))
         # The upper bound takes the worst base rate a t interval at a tenth of α leaves.
-        outside = outside - float(ndtri(0.05 * part.alpha_refute)) ** 2 * rate * (1 - rate) / units
+        worst = float(ndtri(0.05 * part.alpha_refute)) ** 2 * rate * (1 - rate) / units
         validate = ndtr(inside * np.sqrt(units) / sd + float(ndtri(part.alpha_validate)))
-        refute = ndtr(outside * np.sqrt(units) / sd + float(ndtri(0.9 * part.alpha_refute)))
+        refute = ndtr((outside - worst) * np.sqrt(units) / sd + float(ndtri(0.9 * part.alpha_refute)))
         enough = self._enough(n)
         return np.where(enough, validate, 0.0), np.where(enough, refute, 0.0)
