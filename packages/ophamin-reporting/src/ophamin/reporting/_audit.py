@@ -44,7 +44,7 @@ def audit_page(record: Mapping[str, JSON]) -> Page:
             Section("What was audited", [_target(record)]),
             Section("Do it again", [Code(shown(at(record, "reproduction", "command")))]),
         ],
-        summary=(f"{len(findings):,} findings", MISSING, f"{len(tools)} tools"),
+        summary=(number(len(findings)), MISSING, f"{len(tools)} tools"),
     )
 
 
@@ -85,7 +85,9 @@ def _tools(tools: list[Mapping[str, JSON]]) -> Table:
         )
         for t in tools[:MOST_FINDINGS]
     ]
-    return Table("Each tool, and whether it finished", ("tool", "version", "status", "findings", "seconds", "says"), rows)
+    return Table(
+        "Each tool, and whether it finished", ("tool", "version", "status", "findings", "seconds", "says"), rows
+    )
 
 
 def _severities(findings: list[Mapping[str, JSON]]) -> Facts:
@@ -117,7 +119,9 @@ def _gates(record: Mapping[str, JSON]) -> Table:
     rows = []
     for index, gate in enumerate(decided[:MOST_FINDINGS]):
         threshold = thresholds[index] if index < len(thresholds) else None
-        claimed = f"{shown(at(threshold, 'metric'))} {shown(at(threshold, 'comparator'))} {number(at(threshold, 'value'))}"
+        claimed = (
+            f"{shown(at(threshold, 'metric'))} {shown(at(threshold, 'comparator'))} {number(at(threshold, 'value'))}"
+        )
         lower, upper = at(gate, "lower"), at(gate, "upper")
         known = number(at(gate, "observed_value"))
         if known == MISSING and lower is not None:

@@ -32,13 +32,13 @@ def document(
 
     Args:
         records: Whole objects, of any kind.
-        title: "" for a title of our own.
+        title: "" for kind and id of the record, or the number of records.
         verifications: One per record; missing ones count as ``None``.
     """
     found = [*verifications, *[None] * (len(records) - len(verifications))]
     pages = [_page(record, verification) for record, verification in zip(records, found, strict=False)]
     if not title:
-        title = pages[0].heading if len(pages) == 1 else f"{len(pages)} records"
+        title = f"{pages[0].kind} {pages[0].record_id[:12]}" if len(pages) == 1 else f"{len(pages)} records"
     return Document(clip(title, 300), pages)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ophamin.reporting._document import Badge, Block, Chart, Code, Facts, Note, Page, Section, Table
+from ophamin.proof.decision import outcome
+from ophamin.proof.types import Threshold
+from ophamin.reporting._document import Badge, Block, Chart, Code, Facts, Note, Page, Raw, Section, Table
 from ophamin.reporting._reach import at, objects, words
 from ophamin.reporting._text import MISSING, clip, number, percent, shown
 from ophamin.reporting.charts.interval import IntervalPart
@@ -13,12 +16,14 @@ from ophamin.reporting.charts.interval import IntervalPart
 __all__ = ["proof_page", "verdict_badge"]
 
 JSON = Any
-Section_ = Mapping[str, JSON]
+Object = Mapping[str, JSON]
 MOST_ROWS = 200
 _VERDICTS = {
     "VALIDATED": Badge("VALIDATED", "the claim holds for every value the interval leaves open", "good"),
     "REFUTED": Badge("REFUTED", "the claim fails for every value the interval leaves open", "bad"),
-    "INCONCLUSIVE": Badge("INCONCLUSIVE", "the interval leaves open whether the claim holds; nothing is decided", "open"),
+    "INCONCLUSIVE": Badge(
+        "INCONCLUSIVE", "the interval leaves open whether the claim holds; nothing is decided", "open"
+    ),
 }
 _BARE = {
     "exact": {
@@ -32,11 +37,11 @@ _BARE = {
 }
 
 
-def verdict_badge(outcome: JSON, rule: str = "interval") -> Badge:
+def verdict_badge(stated: JSON, rule: str = "interval") -> Badge:
     """The verdict and what it means under this decision rule."""
-    badge = _VERDICTS.get(outcome) if isinstance(outcome, str) else None
+    badge = _VERDICTS.get(stated) if isinstance(stated, str) else None
     if badge is None:
-        return Badge(shown(outcome), "this is no verdict this version knows")
+        return Badge(shown(stated), "this is no verdict this version knows")
     return Badge(badge.word, _BARE.get(rule, {}).get(badge.word, badge.meaning), badge.tone)
 
 
@@ -56,7 +61,7 @@ def proof_page(record: Mapping[str, JSON]) -> Page:
             Section("The decision", [Chart(parts), _interval_table(parts), *_worth(record, rule)]),
             Section("The claim", [_claim(record)]),
             _evidence(record),
-            Section("Registered before the data", [_registration(record)]),
+            Section("Registration", [_registration(record)]),
             _data(record),
             _reproduction(record),
             Section("Where it comes from", [_provenance(record)]),
@@ -66,28 +71,41 @@ def proof_page(record: Mapping[str, JSON]) -> Page:
     )
 
 
-def _rule(record: Section_) -> str:
+def _rule(record: Object) -> str:
     # Version 1.0 compared the bare value.
     return words(at(record, "claim", "decision", "rule")) or ("point" if _is_1_0(record) else "interval")
 
 
-def _is_1_0(record: Section_) -> bool:
+def _is_1_0(record: Object) -> bool:
     return record.get("schema_version") == "1.0"
 
 
-def _parts(record: Section_, rule: str) -> Iterator[IntervalPart]:
+def _parts(record: Object, rule: str) -> Iterator[IntervalPart]:
     """The claim's own threshold, then its co-primaries."""
     claim, verdict = at(record, "claim"), at(record, "verdict")
     many = objects(at(claim, "co_primary"))
     decided = objects(at(verdict, "co_primary"))
-    yield _part(at(claim, "threshold"), verdict, rule, "" if many else words(at(verdict, "outcome")))
+    joint = words(at(verdict, "outcome"))
+    first = _part(at(claim, "threshold"), verdict, rule, joint)
+    # Of several thresholds the record states the outcome of each but the first.
+    yield replace(first, outcome=_own_outcome(first, rule, joint)) if many else first
     for index, co in enumerate(many[: MOST_ROWS - 1]):
         where = decided[index] if index < len(decided) else {}
         own_rule = words(at(co, "decision", "rule")) or "interval"
         yield _part(at(co, "threshold"), where, own_rule, words(at(where, "outcome")))
 
 
-def _part(threshold: JSON, where: JSON, rule: str, outcome: str) -> IntervalPart:
+def _own_outcome(part: IntervalPart, rule: str, joint: str) -> str:
+    if joint == "INCONCLUSIVE" and part.lower is None and part.upper is None and part.has_interval:
+        return joint
+    bounds = (part.lower, part.upper) if part.has_interval else (part.value, part.value)
+    try:
+        return outcome(Threshold(part.metric, part.comparator, part.theta), *bounds, rule)
+    except ValueError:  # the record is not what its schema promises
+        return ""
+
+
+def _part(threshold: JSON, where: JSON, rule: str, decided: str) -> IntervalPart:
     interval = at(where, "interval")
     level = at(interval, "level")
     one_sided = (1 + level) / 2 if isinstance(level, float) else None
@@ -101,7 +119,7 @@ def _part(threshold: JSON, where: JSON, rule: str, outcome: str) -> IntervalPart
         lower_confidence=_or(at(interval, "lower_confidence"), one_sided),
         upper_confidence=_or(at(interval, "upper_confidence"), one_sided),
         units=words(at(threshold, "units")),
-        outcome=clip(outcome, 40),
+        outcome=clip(decided, 40),
         has_interval=interval is not None or rule not in ("exact", "point"),
     )
 
@@ -128,7 +146,7 @@ def _interval_table(parts: list[IntervalPart]) -> Table:
             if part.has_interval
             else (MISSING, MISSING)
         )
-        rows.append((part.name, number(part.value), *bounds, part.outcome or "see above"))
+        rows.append((part.name, number(part.value), *bounds, part.outcome or MISSING))
     return Table(
         "Observed values with two one-sided bounds, against their thresholds",
         ("threshold", "observed", "lower bound", "upper bound", "outcome"),
@@ -136,7 +154,7 @@ def _interval_table(parts: list[IntervalPart]) -> Table:
     )
 
 
-def _worth(record: Section_, rule: str) -> Iterator[Block]:
+def _worth(record: Object, rule: str) -> Iterator[Block]:
     registered, verdict = at(record, "preregistration"), at(record, "verdict")
     plan = at(registered, "plan")
     yield Note(f"If this claim were false, how often would this procedure say VALIDATED? {_error(record, rule)}")
@@ -155,7 +173,7 @@ def _worth(record: Section_, rule: str) -> Iterator[Block]:
     )
 
 
-def _error(record: Section_, rule: str) -> str:
+def _error(record: Object, rule: str) -> str:
     if _is_1_0(record):
         return "Not known: a record of version 1.0 compares a bare value with its threshold."
     if rule == "exact":
@@ -169,7 +187,7 @@ def _error(record: Section_, rule: str) -> str:
     return f"About {percent(bound)} of the time, if the assumptions of the interval method hold (approximate)."
 
 
-def _attempt(record: Section_) -> str:
+def _attempt(record: Object) -> str:
     attempt, alpha = at(record, "preregistration", "attempt"), at(record, "preregistration", "alpha_used")
     return MISSING if attempt is None else f"{number(attempt)}, decided at α = {number(alpha)}"
 
@@ -181,7 +199,7 @@ def _power(plan: JSON) -> str:
     return f"validate {shown(inside)}; refute {shown(outside)}"
 
 
-def _claim(record: Section_) -> Facts:
+def _claim(record: Object) -> Facts:
     claim = at(record, "claim")
     decision = at(claim, "decision")
     return Facts(
@@ -197,7 +215,7 @@ def _claim(record: Section_) -> Facts:
     )
 
 
-def _evidence(record: Section_) -> Section:
+def _evidence(record: Object) -> Section:
     found = objects(record.get("evidence"))
     rows = [
         (
@@ -205,7 +223,9 @@ def _evidence(record: Section_) -> Section:
             number(e.get("statistic_value")),
             f"{number(e.get('ci_low'))} to {number(e.get('ci_high'))}",
             number(e.get("p_value")),
-            number(e.get("n")) if e.get("n") == e.get("n_groups") else f"{number(e.get('n'))} in {number(e.get('n_groups'))}",
+            number(e.get("n"))
+            if e.get("n") == e.get("n_groups")
+            else f"{number(e.get('n'))} in {number(e.get('n_groups'))}",
             shown(e.get("interval_method")),
             shown(e.get("guarantee")),
             shown(e.get("role", "primary")),
@@ -214,12 +234,23 @@ def _evidence(record: Section_) -> Section:
         )
         for e in found[:MOST_ROWS]
     ]
-    header = ("statistic", "value", "interval", "p", "n (units)", "method", "guarantee", "role", "library", "cross-check")
+    header = (
+        "statistic",
+        "value",
+        "interval",
+        "p",
+        "n (units)",
+        "method",
+        "guarantee",
+        "role",
+        "library",
+        "cross-check",
+    )
     more = f"… and {len(found) - MOST_ROWS:,} more" if len(found) > MOST_ROWS else ""
     return Section("Evidence", [Table("Computed numbers, each with the library that computed it", header, rows, more)])
 
 
-def _registration(record: Section_) -> Facts:
+def _registration(record: Object) -> Facts:
     registered = at(record, "preregistration")
     ledger = at(registered, "ledger")
     place = MISSING
@@ -228,7 +259,10 @@ def _registration(record: Section_) -> Facts:
     timing = {"before_data": " (before the data)", "after_data": " (AFTER the data)"}
     return Facts(
         [
-            ("registered at", shown(at(registered, "preregistered_at")) + timing.get(shown(at(registered, "timing")), "")),
+            (
+                "registered at",
+                shown(at(registered, "preregistered_at")) + timing.get(shown(at(registered, "timing")), ""),
+            ),
             ("decided at", shown(at(record, "identity", "created_at"))),
             ("in the ledger", place),
             ("analysis plan", shown(at(registered, "analysis_plan"))),
@@ -241,7 +275,7 @@ def _registration(record: Section_) -> Facts:
     )
 
 
-def _data(record: Section_) -> Section:
+def _data(record: Object) -> Section:
     data = at(record, "data")
     substrate, observations = at(data, "substrate"), at(data, "observations")
     rows = [
@@ -282,19 +316,20 @@ def _observations(observations: JSON) -> str:
     return f"{number(at(observations, 'n_rows'))} rows, {shown(at(observations, 'digest'))}"
 
 
-def _reproduction(record: Section_) -> Section:
+def _reproduction(record: Object) -> Section:
     how = at(record, "reproduction")
     environment = at(how, "environment")
     versions = environment.items() if isinstance(environment, Mapping) else ()
+    lines = [f"{shown(name)} {shown(version)}" for name, version in list(versions)[:MOST_ROWS]]
     facts = [
         ("Ophamin", shown(at(record, "identity", "ophamin_version"))),
-        *((shown(name), shown(version)) for name, version in list(versions)[:MOST_ROWS]),
         *((f"file {shown(a.get('name'))}", shown(a.get("digest"))) for a in objects(at(how, "artifacts"))[:MOST_ROWS]),
     ]
-    return Section("Do it again", [Code(shown(at(how, "command"))), Facts(facts)])
+    installed = [Raw("Versions it ran with", "\n".join(lines))] if lines else []
+    return Section("Do it again", [Code(shown(at(how, "command"))), Facts(facts), *installed])
 
 
-def _provenance(record: Section_) -> Facts:
+def _provenance(record: Object) -> Facts:
     graph = record.get("provenance")
     counts = [
         f"{len(items):,} {kind}"

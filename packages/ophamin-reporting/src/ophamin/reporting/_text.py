@@ -30,7 +30,12 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _HIDDEN and c not in _LAYOUT else c for c in text)
+    return "".join(f"⟨U+{ord(c):04X}⟩" if _hides(c) else c for c in text)
+
+
+def _hides(c: str) -> bool:
+    # XML has no way to write U+FFFE and U+FFFF.
+    return c not in _LAYOUT and (unicodedata.category(c) in _HIDDEN or ord(c) & 0xFFFE == 0xFFFE)
 
 
 def clip(text: str, limit: int = LONGEST) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -21,9 +22,9 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # Becomes currentColor, so that the chart follows the page into dark mode and onto paper.
 _INK = "#0a0b0c"
 _HOLDS = "#2a7f7f"
-_WIDTH, _ROW, _EDGE = 7.2, 1.3, 0.08
+_WIDTH, _ROW, _EDGE = 5.4, 1.3, 0.08
 # Text stays text: it can be searched, copied and read out, and takes the font of the page.
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ophamin",
     "font.family": ["sans-serif"],
@@ -32,7 +33,6 @@ _STYLE = {
     "hatch.linewidth": 0.6,
     "axes.formatter.use_mathtext": False,
     "axes.unicode_minus": True,
-    "text.parse_math": False,
     "text.usetex": False,
 }
 
@@ -40,18 +40,31 @@ _STYLE = {
 def draw(parts: Sequence[IntervalPart], *, name: str, title: str, description: str) -> str:
     """SVG of the parts; see ``ophamin.reporting.charts.interval.interval_chart``."""
     height = _EDGE + _ROW * len(parts)
-    with mpl.rc_context({**mpl.rcParamsDefault, "backend": "svg", **_STYLE}):
+    with mpl.rc_context():
+        # The user's own matplotlibrc must not change the bytes.
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)  # type: ignore[arg-type] # its keys are a Literal of 300 names
         figure = Figure(figsize=(_WIDTH, height))
         FigureCanvasSVG(figure)
         for row, part in enumerate(parts):
             bottom = (height - (row + 1) * _ROW + 0.3) / height
-            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.5 / height)), part)
+            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.5 / height)), part, _label(row))
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _fit(out.getvalue(), name, title, description)
+    labels = {_label(row): clip(visible(_heading(part)), 80) for row, part in enumerate(parts)}
+    return _fit(out.getvalue(), name, labels, title, description)
 
 
-def _draw_part(axes: Axes, part: IntervalPart) -> None:
+def _label(row: int) -> str:
+    """What matplotlib draws instead of text of a record, whose glyphs and markup are none of its business."""
+    return f"row {row}"
+
+
+def _heading(part: IntervalPart) -> str:
+    return f"{part.name}: {part.outcome}" if part.outcome else part.name
+
+
+def _draw_part(axes: Axes, part: IntervalPart, label: str) -> None:
     low, high = _limits([float(v) for v in (part.theta, part.value, part.lower, part.upper) if plottable(v)])
     theta = float(part.theta)
     axes.set_xlim(low, high)
@@ -61,10 +74,9 @@ def _draw_part(axes: Axes, part: IntervalPart) -> None:
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_INK)
     axes.tick_params(axis="x", colors=_INK, labelsize=8, length=3)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
-    outcome = f": {part.outcome}" if part.outcome else ""
-    axes.set_title(clip(visible(part.name + outcome), 90), loc="left", fontsize=9, color=_INK, pad=18, parse_math=False)
+    axes.set_title(label, loc="left", fontsize=9, color=_INK, pad=18)
     if part.comparator in ("<=", "<", ">=", ">"):
         ends = (low, theta) if part.comparator in ("<=", "<") else (theta, high)
         axes.axvspan(*ends, facecolor=_HOLDS, alpha=0.16, linewidth=0)
@@ -121,7 +133,7 @@ def _anchor(x: float, low: float, high: float) -> str:
     return "left" if share < 0.12 else "right" if share > 0.88 else "center"
 
 
-def _fit(svg: str, name: str, title: str, description: str) -> str:
+def _fit(svg: str, name: str, labels: Mapping[str, str], title: str, description: str) -> str:
     """Make ids unique on a page, drop size and global styles, let ink follow the page, add the text alternative."""
     root = ET.fromstring(svg)
     for key in ("width", "height", "version"):
@@ -132,14 +144,14 @@ def _fit(svg: str, name: str, title: str, description: str) -> str:
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
                 parent.remove(child)
     for element in root.iter():
+        if element.tag == f"{{{_SVG}}}text" and element.text in labels:
+            element.text = labels[element.text]
         for key, value in element.attrib.items():
             if key == "id":
                 value = f"{name}-{value}"
             elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
                 value = f"#{name}-{value[1:]}"
-            elif key == "style":
-                value = value.replace(_INK, "currentColor").replace("url(#", f"url(#{name}-")
-            elif key in ("clip-path", "fill", "stroke"):
+            elif key in ("style", "clip-path", "fill", "stroke"):
                 value = value.replace(_INK, "currentColor").replace("url(#", f"url(#{name}-")
             element.set(key, value)
     root.set("role", "img")

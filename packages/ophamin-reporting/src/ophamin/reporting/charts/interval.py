@@ -91,7 +91,9 @@ def describe(part: IntervalPart) -> str:
     return visible(f"{part.name}: {', '.join(said)}{outcome}.")
 
 
-def interval_chart(parts: Sequence[IntervalPart], *, name: str = "chart", title: str = "Interval against threshold") -> str:
+def interval_chart(
+    parts: Sequence[IntervalPart], *, name: str = "chart", title: str = "Interval against threshold"
+) -> str:
     """Draw the parts below each other, each on an axis of its own.
 
     The dashed line is θ, the hatched side is where the claim holds, the bar reaches from one one-sided

@@ -22,6 +22,9 @@ JSON = Any
 MOST_OVERVIEW_ROWS = 12
 """More rows than this make no picture that is seen at a glance."""
 
+LONG_WORD = 24
+"""Only words longer than this are broken inside a table cell: hashes, paths, and what means harm."""
+
 
 class HtmlRenderer:
     """Renderer ``html``.
@@ -50,7 +53,7 @@ class HtmlRenderer:
 
         Args:
             records: Whole objects of any kind.
-            title: Title; default: the claim, or the number of records.
+            title: Title; default: kind and id of the record, or the number of records.
             verifications: What verification found, one per record; a bad one puts a banner over its record.
 
         Returns:
@@ -71,7 +74,7 @@ def _chart(parts: Sequence[IntervalPart], name: str, title: str) -> Markup | str
     if not any(part.drawable for part in parts):
         return "There is no chart: neither a finite value nor a finite bound was observed."
     try:
-        return Markup(interval_chart(parts, name=name, title=title))  # noqa: S704 - the one markup of our own
+        return Markup(interval_chart(parts, name=name, title=title))
     except MissingDependency as missing:
         return f"There is no chart, the table says the same: {missing}."
 
@@ -93,6 +96,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(chart=_chart, state_of=verification_badge)
+    environment.tests["long"] = lambda text: any(len(word) > LONG_WORD for word in text.split())
     environment.tests["markup"] = lambda value: isinstance(value, Markup)
     return environment
 

@@ -15,7 +15,7 @@ __all__ = ["MarkdownRenderer", "escape"]
 
 JSON = Any
 # What can mean something inside a line. Lines never begin with text of a record, so markers of blocks cannot.
-_MARKS = re.compile(r"[\\`*\[\]~$#|!@]|(?<![^\W_])_|_(?![^\W_])|:(?=//|\w*:)|(?<=[wW]{3})\.")
+_MARKS = re.compile(r"[\\`*\[\]~$#|!@]|(?<![^\W_])_|_(?![^\W_])|:(?=//|[A-Za-z_+-][\w+-]*:)|(?<=[wW]{3})\.")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -53,7 +53,7 @@ class MarkdownRenderer:
 
         Args:
             records: Whole objects of any kind.
-            title: Heading; default: the claim, or the number of records.
+            title: Heading; default: kind and id of the record, or the number of records.
             verifications: What verification found, one per record.
 
         Returns:
