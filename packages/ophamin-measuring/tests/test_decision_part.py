@@ -218,6 +218,13 @@ def test_too_few_groups_are_inconclusive() -> None:
     assert p.estimate.value == 1
 
 
+def test_groups_that_all_agree_do_not_forbid_a_refutation() -> None:
+    # 25 agreeing groups count as 25 rows, fewer than the 29 that "accuracy >= 0.9" needs.
+    groups = {"group": [i % 25 for i in range(500)]}
+    assert part([1] * 500, columns=groups).outcome == "INCONCLUSIVE"
+    assert part([int(i % 3 > 0) for i in range(500)], columns=groups).outcome == "REFUTED"
+
+
 def test_calibration_gaps_cost_one_each() -> None:
     c: list[Any] = [0.75] * 400
     y: list[Any] = [1, 1, 1, 0] * 100

@@ -36,10 +36,11 @@ def limit(runs: int) -> float:
 def test_error_and_bound_by_hand() -> None:
     # Two bins: in one 3 of 4 right at 0.75, in the other 1 of 4 right at 0.55: ECE = (0 + |1 − 2.2|) / 8.
     columns: Columns = {"confidence": [0.75] * 4 + [0.55] * 4, "correct": [1, 1, 1, 0, 1, 0, 0, 0]}
+    columns = {name: column * 50 for name, column in columns.items()}
     e = calibration_error(columns, confidence=0.95)
     assert e.value == pytest.approx(1.2 / 8)
     d2 = (3 * 0.25**2 + 0.75**2 + 0.45**2 + 3 * 0.55**2) / 8
-    assert e.upper == pytest.approx(0.15 + 1.6448536269514722 * math.sqrt((d2 - 0.15**2) / 8))
+    assert e.upper == pytest.approx(0.15 + 1.6448536269514722 * math.sqrt((d2 - 0.15**2) / 400))
 
 
 def test_bins_are_as_registered() -> None:
@@ -128,6 +129,20 @@ def test_one_kind_of_outcome_leaves_nothing_to_explain() -> None:
 def test_calibration_error_is_held_on_each_side(n: int, gap: float) -> None:
     rng = np.random.default_rng([n, int(100 * gap)])
     assert max(missed(calibration_error, lambda: uniform(rng, n, gap), gap, 600)) <= limit(600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "wrong"), [(60, 0.05), (100, 0.05), (400, 0.02), (1000, 0.02)])
+def test_a_system_that_is_nearly_always_sure(n: int, wrong: float) -> None:
+    # It says 0.995 or 0.005 and is wrong more often than it says: the error is wrong − 0.005.
+    rng = np.random.default_rng(n)
+
+    def draw() -> Columns:
+        right = rng.random(n) >= wrong
+        yes = rng.random(n) < 0.5
+        return {"confidence": np.where(yes, 0.995, 0.005).tolist(), "correct": (right == yes).tolist()}
+
+    assert max(missed(calibration_error, draw, wrong - 0.005, 1000)) <= limit(1000)
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ __all__ = ["least_n"]
 def least_n(threshold: Threshold, decision: Decision, *, alpha: float, q: float | None = None) -> int | None:
     """Least number of independent rows on which every row agreeing validates the claim.
 
-    Known in closed form for proportions and quantiles, where n agreeing rows give the bound α^(1/n).
+    Known in closed form for proportions and quantiles, where n agreeing rows give the bound α^(1/n), and for the
+    calibration error, whose upper bound is never below −ln(α)/n.
 
     Args:
         threshold: The threshold, inside the range of its metric.
@@ -34,6 +35,8 @@ def least_n(threshold: Threshold, decision: Decision, *, alpha: float, q: float 
         share = threshold.value if upwards else 1 - threshold.value
     elif decision.estimator == "quantile" and q is not None:
         share = 1 - q if upwards else q
+    elif decision.estimator == "calibration-error" and not upwards:
+        return math.ceil(-math.log(alpha) / threshold.value) if threshold.value > 0 else None
     else:
         return None
     if not 0 < share < 1:

@@ -203,11 +203,14 @@ def _too_few(
 ) -> str:
     # A sample on which nothing could have validated the claim must not refute it either.
     if call.estimator in ("calibration-error", "brier-skill"):
-        return ""
+        least = least_n(threshold, decision, alpha=alpha)
+        return _short(rows, least) if least is not None and rows.counted < least else ""
     best = rows.best(threshold.comparator in (">=", ">"))
     if best is None:
         return ""
     ideal = asker.ask(best, 1 - alpha)
+    if ideal.n_groups is not None and ideal.n_groups < ideal.n:
+        return ""  # groups that all agree count once each, so this table is not the one that validates soonest
     bounds = _outwards(ideal, ideal.lower, -1), _outwards(ideal, ideal.upper, 1)
     if call.estimator == "quantile" and not ideal.problem:
         # Every value at ±∞ leaves infinite bounds, so the p-value is asked instead.
@@ -216,6 +219,10 @@ def _too_few(
     elif ideal.problem or outcome(threshold, *bounds) == "VALIDATED":
         return ""
     least = least_n(threshold, decision, alpha=alpha, q=call.options.get("q", 0.5))
+    return _short(rows, least)
+
+
+def _short(rows: Rows, least: int | None) -> str:
     tail = f"; {least} is the least" if least and least > rows.counted else ""
     return f"n = {rows.counted} is too few for this claim ever to be VALIDATED{tail}"
 

@@ -308,8 +308,7 @@ def _least(part: Part) -> int | None:
     q = part.assume.quantile_of(part.threshold.metric) if decision.estimator == "quantile" else None
     least = least_n(part.threshold, decision, alpha=part.alpha_validate, q=q)
     if part.assume.grouped:
-        groups = max(20, least or 0)  # where all groups agree each counts as one observation
-        return math.ceil(groups * part.assume.group_size)
+        return max(math.ceil(20 * part.assume.group_size), least or 0)
     return least
 
 
