@@ -144,8 +144,8 @@ def _fit(svg: str, name: str, labels: Mapping[str, str], title: str, description
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
                 parent.remove(child)
     for element in root.iter():
-        if element.tag == f"{{{_SVG}}}text" and element.text in labels:
-            element.text = labels[element.text]
+        if element.tag == f"{{{_SVG}}}text":
+            element.text = labels.get(element.text or "", element.text)
         for key, value in element.attrib.items():
             if key == "id":
                 value = f"{name}-{value}"

@@ -1,0 +1,101 @@
+"""From words on the command line to records that were read and verified."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ophamin import registry
+from ophamin.proof.errors import OphaminError, UnknownRecord
+from ophamin.proof.keys import Keyring
+from ophamin.proof.project import Project
+from ophamin.proof.signed import SignedRecord, verify
+from ophamin.proof.store import Store
+from ophamin.proof.verification import Verification
+from ophamin.protocols import Settings
+
+__all__ = ["Found", "LeftOut", "gather"]
+
+RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record as read, and what verification says of it."""
+
+    record: SignedRecord
+    verification: Verification
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is not what was signed."""
+        return self.verification.exit_code == 3
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is no readable record, and why."""
+
+    path: Path
+    reason: str
+
+
+def gather(settings: Settings, words: Sequence[str]) -> tuple[list[Found], list[LeftOut]]:
+    """Read and verify every record the words mean.
+
+    A file or an id that was named must be a record; of a folder, what is not one is left out with its reason.
+    Links inside a folder are not followed.
+
+    Args:
+        settings: Of the project whose store ids are looked up in.
+        words: Files, folders, ids or unique beginnings of ids.
+
+    Returns:
+        The records, each once, in the order of the words and by path; and what was left out.
+
+    Raises:
+        UnknownRecord: A word means nothing.
+        RecordError: A named file is no record.
+    """
+    keyring = Keyring()
+    found: dict[Path, Found] = {}
+    left_out: list[LeftOut] = []
+    for word in words:
+        for path, named in _paths(settings, word):
+            try:
+                if not named and path.is_symlink():
+                    raise UnknownRecord("it is a link, and links in a folder are not followed")
+                record = registry.read_record(path)
+                found.setdefault(path.absolute(), Found(record, verify(record, keyring)))
+            except OphaminError as error:
+                # A damaged or foreign file must not hide the others; keys and plug-ins are everyone's problem.
+                if named or error.exit_code not in (2, 3):
+                    raise
+                left_out.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))
+    return list(found.values()), left_out
+
+
+def _paths(settings: Settings, word: str) -> Iterator[tuple[Path, bool]]:
+    """Files a word means, and whether it named that very file."""
+    path = Path(word)
+    if path.is_dir():
+        if (path / RECORD).is_file() and not (path / RECORD).is_symlink():
+            yield path / RECORD, True
+        else:
+            yield from ((file, False) for file in _records_under(path))
+    elif path.exists() or path.is_symlink() or os.sep in word or word.endswith(".json"):
+        yield path, True
+    elif Path(settings.store).is_dir():
+        yield Store(Path(settings.store), Project(Path(settings.project)).index).path(word), True
+    else:
+        raise UnknownRecord(f"{word}: no such file, and no records are stored in {settings.store}")
+
+
+def _records_under(folder: Path) -> Iterator[Path]:
+    """JSON files below a folder; beside a ``record.json`` lie its artifacts, and hidden folders are not records."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        records = [RECORD] if RECORD in files else sorted(f for f in files if f.endswith(".json") and f[0] != ".")
+        yield from (Path(here, name) for name in records)

@@ -1,0 +1,145 @@
+"""The difference by record, where both runs measured the same records and kept what they saw.
+
+The scenario, found by its name, makes values of the rows again; both means must come out as the records state
+them, so a scenario that has changed since is noticed and not believed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ophamin import registry
+from ophamin.comparing.drift.mover import Bounds
+from ophamin.comparing.drift.proofs import Part, Proof
+from ophamin.proof.errors import OphaminError
+from ophamin.protocols import EstimatorCall
+
+__all__ = ["Unpaired", "paired_differences"]
+
+JSON = Any
+Row = Mapping[str, JSON]
+OBSERVATIONS = "observations.jsonl.gz"
+MOST_BYTES = 256 << 20
+_ADDED = {
+    "record_id": "record",
+    "group": "unit",
+    "arm": "arm",
+    "status": "status",
+    "block": "block",
+    "wall_s": "wall_s",
+}
+
+
+class Unpaired(Exception):  # noqa: N818 - no error: a reason to compare by intervals instead
+    """Why two proofs cannot be paired by record; a clause that follows "because"."""
+
+
+def paired_differences(before: Proof, after: Proof) -> list[tuple[Bounds, str]]:
+    """After minus before, paired by record, for every part of the claim.
+
+    Args:
+        before: First run.
+        after: Second run.
+
+    Returns:
+        For each part, the mean difference and the method of its bounds.
+
+    Raises:
+        Unpaired: They cannot be paired; says why.
+    """
+    first, second = _rows(before), _rows(after)
+    if list(first) != list(second):
+        raise Unpaired("the runs measured different records")
+    old, new = _calls(before, list(first.values())), _calls(after, list(second.values()))
+    if not len(old) == len(new) == len(before.parts) == len(after.parts):
+        raise Unpaired("the scenario answers another number of thresholds than the proofs")
+    return [_difference(*each) for each in zip(before.parts, after.parts, old, new, strict=True)]
+
+
+def _rows(proof: Proof) -> dict[tuple[str, str], Row]:
+    """Rows by record and arm, in that order; checked against the digest that was signed."""
+    stated = proof.body["data"].get("observations") or {}
+    if proof.path is None or not stated.get("digest"):
+        raise Unpaired("no observations belong to one of the records")
+    try:
+        with gzip.open(proof.path.with_name(OBSERVATIONS)) as stream:
+            data = stream.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error):
+        raise Unpaired(f"{OBSERVATIONS} is not beside one of the records") from None
+    if len(data) > MOST_BYTES:
+        raise Unpaired(f"the observations are longer than {MOST_BYTES >> 20} MiB")
+    if "sha256:" + hashlib.sha256(data).hexdigest() != stated["digest"]:
+        raise Unpaired("observations are not those that were signed")
+    try:
+        rows = [json.loads(line) for line in data.splitlines()]
+        keyed = {(row["record"], row["arm"]): row for row in rows}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise Unpaired("a row of the observations is not what this version knows") from None
+    if len(keyed) != len(rows):
+        raise Unpaired("a record was measured more than once in one run")
+    return dict(sorted(keyed.items()))
+
+
+def _calls(proof: Proof, rows: Sequence[Row]) -> Sequence[EstimatorCall]:
+    options = (proof.body["reproduction"].get("run_spec") or {}).get("options") or {}
+    try:
+        scenario = registry.scenarios.get(proof.key.scenario)()
+        defaults = {name: spec.default for name, spec in scenario.options.items()}
+        return scenario.score(_columns(rows), {**defaults, **options}).calls
+    except OphaminError as error:
+        raise Unpaired(f"its scenario is not at hand ({error})") from error
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        # Rows of another version of the scenario: what it makes of them is its affair, not a reason to end here.
+        raise Unpaired(f"the installed scenario {proof.key.scenario!r} cannot read these rows") from error
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[JSON]]:
+    inside = [row for row in rows if row["values"] is not None]
+    names = {name: None for row in inside for name in row["values"]}
+    columns = {name: [row["values"].get(name) for row in inside] for name in names}
+    return {**columns, **{name: [row.get(key) for row in inside] for name, key in _ADDED.items()}}
+
+
+def _difference(before: Part, after: Part, old: EstimatorCall, new: EstimatorCall) -> tuple[Bounds, str]:
+    x, y = _values(before, old), _values(after, new)
+    if len(x) != len(y) or old.columns.get("group") != new.columns.get("group"):
+        raise Unpaired("the runs have different rows in scope")
+    columns: dict[str, list[JSON]] = {"value": [b - a for a, b in zip(x, y, strict=True)]}
+    if "group" in old.columns:
+        columns["group"] = list(old.columns["group"])
+    ends = (0.0, 1.0) if before.estimator == "proportion" else before.support
+    options = {}
+    if isinstance(ends, Sequence) and len(ends) == 2 and None not in ends:
+        options["support"] = [ends[0] - ends[1], ends[1] - ends[0]]
+    # One-sided, for both bounds: as careful as the more careful of the four that stand in the records.
+    stated = [b.lower_confidence for b in (before.bounds, after.bounds) if b]
+    stated += [b.upper_confidence for b in (before.bounds, after.bounds) if b]
+    confidence = max((c for c in stated if c is not None), default=0.95)
+    try:
+        estimate = registry.estimators.get("mean")(columns, confidence=confidence, seed=0, **options)
+    except OphaminError as error:
+        raise Unpaired(f"a paired interval needs the estimator 'mean' ({error})") from error
+    if estimate.problem or estimate.value is None:
+        raise Unpaired(estimate.problem or "the mean difference cannot be formed")
+    bounds = Bounds(estimate.value, estimate.lower, estimate.upper, confidence, confidence)
+    return bounds, f"paired by record over {len(x):,} rows, {estimate.method} ({estimate.guarantee})"
+
+
+def _values(part: Part, call: EstimatorCall) -> list[float]:
+    """Values whose mean is what the record states, or a reason why not."""
+    values = call.columns.get("value", ())
+    if call.metric != part.metric or call.estimator not in ("proportion", "mean"):
+        raise Unpaired(f"{part.metric} is no average over records")
+    if not values or any(not isinstance(v, (bool, int, float)) for v in values):
+        raise Unpaired(f"a cycle of {part.metric} gave no value")
+    numbers = [float(v) for v in values]
+    mean = math.fsum(numbers) / len(numbers)
+    if part.bounds is None or not math.isclose(mean, part.bounds.value, rel_tol=1e-9, abs_tol=1e-12):
+        raise Unpaired(f"the installed scenario makes another {part.metric} of the rows than the record states")
+    return numbers
