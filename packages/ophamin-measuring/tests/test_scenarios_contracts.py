@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ophamin import registry
-from ophamin.measuring.decision import check_claim
+from ophamin.measuring.decision import check_claim, decide_claim
 from ophamin.measuring.planning import plan_claim
 from ophamin.proof.errors import UnknownPlugin, UsageError
 from ophamin.protocols import Record
@@ -89,6 +89,38 @@ def test_slips_are_usage_errors(spec, words):
     make = registry.make_substrate if spec.startswith("estimator") else registry.make_corpus
     with pytest.raises(UsageError, match=words):
         make(spec)
+
+
+def exact_outcome(spec):
+    scenario = registry.get_scenario("interval-coverage")()
+    options = {k: s.default for k, s in scenario.options.items()}
+    records = list(registry.make_corpus(scenario.default_corpus).records())
+    columns = {"lower": [], "upper": [], "n": [], "k": [], "status": []}
+    for record, result in zip(
+        records, registry.make_substrate(spec).run_batch(records, seed=0, timeout_s=1), strict=True
+    ):
+        row = scenario.observe(record, result, result.output or dict.fromkeys(("lower", "upper")))
+        for name in columns:
+            columns[name].append(result.status if name == "status" else row[name])
+    return decide_claim(scenario.claim(options), scenario.score(columns, options), alpha=0.05, seed=0).outcome
+
+
+@pytest.mark.parametrize(
+    ("spec", "outcome"),
+    [
+        ("estimator:proportion", "VALIDATED"),
+        ("estimator:proportion?method=clopper-pearson&confidence=0.99", "VALIDATED"),
+        ("estimator:proportion?confidence=0.94", "REFUTED"),
+        # Right only two-sided, and therefore never used to decide.
+        ("estimator:proportion?method=wilson", "REFUTED"),
+        ("estimator:proportion?method=jeffreys", "REFUTED"),
+        ("estimator:proportion?method=agresti-coull", "REFUTED"),
+        ("estimator:mean?support=0,1&method=empirical-bernstein", "VALIDATED"),
+        ("estimator:mean?method=t", "INCONCLUSIVE"),
+    ],
+)
+def test_each_side_of_an_interval_is_held_to_alpha(spec, outcome):
+    assert exact_outcome(spec) == outcome
 
 
 def test_an_unknown_estimator_names_the_known_ones():

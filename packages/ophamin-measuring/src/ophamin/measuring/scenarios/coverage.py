@@ -24,7 +24,8 @@ class IntervalCoverage:
     """Each side of an interval is wrong at most (or just) α of the time.
 
     ``design=enumerated``: every outcome of a binomial experiment is shown to the interval once, and its miss rate on
-    each side computed over a registered grid of true proportions; the largest of each decides, by rule *exact*.
+    each side computed over a registered grid of true proportions; the largest of each decides, by rule *exact*. It is
+    for intervals that depend on how many values are 1, not on their order (betting does).
     ``design=simulated``: on samples of known mean each side misses between α − margin and α + margin of the time, an
     interval decides; give it ``--corpus 'simulated?family=normal&n=10'``.
 

@@ -70,8 +70,10 @@ class EstimatorSubstrate:
         self._estimate = None if fault else registry.estimators.get(arg)
         origin = registry.substrates.origin("estimator") if fault else registry.estimators.origin(arg)
         known_by = {"name": arg, "confidence": self._confidence, "options": self._options, "fault": fault}
-        title = f"{arg} {fault}".strip()
-        self._identity = SubstrateIdentity("estimator", title, digest(known_by), origin)
+        # The name tells one interval from another where attempts are counted, so it holds what makes it.
+        made = {"confidence": self._confidence, **self._options, **({"fault": fault} if fault else {})}
+        name = f"{arg} ({', '.join(f'{k} {v}' for k, v in made.items())})"
+        self._identity = SubstrateIdentity("estimator", name, digest(known_by), origin)
 
     def identity(self) -> SubstrateIdentity:
         """The estimator, its options hashed, and the distribution it comes from."""
@@ -99,7 +101,8 @@ class EstimatorSubstrate:
             found = self._estimate(columns, confidence=self._confidence, seed=seed, **self._options)
         except Exception as error:  # noqa: BLE001 - a foreign estimator; whatever it raises, it gave no interval
             return None, f"{type(error).__name__}: {error}"
-        if found.problem:
+        # Some intervals are shown and never decide; their bounds can be put to the test all the same.
+        if found.problem and found.lower is None and found.upper is None:
             return None, found.problem
         far = sys.float_info.max
         lower = -far if found.lower is None else float(found.lower)

@@ -45,8 +45,8 @@ class Metric:
         "delta": OptionSpec(
             None,
             "smallest difference worth knowing, one number or one for each part, joined by commas; default 0.05 for "
-            "shares, 5 % of the support for means, and for quantiles, in share of exceedances, 40 % of the rarer side (0.02 "
-            "for p95) up to 0.05; a mean without a support needs it",
+            "shares, 5 % of the support for means; for quantiles, in share of exceedances, 40 % of the rarer side "
+            "up to 0.05 (0.02 for p95); a mean without a support needs it",
         ),
         "support": OptionSpec(None, "ends of one value of a mean, such as '0,1'; makes its interval guaranteed"),
         "method": OptionSpec("auto", "interval method of the estimator"),
@@ -154,7 +154,7 @@ def _noun(part: Part) -> str:
         "mean": f"the mean of {part.role}",
         "quantile": f"the {100 * (part.q or 0):g} % quantile of {part.role}",
     }[part.kind]
-    return f"the difference head − base in {noun.removeprefix('the ')}" if part.difference else noun
+    return f"the difference head − base in {noun}" if part.difference else noun
 
 
 def _measured(part: Part, options: Mapping[str, JSON]) -> str:
