@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ophamin.proof.errors import RecordError
 from ophamin.proof.provenance import ACTIVITIES, NAMESPACE, prov_json
@@ -127,14 +125,10 @@ def test_what_is_not_json_is_refused():
         prov_json(**inputs(plan={"n": float("nan")}))
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.dictionaries(st.text(max_size=5), st.one_of(st.text(max_size=5), st.integers(0, 9), st.none()), max_size=4),
-    st.lists(st.dictionaries(st.sampled_from(["name", "content_hash"]), st.text(max_size=3)), max_size=3),
-    st.dictionaries(st.text(max_size=3), st.just({"kind": "k"}), max_size=3),
+@pytest.mark.parametrize(
+    "plain", [{}, {"a": None}, {"a": ""}, {"": "x"}, {"a": 1, "b": True, "c": 0.5}, {"é": "\N{SNOWMAN}"}]
 )
-def test_any_input_gives_a_sound_document(plain, datasets, substrates):
-    safe = {k: v for k, v in plain.items() if k.isascii() and str(v).isascii()}
-    datasets = [{**d, "selection": safe} for d in datasets if json.dumps(d, ensure_ascii=False).isascii()]
-    substrates = {k: v for k, v in substrates.items() if k.isascii()}
-    check(prov_json(**inputs(claim=safe, plan=safe, datasets=datasets, substrates=substrates, observations=safe)))
+@pytest.mark.parametrize("datasets", [[], [{}], [{"name": "a"}, {"name": "a"}], [{"selection": {"n": 1}}]])
+def test_any_input_gives_a_sound_document(plain, datasets):
+    arms = {"": plain, "main": plain}
+    check(prov_json(**inputs(claim=plain, plan=plain, datasets=datasets, substrates=arms, observations=plain)))

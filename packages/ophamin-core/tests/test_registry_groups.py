@@ -15,7 +15,6 @@ from ophamin.proof.errors import (
     UnknownPlugin,
     UsageError,
 )
-from ophamin.protocols import Estimator, Pillar, RecordKind
 from ophamin.registry import Group
 
 GOOD = """
@@ -84,7 +83,7 @@ def install(tmp_path, monkeypatch):
 
 
 def pillars():
-    return Group("ophamin.test_pillars", Pillar, "pillar")
+    return Group("ophamin.test_pillars", "Pillar", "pillar")
 
 
 def test_an_installed_plugin_is_named_traced_and_loaded(install):
@@ -106,8 +105,14 @@ def test_an_unknown_name_lists_what_is_installed(install):
     assert isinstance(caught.value, LookupError)
     assert str(caught.value).startswith("no pillar"), "one sentence, not its repr"
     install("acme-stats", "1.2", {"ophamin.test_pillars": {"b": "m:B", "a": "m:A"}})
-    with pytest.raises(UnknownPlugin, match="installed: a, b"):
+    with pytest.raises(UnknownPlugin, match="'x'; installed: a, b"):
         pillars().origin("x")
+
+
+def test_a_slip_of_the_pen_is_answered_with_the_nearest_name(install):
+    install("acme-stats", "1.2", {"ophamin.test_pillars": {"bootstrap": "m:B", "other": "m:A"}})
+    with pytest.raises(UnknownPlugin, match=r"'bootstarp'; did you mean 'bootstrap'\? installed: bootstrap, other"):
+        pillars().get("bootstarp")
 
 
 def test_a_name_claimed_twice_names_both_and_harms_no_other(install):
@@ -174,7 +179,7 @@ def test_what_does_not_fit_its_protocol_names_what_it_lacks(install):
 def test_functions_need_only_be_callable(install):
     entries = {"ok": "acme_fn:estimate", "no": "acme_fn:broken"}
     install("acme-fn", "0.1", {"ophamin.test_estimators": entries}, {"acme_fn": GOOD})
-    for protocol in (Estimator, None):
+    for protocol in ("Estimator", None):
         group = Group("ophamin.test_estimators", protocol, "estimator")
         assert callable(group.get("ok"))
         with pytest.raises(ProtocolViolation, match="a int, not callable"):
@@ -211,7 +216,7 @@ def test_a_record_kind_is_an_object_not_a_class(install):
     source += "    def cases(self, r): ...\nKIND = _K()\nDYNAMIC = type('D', (), {})()\n"
     entries = {"kind": "acme_kind:KIND", "bare": "acme_kind:DYNAMIC"}
     install("acme-kind", "0.1", {"ophamin.test_records": entries}, {"acme_kind": source})
-    group = Group("ophamin.test_records", RecordKind, "record kind")
+    group = Group("ophamin.test_records", "RecordKind", "record kind")
     assert group.get("kind").name == "n"
     with pytest.raises(ProtocolViolation, match="it lacks accepts, cases, check"):
         group.get("bare")

@@ -120,7 +120,7 @@ def test_a_good_estimator_passes():
         (changed(detail={"x": {1, 2}}), "plain JSON"),
         (lambda columns, **more: {"value": 1}, "not an Estimate"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "fault",
 )
 def test_a_planted_fault_of_an_estimator_is_named(fault, named):
     with pytest.raises(AssertionError, match=named):

@@ -68,7 +68,7 @@ def test_a_good_kind_passes():
         (kind(check=drops), "changed the record"),
         (kind(cases=lambda self, record: [{"name": "n"}]), "a case has no outcome"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "fault",
 )
 def test_a_planted_fault_of_a_kind_is_named(fault, named):
     with pytest.raises(AssertionError, match=named):
