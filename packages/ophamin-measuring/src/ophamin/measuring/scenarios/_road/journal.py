@@ -89,6 +89,11 @@ class Journal:
             if not lock.acquire(wait=False):
                 return None
             return cls(folder, lock, json.loads((folder / "plan.json").read_bytes()))
+        except FileNotFoundError:
+            # Killed before it wrote down what it was to do, or after all was filed: nothing to resume.
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
+            return None
         except (OSError, ValueError):
             lock.release()
             return None
