@@ -115,9 +115,10 @@ def _change(part: PartDrift) -> str:
     if part.difference is not None:
         said += f", difference {_number(part.difference.value, '+')} {_bounds(part.difference)}"
     smallest = part.before.smallest_difference
-    said += (
-        f", worth knowing from {_number(smallest)}" if smallest is not None else ", no smallest difference registered"
-    )
+    if smallest is None:
+        said += ", and nothing registered says what matters"
+    else:
+        said += f", worth knowing from {_number(smallest)}"
     return f"{said}: {part.transition}"
 
 

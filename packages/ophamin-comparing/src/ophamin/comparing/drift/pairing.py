@@ -26,18 +26,11 @@ JSON = Any
 Row = Mapping[str, JSON]
 OBSERVATIONS = "observations.jsonl.gz"
 MOST_BYTES = 256 << 20
-_ADDED = {
-    "record_id": "record",
-    "group": "unit",
-    "arm": "arm",
-    "status": "status",
-    "block": "block",
-    "wall_s": "wall_s",
-}
+_ADDED = {"record_id": "record", "group": "unit", **{name: name for name in ("arm", "status", "block", "wall_s")}}
 
 
-class Unpaired(Exception):  # noqa: N818 - no error: a reason to compare by intervals instead
-    """Why two proofs cannot be paired by record; a clause that follows "because"."""
+class Unpaired(Exception):
+    """Why two proofs cannot be paired by record; a clause that follows "because". No failure: intervals remain."""
 
 
 def paired_differences(before: Proof, after: Proof) -> list[tuple[Bounds, str]]:

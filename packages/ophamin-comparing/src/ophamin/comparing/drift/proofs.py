@@ -52,7 +52,8 @@ class Part:
         outcome: Of this part; "" when the record states none.
         bounds: Value and bounds; ``None`` when no finite value was observed.
         exact: Whether the value is the whole target's, so that it is its own bounds.
-        smallest_difference: δ as registered, in units of the metric; ``None`` when none was.
+        smallest_difference: δ as registered, in units of the metric; ``None`` when none was, and for a
+            quantile, whose δ is a share of exceedances.
         estimator: Name of the estimator.
         support: Registered ends of one value, for means.
     """
@@ -177,6 +178,7 @@ def _part(threshold: Object, decision: Object | None, where: Object, default_rul
     level = interval.get("level")
     one_sided = None if level is None else (1 + level) / 2
     exact = rule == "exact" and not interval
+    estimator = decision.get("estimator") or ""
     bounds = Bounds(
         value or 0.0,
         value if exact else _number(interval.get("lower")),
@@ -191,8 +193,8 @@ def _part(threshold: Object, decision: Object | None, where: Object, default_rul
         where.get("outcome") or "",
         None if value is None else bounds,
         exact,
-        _number(decision.get("smallest_difference")),
-        decision.get("estimator") or "",
+        None if estimator == "quantile" else _number(decision.get("smallest_difference")),
+        estimator,
         decision.get("support"),
     )
 
