@@ -46,7 +46,7 @@ def log(record):
     place = record.object["preregistration"]
     registration = {"type": "registration", "attempt_key": "k", "selection_hash": "s"}
     registration |= {name: place[name] for name in ("alpha_used", "attempt", "seed", "claim_hash")}
-    earlier = {**registration, "selection_hash": "other"}
+    earlier = {**registration, "attempt": place["attempt"] - 1, "selection_hash": "other"}
     outcome = {"type": "outcome", "registration": 2, "outcome": "VALIDATED", "proof_id": record.id}
     leaves = [Entry(0, earlier), Entry(1, {"type": "outcome", "registration": 0, "proof_id": ""})]
     leaves += [Entry(2, registration, place["ledger"]["leaf_hash"]), Entry(3, outcome)]
@@ -56,6 +56,12 @@ def log(record):
 def test_the_inclusion_path_is_recomputed(record, log):
     (finding,) = check_ledger(record)
     assert (finding.name, finding.state) == ("ledger", "good")
+    assert check_ledger(record, log)[0].state == "good"
+
+
+def test_a_registration_that_measured_nothing_is_no_earlier_attempt(record, log):
+    """It keeps the number for the next one, which may draw the same records."""
+    log.leaves[0].value.update(selection_hash="s", attempt=record.object["preregistration"]["attempt"])
     assert check_ledger(record, log)[0].state == "good"
 
 

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,10 @@ def test_an_open_key_file_is_refused_with_the_cure(ring, tmp_path, mode):
     ring.signer()
     own = ring.home / "keys" / f"{INSTALLATION}.key"
     own.chmod(mode)
-    for use in (ring.signer, ring.hmac_keys, ring.list, ring.public_keys):
+    uses = [ring.signer, ring.hmac_keys, ring.list]
+    if find_spec("cryptography"):  # without it there are no public keys to derive, and nothing is read
+        uses.append(ring.public_keys)
+    for use in uses:
         with pytest.raises(KeyPermissionsError, match="chmod 600"):
             use()
 

@@ -148,3 +148,26 @@ def test_grouped_proportion_errs_about_alpha(groups: int, size: int, icc: float,
         missed += (lower > theta, upper < theta)
     # About α: 0.05 and four standard errors of the simulation.
     assert missed.max() / runs <= alpha + 4 * math.sqrt(alpha * (1 - alpha) / runs)
+
+
+def test_korn_graubard_as_published_is_there_and_never_wider_than_ours():
+    """Closed form: n* = p(1−p)/v · (t_{n−1}/t_{G−1})², then Clopper–Pearson at n*."""
+    from scipy.special import betainccinv, betaincinv
+    from scipy.stats import t as student
+
+    rng = np.random.default_rng(4)
+    group = np.repeat(np.arange(30), 10)
+    value = (rng.random(300) < np.repeat(rng.beta(8, 2, 30), 10)).astype(int)
+    columns = {"value": value.tolist(), "group": group.tolist()}
+    published = proportion(columns, confidence=0.95, method="korn-graubard")
+    p = value.mean()
+    totals = np.array([(value[group == g] - p).sum() for g in range(30)])
+    variance = 30 / 29 * (totals**2).sum() / 300**2
+    size = min(300, p * (1 - p) / variance * (student.ppf(0.95, 299) / student.ppf(0.95, 29)) ** 2)
+    k = p * size
+    assert published.lower == pytest.approx(betaincinv(k, size - k + 1, 0.05), rel=1e-9)
+    assert published.upper == pytest.approx(betainccinv(k + 1, size - k, 0.05), rel=1e-9)
+    ours = proportion(columns, confidence=0.95)
+    assert ours.method == "korn-graubard-adverse"
+    assert ours.lower <= published.lower
+    assert ours.upper >= published.upper

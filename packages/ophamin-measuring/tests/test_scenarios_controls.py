@@ -311,7 +311,7 @@ def test_throughput_at_theta():
 
     found = at_theta(
         Threshold("slow_cycle_rate", "<=", 0.05),
-        lambda c: proportion(c, confidence=0.95, method="korn-graubard"),
+        lambda c: proportion(c, confidence=0.95, method="korn-graubard-adverse"),
         sets(),
     )
     assert found["VALIDATED"] <= MOST, found

@@ -97,10 +97,14 @@ def _disagreements(
         decided = record.object.get("verdict", {}).get("outcome")
         if not any(value.get("proof_id") == record.id and value.get("outcome") == decided for value in outcomes):
             yield f"its outcome is {decided}, but the ledger says otherwise"
-    selection = leaf.value.get("selection_hash")
+    if (record.object.get("claim", {}).get("decision") or {}).get("rule") == "exact":
+        return  # the whole target is measured every time
+    selection, attempt = leaf.value.get("selection_hash"), leaf.value.get("attempt", 0)
     for entry in earlier:
         same_claim = entry.value.get("attempt_key") == leaf.value.get("attempt_key")
-        if selection and same_claim and entry.value.get("selection_hash") == selection:
+        # A registration that measured nothing is no attempt, and the next one keeps its number.
+        counted = entry.value.get("attempt", 0) < attempt
+        if selection and same_claim and counted and entry.value.get("selection_hash") == selection:
             yield f"its selection is that of the earlier attempt at leaf {entry.index}, not fresh records"
 
 

@@ -185,8 +185,12 @@ def _primary_evidence(record: Section) -> Iterator[str]:
     if not primaries:
         yield "no evidence has the role primary"
         return
+    taken: dict[str, int] = {}
     for index, (threshold, _, where) in enumerate(_parts(record)):
-        named = [e for e in primaries if e["statistic_name"] == threshold.metric]
+        # A metric may have several thresholds (>= and <=): its k-th one answers to its k-th evidence.
+        nth = taken.get(threshold.metric, 0)
+        taken[threshold.metric] = nth + 1
+        named = [e for e in primaries if e["statistic_name"] == threshold.metric][nth:]
         if index and not named:
             yield f"{threshold.metric}: no primary evidence carries that statistic"
             continue

@@ -32,9 +32,9 @@ def _members(protocol: type) -> set[str]:
     return names
 
 
-def _protocol(name: str | None) -> type | None:
-    if name is None:
-        return None
+def _protocol(name: type | str | None) -> type | None:
+    if not isinstance(name, str):
+        return name
     if name == "RecordKind":  # the one protocol that reading a record needs
         from ophamin.proof.recordkind import RecordKind
 
@@ -60,8 +60,8 @@ class Group(Generic[P]):
 
     Args:
         group: Entry-point group, e.g. ``ophamin.pillars``.
-        protocol: Name in ``ophamin.protocols`` of what each must satisfy, loaded with the first plug-in;
-            ``None`` checks only that it can be called.
+        protocol: What each must satisfy, or its name in ``ophamin.protocols``, loaded with the first
+            plug-in; ``None`` checks only that it can be called.
         noun: What one is called in messages, e.g. "pillar".
 
     Example:
@@ -70,7 +70,7 @@ class Group(Generic[P]):
         True
     """
 
-    def __init__(self, group: str, protocol: str | None, noun: str) -> None:
+    def __init__(self, group: str, protocol: type[P] | str | None, noun: str) -> None:
         self.group, self.noun = group, noun
         self._protocol = protocol
         self._registered: dict[str, P] = {}

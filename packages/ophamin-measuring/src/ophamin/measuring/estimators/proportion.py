@@ -62,16 +62,17 @@ def share_p(share: float, sizes: tuple[float, float], theta: float) -> tuple[flo
     return beta_p(share * sizes[1], sizes[1], theta)[0], beta_p(share * sizes[0], sizes[0], theta)[1]
 
 
-def effective_sizes(table: Table, hits: Floats, alpha: float) -> tuple[float, float]:
+def effective_sizes(table: Table, hits: Floats, alpha: float, *, adverse: bool = True) -> tuple[float, float]:
     """Effective sample sizes of grouped 0/1 rows, for the lower and the upper bound.
 
-    Korn and Graubard: n* = min(n, p̂(1−p̂)/v̂ · (t_{n−1}/t_ν)²), v̂ the linearised variance between groups, with
-    two changes for shares near 0 and 1, where few groups show how rows cluster and v̂ is most often too small:
-    each bound counts the group that speaks most against it twice in v̂, as Fay and Feuer's limits for weighted
-    rates do; and ν = 2/(Σr⁴/(Σr²)² − 1/G), the degrees of freedom that the fourth moment of the groups' residuals
-    r allows, at most G−1 (Satterthwaite). With ν = G−1 alone a truth of 0.98 in 20 groups of 20 with intra-class
-    correlation 0.1 is missed by 11 %, so by 5 %. Where every row agrees the variance says nothing, and each group
-    counts as one observation.
+    As published: n* = min(n, p̂(1−p̂)/v̂ · (t_{n−1}/t_{G−1})²), v̂ the linearised variance between groups.
+
+    ``adverse`` widens it for shares near 0 and 1, where few groups show how rows cluster and v̂ is most often
+    too small: each bound counts the group that speaks most against it twice in v̂, as Fay and Feuer's limits for
+    weighted rates do; and G−1 becomes ν = 2/(Σr⁴/(Σr²)² − 1/G), the degrees of freedom that the fourth moment
+    of the groups' residuals r allows, at most G−1 (Satterthwaite). As published, a truth of 0.98 in 20 groups of
+    20 with intra-class correlation 0.1 is missed by 11 %; widened, by 5 %. Where every row agrees the variance
+    says nothing, and each group counts as one observation.
 
     What no variance shows is a rare fault that takes whole groups and has not occurred yet.
 
@@ -82,19 +83,23 @@ def effective_sizes(table: Table, hits: Floats, alpha: float) -> tuple[float, fl
         table: Rows in at least two groups.
         hits: 0 or 1 per row.
         alpha: One-sided error rate.
+        adverse: Whether to widen.
     """
     n, units = table.n, table.n_groups
     p, variance, df = mean_variance(table, hits)
     if p in (0.0, 1.0):
         return float(units), float(units)
-    residuals = table.totals(hits - p)
-    squares = residuals * residuals
-    tail = float(squares @ squares) / float(squares.sum()) ** 2 - 1 / units if squares.any() else 0.0
-    nu = max(1.0, min(float(df), 2 / tail)) if tail > 0 else float(df)
+    nu, doubled = float(df), (0.0, 0.0)
+    if adverse:
+        residuals = table.totals(hits - p)
+        squares = residuals * residuals
+        tail = float(squares @ squares) / float(squares.sum()) ** 2 - 1 / units if squares.any() else 0.0
+        nu = max(1.0, min(nu, 2 / tail)) if tail > 0 else nu
+        doubled = (-float(residuals.min()), float(residuals.max()))
     correction = float((stdtrit(n - 1, 1 - alpha) / stdtrit(nu, 1 - alpha)) ** 2)
     sizes = []
-    for adverse in (-float(residuals.min()), float(residuals.max())):
-        inflated = variance + units / df * adverse**2 / n**2
+    for residual in doubled:
+        inflated = variance + units / df * residual**2 / n**2
         sizes.append(min(float(n), p * (1 - p) / inflated * correction) if inflated > 0 else float(n))
     return sizes[0], sizes[1]
 
@@ -120,6 +125,8 @@ def _jeffreys(k: float, n: float, alpha: float) -> tuple[float, float]:
     return lower, upper
 
 
+_GROUPED = ("korn-graubard", "korn-graubard-adverse")
+
 _SHOWN: dict[str, Callable[[float, float, float], tuple[float, float]]] = {
     "wilson": _wilson,
     "agresti-coull": _agresti_coull,
@@ -143,7 +150,8 @@ def proportion(
         confidence: One-sided confidence of each bound, in (0.5, 1).
         seed: Not used; the method draws nothing.
         method: ``auto``: ``clopper-pearson`` when every row is its own unit (guaranteed), else
-            ``korn-graubard`` (approximate, at least 20 groups). ``wilson``, ``agresti-coull`` and ``jeffreys``
+            ``korn-graubard-adverse`` (approximate, at least 20 groups), which is ``korn-graubard`` as published
+            widened near 0 and 1 (:func:`effective_sizes`). ``wilson``, ``agresti-coull`` and ``jeffreys``
             are right only two-sided: they are shown and never decide.
         threshold: θ, to also get the p-values dual to the bounds.
         comparator: The claim's comparator, with ``threshold``.
@@ -162,9 +170,10 @@ def proportion(
     alpha = check_confidence(confidence)
     table = read(columns, "value")
     if method == "auto":
-        method = "clopper-pearson" if table.codes is None else "korn-graubard"
-    if method not in ("clopper-pearson", "korn-graubard", *_SHOWN):
-        raise UsageError(f"no interval for a proportion is called {method!r}; use auto, clopper-pearson, korn-graubard")
+        method = "clopper-pearson" if table.codes is None else "korn-graubard-adverse"
+    if method not in ("clopper-pearson", *_GROUPED, *_SHOWN):
+        known = ", ".join(("auto", "clopper-pearson", *_GROUPED))
+        raise UsageError(f"no interval for a proportion is called {method!r}; use {known}")
     if not table.problem and not np.isin(table.value, (0.0, 1.0)).all():
         return failed("a proportion needs values 0 and 1", table, method=method)
     if table.problem:
@@ -172,7 +181,7 @@ def proportion(
     n, k = table.n, float(table.value.sum())
     value = k / n
     if table.codes is not None:
-        if method != "korn-graubard":
+        if method not in _GROUPED:
             return failed(f"{method} needs independent rows, and these are grouped", table, value=value, method=method)
         if table.n_groups < MIN_GROUPS:
             problem = f"{table.n_groups} groups are fewer than {MIN_GROUPS}"
@@ -186,12 +195,13 @@ def proportion(
         )  # fmt: skip
     sizes = (float(n), float(n))
     if table.codes is not None:
-        sizes = effective_sizes(table, table.value, alpha)
+        sizes = effective_sizes(table, table.value, alpha, adverse=method == "korn-graubard-adverse")
         detail["n_effective"] = list(sizes)
     lower, upper = share_bounds(value, sizes, alpha)
     p_validated = p_refuted = None
     if threshold is not None:
         p_validated, p_refuted = sides(comparator, *share_p(value, sizes, threshold))
+    library = "scipy" if table.codes is None else OWN
     return Estimate(
         value,
         lower,
@@ -200,8 +210,8 @@ def proportion(
         p_validated=p_validated,
         p_refuted=p_refuted,
         method=method,
-        library="scipy",
-        version=installed("scipy"),
+        library=library,
+        version=installed(library),
         guarantee="guaranteed" if table.codes is None else "approximate",
         n_groups=table.n_groups,
         detail=detail,

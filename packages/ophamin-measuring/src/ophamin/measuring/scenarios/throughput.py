@@ -54,7 +54,7 @@ class ThroughputCeiling:
             threshold=Threshold("slow_cycle_rate", "<=", SHARE, "fraction"),
             decision=Decision(
                 rule="interval",
-                method="korn-graubard",
+                method="korn-graubard-adverse",
                 estimator="proportion",
                 smallest_difference=options["delta"],
                 target="cycles on the registered corpus",
