@@ -4,4 +4,33 @@ Kept so that ``--help`` can list a command whose wheel is not installed; a test 
 the built wheels' entry points.
 """
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
+    "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
+    "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "key create": (
+        "ophamin",
+        'Create a random signing key called NAME; "installation" is the one that signs your runs.',
+    ),
+    "key list": ("ophamin", "List your keys and the signers you trust; never shows a secret."),
+    "key trust": ("ophamin", "Trust records attested by PUBLIC_KEY (64 hex digits), known to you as NAME."),
+    "log show": ("ophamin", "Show the entries of LEDGER (default: this project's)."),
+    "log verify": (
+        "ophamin",
+        "Recompute LEDGER (default: this project's) and find any rewritten, dropped or reordered entry.",
+    ),
+    "plan": ("ophamin-measuring", "Say how many units a claim needs, or what a given n can show."),
+    "plugins": ("ophamin", "List every plug-in, its distribution, and why it does not load if it does not."),
+    "report": ("ophamin-reporting", "Show records to people, as one self-contained HTML page or as Markdown."),
+    "reproduce": (
+        "ophamin-measuring",
+        "Run a proof again, on the same records with the same seed, and say whether it agrees.",
+    ),
+    "run": ("ophamin-measuring", "Register a claim, measure it, decide it and sign the record."),
+    "schema info": ("ophamin", "Print the JSON Schema of KIND."),
+    "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
+    "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
+    "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
+    "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
+}
