@@ -13,7 +13,8 @@ __all__ = ["printable", "to_json", "to_markdown", "to_text"]
 
 JSON = Any
 LONGEST = 300
-_MARKS = re.compile(r"[\\`*_\[\]~$#|!@:]|(?<=[wW]{3})\.")
+# Markup inside a line, and what GitHub makes a link of.
+_MARKS = re.compile(r"[\\`*\[\]~$#|!@]|(?<![^\W_])_|_(?![^\W_])|:(?=//|[A-Za-z_+-][\w+-]*:)|(?<=[wW]{3})\.")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -126,8 +127,8 @@ def _bounds(found: Bounds) -> str:
     if found.lower is None and found.upper is None:
         return ""
     confidence = {c for c in (found.lower_confidence, found.upper_confidence) if c is not None and c < 1}
-    at = f", each {' and '.join(f'{100 * c:.4g} %' for c in sorted(confidence))} one-sided" if confidence else ""
-    return f"[{_number(found.lower, '+')}, {_number(found.upper, '+')}{at}]"
+    at = f" each {' and '.join(f'{100 * c:.4g} %' for c in sorted(confidence))} one-sided" if confidence else ""
+    return f"[{_number(found.lower, '+')}, {_number(found.upper, '+')}]{at}"
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -196,7 +196,17 @@ def _power(plan: JSON) -> str:
     inside, outside = at(plan, "power_validate_at"), at(plan, "power_refute_at")
     if inside is None and outside is None:
         return MISSING
-    return f"validate {shown(inside)}; refute {shown(outside)}"
+    return f"{_power_at(inside)} to validate; {_power_at(outside)} to refute"
+
+
+def _power_at(planned: JSON) -> str:
+    """``0.95 where accuracy is 0.95``, from ``{"power": …, "truth": {metric: value}}``."""
+    truth = at(planned, "truth")
+    if not isinstance(truth, Mapping):
+        return shown(planned)
+    where = ", ".join(f"{shown(metric)} is {number(value)}" for metric, value in list(truth.items())[:20])
+    power = at(planned, "power")
+    return f"{f'{power:.3g}' if isinstance(power, float) else number(power)} where {where}"
 
 
 def _claim(record: Object) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -65,8 +66,14 @@ class HtmlRenderer:
 
 
 def _overview(doc: Document) -> list[IntervalPart]:
-    """All intervals below each other, when there are several records and not too many."""
-    parts = [part for page in doc.pages for part in page.parts if part.drawable]
+    """All intervals below each other, numbered by record, when there are several records and not too many."""
+    parts = [
+        replace(part, metric=f"{number}. {part.metric}")
+        for number, page in enumerate(doc.pages, 1)
+        for part in page.parts
+        # A tampered record must not stand beside sound ones as if it were one of them.
+        if part.drawable and verification_badge(page.verification).tone != "bad"
+    ]
     return parts if len(doc.pages) > 1 and 1 < len(parts) <= MOST_OVERVIEW_ROWS else []
 
 
