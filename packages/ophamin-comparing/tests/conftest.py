@@ -91,7 +91,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def project(tmp_path: Path) -> Settings:
     """An empty project."""
     return Settings(project=str(tmp_path / "project"), store=str(tmp_path / "project" / "proofs"))
 

@@ -5,10 +5,13 @@ import random
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ophamin import registry
 from ophamin.comparing._show import to_json, to_markdown, to_text
 from ophamin.comparing.drift import compare, proof_of
+from ophamin.proof.errors import SchemaError
 from ophamin.proof.signed import SignedRecord
 from ophamin.protocols import EstimatorCall, Score
 
@@ -229,12 +232,13 @@ def test_every_form_says_the_same(proof):
 
 
 @pytest.fixture
-def run(settings, home):
+def run(project, home):
     from ophamin.comparing._command import compare as command
 
-    return lambda *words: CliRunner().invoke(command, list(map(str, words)), obj=settings)
+    return lambda *words: CliRunner().invoke(command, list(map(str, words)), obj=project)
 
 
+HASH = "sha256:" + "5e" * 32
 GOOD, BAD = (0.95, 0.93, 0.97), (0.8, 0.78, 0.82, "REFUTED")
 
 
@@ -293,6 +297,37 @@ def test_what_is_named_must_be_a_record(run, body, write_proof, tmp_path):
     assert run(good, "feedfeed").exception.exit_code == 2
     (tmp_path / "empty").mkdir()
     assert run(good, tmp_path / "empty").exit_code == 2
+
+
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.just(10**400),
+    st.floats(),
+    st.text(max_size=3),
+    st.just([]),
+    st.just({}),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_proof_of_any_shape_is_compared_or_refused_in_one_sentence(body, data):
+    def mutate(value, depth=0):
+        if isinstance(value, dict) and value and (depth == 0 or data.draw(st.integers(0, 4))):
+            key = data.draw(st.sampled_from(sorted(value)))
+            return {**value, key: mutate(value[key], depth + 1)}
+        return data.draw(leaves)
+
+    records = [{"proof_id": str(i), **mutate(body(revision=str(i), observations={"digest": HASH}))} for i in range(2)]
+    try:
+        drift = compare([proof_of(records[0])], [proof_of(records[1])])
+    except SchemaError:
+        return
+    json.dumps(to_json(drift), allow_nan=False)
+    assert to_text(drift)
+    assert to_markdown(drift)
 
 
 def test_records_of_other_kinds_are_left_out(body):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -27,6 +29,16 @@ def test_the_bytes_depend_on_the_arguments_only(monkeypatch):
     monkeypatch.setitem(mpl.rcParams, "font.size", 30)
     assert interval_chart([FULL, FULL]) == first
     assert mpl.rcParams["font.size"] == 30
+
+
+def test_another_process_draws_the_same_bytes():
+    program = (
+        "from ophamin.reporting.charts.interval import *;"
+        "print(interval_chart([IntervalPart('accuracy', '>=', 0.9, 0.95, 0.92, 0.97, 0.975, 0.95, outcome='VALIDATED')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, encoding="utf-8",
+                          env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8", "TZ": "Asia/Tokyo"})  # fmt: skip
+    assert done.stdout.strip() == interval_chart([FULL]).strip()
 
 
 def test_each_bound_carries_its_own_confidence():
@@ -70,7 +82,9 @@ def test_ids_do_not_collide_and_references_lead_somewhere():
 @settings(max_examples=25, deadline=None)
 @given(
     metric=st.text(max_size=40),
-    numbers=st.lists(st.one_of(st.none(), st.floats(), st.integers(), st.text(max_size=3)), min_size=4, max_size=4),
+    numbers=st.lists(
+        st.one_of(st.none(), st.floats(), st.integers(), st.just(10**400), st.text(max_size=3)), min_size=4, max_size=4
+    ),
     comparator=st.sampled_from(["<=", "<", ">=", ">", "==", "$x$"]),
 )
 def test_nothing_in_a_record_breaks_the_picture(metric, numbers, comparator):

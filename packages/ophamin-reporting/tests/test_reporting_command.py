@@ -104,6 +104,10 @@ def test_nothing_to_show(run, tmp_path):
     assert isinstance(run("abcdef").exception, UnknownRecord)
 
 
+def test_a_folder_that_is_not_there(run, write_proof, tmp_path):
+    assert run(write_proof("a.json"), "--out", tmp_path / "no" / "r.html").exception.exit_code == 2
+
+
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written(run, write_proof, tmp_path):
     closed = tmp_path / "closed"

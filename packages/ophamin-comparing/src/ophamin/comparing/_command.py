@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ophamin.proof.errors import SchemaError
 from ophamin.protocols import Settings
 
 if TYPE_CHECKING:
     from ophamin.comparing._records import Found, LeftOut
-    from ophamin.comparing.drift import Drift
+    from ophamin.comparing.drift import Drift, Proof
 
 __all__ = ["compare"]
 
@@ -49,7 +51,7 @@ def compare(ctx: click.Context, before: str, after: str, format_: str, as_json: 
     settings: Settings = ctx.obj
     sides = [gather(settings, [word]) for word in (before, after)]
     found, left_out = [item for side in sides for item in side[0]], [item for side in sides for item in side[1]]
-    drift = compare_proofs(_proofs(sides[0][0]), _proofs(sides[1][0]))
+    drift = compare_proofs(*(_proofs(records, left_out) for records, _ in sides))
     code = _exit_code(drift, found)
     problems = _problems(found, left_out)
     if as_json or format_ == "json":
@@ -61,14 +63,19 @@ def compare(ctx: click.Context, before: str, after: str, format_: str, as_json: 
     ctx.exit(code)
 
 
-def _proofs(found: Sequence[Found]) -> list[Any]:
+def _proofs(found: Sequence[Found], left_out: list[LeftOut]) -> list[Proof]:
+    """What can be compared; a proof that is not shaped as this version knows joins what was left out."""
+    from ophamin.comparing._records import LeftOut
     from ophamin.comparing.drift import proof_of
 
-    return [
-        proof_of(item.record.object, item.record.path, verified=item.verification.ok)
-        for item in found
-        if item.record.kind.name == "proof" and not item.bad
-    ]
+    proofs = []
+    for item in found:
+        if item.record.kind.name == "proof" and not item.bad:
+            try:
+                proofs.append(proof_of(item.record.object, item.record.path, verified=item.verification.ok))
+            except SchemaError as error:
+                left_out.append(LeftOut(item.record.path or Path(), str(error)))
+    return proofs
 
 
 def _exit_code(drift: Drift, found: Sequence[Found]) -> int:

@@ -63,7 +63,7 @@ def gather(settings: Settings, words: Sequence[str]) -> tuple[list[Found], list[
     found: dict[Path, Found] = {}
     left_out: list[LeftOut] = []
     for word in words:
-        for path, named in _paths(settings, word):
+        for path, named in _paths(settings, word, left_out):
             try:
                 if not named and path.is_symlink():
                     raise UnknownRecord("it is a link, and links in a folder are not followed")
@@ -77,14 +77,14 @@ def gather(settings: Settings, words: Sequence[str]) -> tuple[list[Found], list[
     return list(found.values()), left_out
 
 
-def _paths(settings: Settings, word: str) -> Iterator[tuple[Path, bool]]:
-    """Files a word means, and whether it named that very file."""
+def _paths(settings: Settings, word: str, left_out: list[LeftOut]) -> Iterator[tuple[Path, bool]]:
+    """Files a word means, and whether it named that very file; folders that cannot be read go to ``left_out``."""
     path = Path(word)
     if path.is_dir():
         if (path / RECORD).is_file() and not (path / RECORD).is_symlink():
             yield path / RECORD, True
         else:
-            yield from ((file, False) for file in _records_under(path))
+            yield from ((file, False) for file in _records_under(path, left_out))
     elif path.exists() or path.is_symlink() or os.sep in word or word.endswith(".json"):
         yield path, True
     elif Path(settings.store).is_dir():
@@ -93,9 +93,13 @@ def _paths(settings: Settings, word: str) -> Iterator[tuple[Path, bool]]:
         raise UnknownRecord(f"{word}: no such file, and no records are stored in {settings.store}")
 
 
-def _records_under(folder: Path) -> Iterator[Path]:
+def _records_under(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
     """JSON files below a folder; beside a ``record.json`` lie its artifacts, and hidden folders are not records."""
-    for here, folders, files in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        left_out.append(LeftOut(Path(str(error.filename)), error.strerror or "it cannot be read"))
+
+    for here, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         records = [RECORD] if RECORD in files else sorted(f for f in files if f.endswith(".json") and f[0] != ".")
         yield from (Path(here, name) for name in records)

@@ -101,7 +101,7 @@ def _own_outcome(part: IntervalPart, rule: str, joint: str) -> str:
     bounds = (part.lower, part.upper) if part.has_interval else (part.value, part.value)
     try:
         return outcome(Threshold(part.metric, part.comparator, part.theta), *bounds, rule)
-    except ValueError:  # the record is not what its schema promises
+    except (ValueError, OverflowError):  # the record is not what its schema promises
         return ""
 
 

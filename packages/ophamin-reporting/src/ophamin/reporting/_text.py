@@ -69,7 +69,7 @@ def percent(share: JSON) -> str:
         >>> percent(0.0125), percent(0.05)
         ('1.25 %', '5 %')
     """
-    if isinstance(share, bool) or not isinstance(share, (int, float)):
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not abs(share) <= 1e6:
         return MISSING
     return f"{100 * share:.4g} %"
 

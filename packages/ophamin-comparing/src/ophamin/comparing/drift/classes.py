@@ -30,7 +30,7 @@ def of_difference(comparator: str, difference: Bounds | None, smallest: float | 
         difference: After minus before.
         smallest: δ > 0; ``None`` when none was registered, and then nothing says what matters.
     """
-    if difference is None or smallest is None or comparator not in ("<=", "<", ">=", ">"):
+    if difference is None or smallest is None or smallest <= 0 or comparator not in ("<=", "<", ">=", ">"):
         return "unchanged"
     up = difference.lower is not None and difference.lower > smallest
     down = difference.upper is not None and difference.upper < -smallest

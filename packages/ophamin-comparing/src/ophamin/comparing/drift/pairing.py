@@ -57,8 +57,8 @@ def paired_differences(before: Proof, after: Proof) -> list[tuple[Bounds, str]]:
 
 def _rows(proof: Proof) -> dict[tuple[str, str], Row]:
     """Rows by record and arm, in that order; checked against the digest that was signed."""
-    stated = proof.body["data"].get("observations") or {}
-    if proof.path is None or not stated.get("digest"):
+    stated = proof.body["data"].get("observations")
+    if proof.path is None or not isinstance(stated, Mapping) or not stated.get("digest"):
         raise Unpaired("no observations belong to one of the records")
     try:
         with gzip.open(proof.path.with_name(OBSERVATIONS)) as stream:

@@ -10,11 +10,13 @@ from typing import Any
 
 from ophamin.comparing.drift.mover import Bounds
 from ophamin.proof.claims import claim_hash
+from ophamin.proof.errors import SchemaError
 
 __all__ = ["Part", "Proof", "SeriesKey", "proof_of"]
 
 JSON = Any
 Object = Mapping[str, JSON]
+_LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -106,22 +108,29 @@ def proof_of(record: Object, path: Path | None = None, *, verified: bool = True)
         path: Where it was read from; its observations lie beside it.
         verified: Whether a known signer stands behind it.
 
+    Raises:
+        SchemaError: A field this version compares is not shaped as it knows.
+
     Example:
         >>> proof_of(record).key.scenario  # doctest: +SKIP
         'throughput-ceiling'
     """
-    return Proof(
-        record["proof_id"],
-        _key(record),
-        record["claim"]["statement"],
-        record["verdict"]["outcome"],
-        record["identity"]["created_at"],
-        _facts(record),
-        tuple(_parts(record)),
-        record,
-        path,
-        verified,
-    )
+    try:
+        return Proof(
+            record["proof_id"],
+            _key(record),
+            record["claim"]["statement"],
+            record["verdict"]["outcome"],
+            record["identity"]["created_at"],
+            _facts(record),
+            tuple(_parts(record)),
+            record,
+            path,
+            verified,
+        )
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        # A later minor version may have given an optional field another shape inside.
+        raise SchemaError(f"a field of this proof is not shaped as this version knows ({error})") from error
 
 
 def _key(record: Object) -> SeriesKey:
@@ -206,7 +215,8 @@ def _number(value: JSON) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    # Sums and squares of what is left stay finite.
+    return number if math.isfinite(number) and abs(number) <= _LARGEST else None
 
 
 def _or(value: float | None, default: float | None) -> float | None:
