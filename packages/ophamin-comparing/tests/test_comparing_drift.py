@@ -114,6 +114,19 @@ def test_a_proof_of_version_1_0_has_a_verdict_and_a_number(proof):
     assert pair.parts[0].difference.lower is None
 
 
+def test_values_of_the_whole_target_differ_exactly(body):
+    def whole(value, outcome):
+        record = body(value, None, None, outcome, theta=5, comparator="<=", delta=2)
+        record["claim"]["decision"]["rule"], record["verdict"]["interval"] = "exact", None
+        return proof_of({"proof_id": f"{value:064}", **record})
+
+    part = one(whole(1, "VALIDATED"), whole(4, "VALIDATED")).parts[0]
+    assert (part.difference.lower, part.difference.value, part.difference.upper) == (3, 3, 3)
+    assert part.method.startswith("exact")
+    assert part.transition == "regression"
+    assert one(whole(1, "VALIDATED"), whole(3, "VALIDATED")).transition == "unchanged"
+
+
 # --- paired by record
 
 

@@ -132,6 +132,16 @@ def test_an_approximate_guarantee_is_called_so(proof):
     assert "About 5 % of the time, if the assumptions" in HtmlRenderer().render([record]).decode()
 
 
+def test_the_error_of_a_claim_is_exact_only_when_every_part_is(proof):
+    record = proof()
+    record["claim"]["decision"]["rule"] = "exact"
+    assert "At most 5 %" in HtmlRenderer().render([record]).decode()
+    record["claim"]["co_primary"][0]["decision"]["rule"] = "exact"
+    assert (
+        "Never: it says VALIDATED only where the whole target was measured" in HtmlRenderer().render([record]).decode()
+    )
+
+
 def test_a_proof_of_version_1_0_promises_nothing_it_does_not_hold(old_proof):
     text = "".join(Page(HtmlRenderer().render([old_proof])).text)
     assert "Not known: a record of version 1.0" in text

@@ -29,10 +29,12 @@ _BARE = {
     "exact": {
         "VALIDATED": "the whole target was measured, and the claim holds on it",
         "REFUTED": "the whole target was measured, and the claim fails on it",
+        "INCONCLUSIVE": "the whole target was not measured, or not twice with the same result; nothing is decided",
     },
     "point": {
         "VALIDATED": "the observed value meets the threshold; no interval stands behind it",
         "REFUTED": "the observed value misses the threshold; no interval stands behind it",
+        "INCONCLUSIVE": "nothing is decided",
     },
 }
 
@@ -176,8 +178,9 @@ def _worth(record: Object, rule: str) -> Iterator[Block]:
 def _error(record: Object, rule: str) -> str:
     if _is_1_0(record):
         return "Not known: a record of version 1.0 compares a bare value with its threshold."
-    if rule == "exact":
-        return "Never on this target: all of it was measured, twice, with the same result."
+    rules = [rule, *(at(co, "decision", "rule") for co in objects(at(record, "claim", "co_primary")))]
+    if all(each == "exact" for each in rules):
+        return "Never: it says VALIDATED only where the whole target was measured, twice, with the same result."
     bound = at(record, "preregistration", "error_bound")
     if percent(bound) == MISSING:
         return "Not known: the record does not say."
