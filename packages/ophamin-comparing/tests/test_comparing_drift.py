@@ -294,12 +294,13 @@ def test_a_folder_serves_its_proofs_and_names_the_rest(run, body, write_proof, t
     (tmp_path / "after/torn.json").write_bytes(good.read_bytes()[:500])
     (tmp_path / "after/foreign.json").write_text('{"name": "x"}')
     (tmp_path / "after/link.json").symlink_to(good)
+    (tmp_path / "after/folder").symlink_to(tmp_path / "before")
     (tmp_path / "after/dangling.json").symlink_to(tmp_path / "nowhere")
     done = run(tmp_path / "before", tmp_path / "after", "--format", "markdown")
     assert done.exit_code == 0
     assert done.stdout.startswith("# Drift")
-    for name in ("torn", "foreign", "link", "dangling"):
-        assert f"{name}.json" in done.stderr
+    for name in ("torn.json", "foreign.json", "link.json", "dangling.json", "folder"):
+        assert f"after/{name}: " in done.stderr
     assert "unchanged" in done.stdout
 
 

@@ -19,6 +19,7 @@ from ophamin.protocols import Settings
 __all__ = ["Found", "LeftOut", "gather"]
 
 RECORD = "record.json"
+LINK = "it is a link, and links in a folder are not followed"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def gather(settings: Settings, words: Sequence[str]) -> tuple[list[Found], list[
         for path, named in _paths(settings, word, left_out):
             try:
                 if not named and path.is_symlink():
-                    raise UnknownRecord("it is a link, and links in a folder are not followed")
+                    raise UnknownRecord(LINK)
                 record = registry.read_record(path)
                 found.setdefault(path.absolute(), Found(record, verify(record, keyring)))
             except OphaminError as error:
@@ -101,5 +102,6 @@ def _records_under(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
 
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        left_out += [LeftOut(Path(here, name), LINK) for name in folders if Path(here, name).is_symlink()]
         records = [RECORD] if RECORD in files else sorted(f for f in files if f.endswith(".json") and f[0] != ".")
         yield from (Path(here, name) for name in records)
