@@ -56,5 +56,7 @@ def run(folder: Path | None = None) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     results = run(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     for row in results:
-        print(f"{row['name']:45} {row['ratio']:8.2f}  bar {row['bar']:<5} {'ok' if row['ok'] else 'MISSED'}  {row['detail']}")
+        print(
+            f"{row['name']:45} {row['ratio']:8.2f}  bar {row['bar']:<5} {'ok' if row['ok'] else 'MISSED'}  {row['detail']}"
+        )
     sys.exit(not all(row["ok"] for row in results))

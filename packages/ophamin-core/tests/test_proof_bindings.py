@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ophamin.proof.bindings import check_ledger, check_observations
+from ophamin.proof.bindings import check_ledger, check_observations, check_selection
 from ophamin.proof.kinds import PROOF
+from ophamin.proof.merkle import leaf_hash, root_hash
 from ophamin.proof.reading import parse
 from ophamin.proof.signed import SignedRecord
 
@@ -174,3 +175,63 @@ def test_a_directory_in_their_place_is_bad(record):
     record.object["data"]["observations"] = {"digest": "0" * 64}
     record.path.with_name("observations.jsonl.gz").mkdir()
     assert check_observations(record)[0].state == "bad"
+
+
+@pytest.fixture
+def attempts(tmp_path, record):
+    """Two attempts with observations beside their proofs, and the ledger and store that know of them."""
+    from ophamin.proof.ledger import Ledger
+
+    ledger = Ledger(tmp_path / "ledger")
+    paths = {}
+
+    class Store:
+        def path(self, proof_id):
+            return paths[proof_id]
+
+    def attempt(number, ids):
+        place = ledger.register({"attempt_key": "k", "attempt": number, "selection_hash": f"s{number}"})
+        folder = tmp_path / f"attempt-{number}"
+        folder.mkdir()
+        rows = "".join(f'{{"record":"{i}"}}\n' for i in ids).encode()
+        (folder / "observations.jsonl.gz").write_bytes(gzip.compress(rows))
+        proof_id = f"{number:064x}"
+        paths[proof_id] = folder / "record.json"
+        ledger.close(place.index, "VALIDATED", proof_id=proof_id)
+        obj = {
+            "preregistration": {"attempt": number, "ledger": place.to_dict()},
+            "claim": {"decision": {"rule": "interval"}},
+        }
+        return SignedRecord(record.kind, obj, folder / "record.json")
+
+    return ledger, Store(), attempt
+
+
+def test_fresh_records_are_good_and_repeated_ones_bad(attempts):
+    ledger, store, attempt = attempts
+    assert check_selection(attempt(1, "ab"), ledger, store) == []
+    (finding,) = check_selection(attempt(2, "cd"), ledger, store)
+    assert finding.state == "good"
+    (finding,) = check_selection(attempt(3, "ed"), ledger, store)
+    assert finding.state == "bad"
+    assert "1 of its records" in finding.detail
+
+
+def test_a_lost_earlier_proof_is_not_a_good_answer(attempts, tmp_path):
+    ledger, store, attempt = attempts
+    attempt(1, "ab")
+    second = attempt(2, "cd")
+    (tmp_path / "attempt-1" / "observations.jsonl.gz").unlink()
+    (finding,) = check_selection(second, ledger, store)
+    assert finding.state == "could not be checked"
+
+
+def test_the_merkle_root_of_the_rows_is_recomputed(record, tmp_path):
+    rows = [b'{"record":"a"}\n', b'{"record":"b"}\n']
+    path = tmp_path / "observations.jsonl.gz"
+    path.write_bytes(gzip.compress(b"".join(rows)))
+    stated = {"digest": "sha256:" + hashlib.sha256(b"".join(rows)).hexdigest(), "n_rows": 2}
+    record.object["data"]["observations"] = {**stated, "merkle_root": root_hash([leaf_hash(r) for r in rows])}
+    assert check_observations(record, path)[0].state == "good"
+    record.object["data"]["observations"]["merkle_root"] = "0" * 64
+    assert check_observations(record, path)[0].state == "bad"

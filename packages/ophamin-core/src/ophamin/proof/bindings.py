@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ophamin.proof.canonical import canonical_bytes
-from ophamin.proof.merkle import verify_inclusion
+from ophamin.proof.merkle import Frontier, leaf_hash, verify_inclusion
+from ophamin.proof.reading import parse
 
 if TYPE_CHECKING:
     from ophamin.proof.signed import SignedRecord
 
-__all__ = ["Finding", "check_ledger", "check_observations"]
+__all__ = ["Finding", "check_ledger", "check_observations", "check_selection"]
 
 JSON = Any
 OBSERVATIONS = "observations.jsonl.gz"
 
-_CHUNK = 1 << 20
 _MAX_ROW_BYTES = 64 << 20
 
 
@@ -132,7 +132,7 @@ def check_observations(record: SignedRecord, path: Path | None = None) -> list[F
         return [Finding("observations", "could not be checked", f"there is no {OBSERVATIONS} beside the record")]
     limit = stated.get("n_rows")
     try:
-        digest, rows = _digest(path, limit)
+        digest, root, rows = _digest(path, limit)
     except (OSError, EOFError, zlib.error) as error:
         return [Finding("observations", "bad", f"{path.name} cannot be unpacked: {error}")]
     if limit is not None and rows != limit:
@@ -141,20 +141,69 @@ def check_observations(record: SignedRecord, path: Path | None = None) -> list[F
         ]
     if digest != str(stated["digest"]).removeprefix("sha256:"):
         return [Finding("observations", "bad", f"{path.name} is not what the record was signed with")]
+    if stated.get("merkle_root") not in (None, root):
+        return [Finding("observations", "bad", f"the rows of {path.name} do not lead to the stated Merkle root")]
     return [Finding("observations", "good", f"{rows} rows with the stated digest")]
 
 
-def _digest(path: Path, limit: int | None) -> tuple[str, int]:
-    """SHA-256 and number of rows of the unpacked bytes; stops early where no honest file goes on."""
+def _rows(path: Path) -> Iterator[bytes]:
+    """The unpacked rows with their newlines; a row no honest file has ends the reading."""
     import gzip  # only a record that stands beside its observations needs it
 
-    rows, since = 0, 0
-    sha = hashlib.sha256()
     with gzip.open(path) as stream:
-        while chunk := stream.read(_CHUNK):
-            sha.update(chunk)
-            found = chunk.count(b"\n")
-            rows, since = rows + found, len(chunk) if found else since + len(chunk)
-            if since > _MAX_ROW_BYTES or (limit is not None and rows > limit):
-                return "", rows
-    return sha.hexdigest(), rows
+        while line := stream.readline(_MAX_ROW_BYTES + 1):
+            if len(line) > _MAX_ROW_BYTES:
+                raise OSError(f"a row of more than {_MAX_ROW_BYTES} bytes")
+            yield line
+
+
+def _digest(path: Path, limit: int | None) -> tuple[str, str, int]:
+    """SHA-256, Merkle root and number of the rows; stops early where no honest file goes on."""
+    sha, tree = hashlib.sha256(), Frontier()
+    for line in _rows(path):
+        if limit is not None and tree.size == limit:
+            return "", "", limit + 1
+        sha.update(line)
+        tree.push(leaf_hash(line))
+    return sha.hexdigest(), tree.root, tree.size
+
+
+def check_selection(record: SignedRecord, ledger: JSON, store: JSON) -> list[Finding]:
+    """Whether none of the records measured was measured by an earlier attempt at the same claim.
+
+    Args:
+        record: A record with its observations beside it.
+        ledger: The ledger it was registered in.
+        store: The ``ophamin.proof.store.Store`` that holds the proofs of earlier attempts.
+
+    Returns:
+        Nothing for a first attempt or under rule ``exact`` (the whole target is measured every time), else one
+        finding.
+    """
+    registered = record.object.get("preregistration") or {}
+    exact = (record.object.get("claim", {}).get("decision") or {}).get("rule") == "exact"
+    if exact or not registered.get("ledger") or registered.get("attempt", 1) < 2 or record.path is None:
+        return []
+    own = ledger.entry(registered["ledger"]["index"]).value
+    earlier = [a for a in ledger.attempts(own.get("attempt_key", "")) if a.value.get("attempt", 0) < own["attempt"]]
+    missing = 0
+    try:
+        mine = _measured(record.path.with_name(OBSERVATIONS))
+        for attempt in earlier:
+            proof_id = (attempt.outcome_value or {}).get("proof_id")
+            if not proof_id:
+                missing += 1
+                continue
+            again = mine & _measured(store.path(proof_id).with_name(OBSERVATIONS))
+            if again:
+                seen = f"{len(again)} of its records were measured by attempt {attempt.value['attempt']} already"
+                return [Finding("selection", "bad", seen)]
+    except (LookupError, ValueError, OSError, EOFError, zlib.error) as error:
+        return [Finding("selection", "could not be checked", f"observations of an attempt are not at hand: {error}")]
+    if missing:
+        return [Finding("selection", "could not be checked", f"{missing} earlier attempts left no proof")]
+    return [Finding("selection", "good", f"none of its records was measured by the {len(earlier)} earlier attempts")]
+
+
+def _measured(path: Path) -> set[str]:
+    return {parse(line)["record"] for line in _rows(path)}

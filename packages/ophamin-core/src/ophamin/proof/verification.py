@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ophamin.proof.bindings import Finding, check_ledger, check_observations
+from ophamin.proof.bindings import Finding, check_ledger, check_observations, check_selection
 from ophamin.proof.canonical import content_id
 from ophamin.proof.errors import (
     ConsistencyError,
@@ -102,6 +102,7 @@ def verify(
     extra_keys: Iterable[bytes] = (),
     ledger: JSON = None,
     observations: Path | None = None,
+    store: JSON = None,
 ) -> Verification:
     """Check everything that can be checked of a record.
 
@@ -111,10 +112,12 @@ def verify(
         extra_keys: HMAC keys the caller says it was signed with; one must then fit.
         ledger: A ``Ledger`` that should hold its registration and outcome.
         observations: Its observations (gzip); default: ``observations.jsonl.gz`` beside the record.
+        store: A ``Store`` with the proofs of earlier attempts; with it and the ledger, freshness is checked.
 
     Returns:
         One finding per check: ``id``, ``signature``, ``attestation[i]`` (or ``attestation`` when there is none),
-        ``schema``, ``consistency``, and ``ledger`` and ``observations`` when the record speaks of them.
+        ``schema``, ``consistency``, and ``ledger``, ``observations`` and ``selection`` when the record speaks of
+        them.
 
     Raises:
         KeyPermissionsError: A key file of ours is open to others.
@@ -138,6 +141,8 @@ def verify(
     sound = checks[-1].state == "good" and checks[-2].state == "good"
     if sound:
         checks += check_ledger(record, ledger) + check_observations(record, observations)
+        if ledger is not None and store is not None and checks[-1].state != "bad":
+            checks += check_selection(record, ledger, store)
     signer = hmac_signer or next((name for state, _, name in attested if state == "good" and name), "")
     return Verification(checks, signer, any(state == "good" for state, _, _ in attested))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from ophamin.proof.recordkind import RecordKind
 from ophamin.proof.types import Claim
@@ -30,6 +30,9 @@ from ophamin.protocols.types import (
     Score,
     SubstrateIdentity,
 )
+
+if TYPE_CHECKING:
+    from ophamin.proof.verification import Verification
 
 __all__ = [
     "Auditor",
@@ -239,8 +242,18 @@ class Renderer(Protocol):
     media_type: str
     suffix: str
 
-    def render(self, records: Sequence[Mapping[str, JSON]], *, title: str = "") -> bytes:
-        """One document for these records, in this order; never needs the network."""
+    def render(
+        self,
+        records: Sequence[Mapping[str, JSON]],
+        *,
+        title: str = "",
+        verifications: Sequence[Verification | None] = (),
+    ) -> bytes:
+        """One document for these records, in this order; never needs the network.
+
+        ``verifications`` says of each record what verifying it found; without it the document says that
+        nobody checked.
+        """
         ...
 
 

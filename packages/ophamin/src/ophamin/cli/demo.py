@@ -7,17 +7,24 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import click
 
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json
+from ophamin.proof.keys import Keyring
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.project import Project
+from ophamin.proof.signed import verify
 from ophamin.protocols import Progress, RunSpec, Settings
 
 __all__ = ["CLAIMS", "DemoClaim", "demo"]
 
 SEED = 20260
 CORPUS = "cyber-payloads?split=test"
+# A small training set: a filter that errs now and then is worth five claims.
+FILTER = "payload-filter?max_train=250&data_root={data_root}"
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,11 @@ class DemoClaim:
 
 CLAIMS = (
     DemoClaim(
-        "The filter lets ordinary input pass and stops attacks",
+        "The filter lets nine of ten harmless inputs pass and stops nine of ten attacks",
         "concentrated-immune-siege",
         "VALIDATED",
-        {"false_positive_limit": 0.05, "detection_limit": 0.9},
-        why="it was trained on the other half of the same sources",
+        {"false_positive_limit": 0.1, "detection_limit": 0.9, "false_positive_delta": 0.025, "detection_delta": 0.025},
+        why="nine in ten is what a small linear model over character n-grams reaches",
     ),
     DemoClaim(
         "It answers within 50 ms, 95 times out of 100",
@@ -71,11 +78,11 @@ CLAIMS = (
         why="the output is built in one place",
     ),
     DemoClaim(
-        "It is right 999 times out of 1,000 (wrong on purpose)",
+        "It is right 97 times out of 100 (wrong on purpose)",
         "metric",
         "REFUTED",
-        {"claim": "accuracy >= 0.999", "delta": 0.005},
-        why="no classifier of this size is that good; a tool that cannot refute is worth nothing",
+        {"claim": "accuracy >= 0.97", "delta": 0.02},
+        why="250 examples do not suffice for that; a tool that cannot refute is worth nothing",
     ),
 )
 
@@ -135,7 +142,7 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
         say(f"{number}. {claim.title}. Expected: {claim.expected}, because {claim.why}.")
         spec = RunSpec(
             scenario=claim.scenario,
-            arms={"main": f"payload-filter?data_root={data_root}"},
+            arms={"main": FILTER.format(data_root=quote_plus(str(data_root)))},
             corpus=claim.corpus,
             options=claim.options,
             alpha=settings.alpha,
@@ -146,10 +153,13 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
         result = run(spec, progress=_ticker(claim.title))
         if sys.stderr.isatty():
             print("\r\x1b[2K", end="", file=sys.stderr)
-        say(f"   {result.outcome}: {result.reasoning}")
+        say(f"   {result.reasoning}")
         results.append(result)
     report = folder / f"report{renderer.suffix}"
-    report.write_bytes(renderer.render([r.record for r in results], title="Five claims about a payload filter"))
+    ring, ledger = Keyring(), Ledger(Project(folder).ledger_dir, create=False)
+    checked = [verify(registry.read_record(r.path), ring, ledger=ledger) for r in results]
+    title = "Five claims about a payload filter"
+    report.write_bytes(renderer.render([r.record for r in results], title=title, verifications=checked))
     as_expected = [r.outcome == c.expected for r, c in zip(results, CLAIMS, strict=True)]
     if as_json:
         emit_json(
@@ -172,4 +182,4 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
         took = time.monotonic() - start
         say(f"{sum(as_expected)} of {len(CLAIMS)} outcomes as expected, {took:.0f} s; proofs in {folder / 'proofs'}")
         say(str(report))
-    ctx.exit(0 if all(as_expected) else 1)
+    ctx.exit(0 if all(as_expected) and all(c.ok for c in checked) else 1)

@@ -95,7 +95,10 @@ def _verify(noun: str, kind: str) -> click.Command:
         found: list[tuple[str, SignedRecord, Verification]] = []
         for text in records:
             record = open_record(ctx.obj, text, kind)
-            found.append((text, record, verify(record, ring, extra_keys=extra, ledger=_ledger_of(ctx.obj, record))))
+            ledger = _ledger_of(ctx.obj, record)
+            again = ledger is not None and record.object["preregistration"].get("attempt", 1) > 1
+            store = _store(ctx.obj) if again else None
+            found.append((text, record, verify(record, ring, extra_keys=extra, ledger=ledger, store=store)))
         # Tampered outranks could-not-be-checked.
         worst = max((v.exit_code for _, _, v in found), key=(0, 5, 3).index)
         if as_json:

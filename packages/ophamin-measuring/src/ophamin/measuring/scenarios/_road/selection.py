@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -36,12 +37,8 @@ class Selection:
     n_units: int
 
 
-def _draw(
-    setup: Setup, n: int | None, seed: int, where: Callable[[Record], bool], one_per_unit: bool
-) -> list[tuple[Record, str]]:
-    """Up to ``n`` units of the corpus, in seeded order; ``None`` takes all there are."""
-    if n == 0:
-        return []
+def _draw(setup: Setup, n: int | None, seed: int, where: Callable[[Record], bool]) -> list[tuple[Record, str]]:
+    """Up to ``n`` units of the corpus with all their records drawn so far; ``None`` takes all there are."""
     unit, most = setup.unit, setup.n_records
     asked = most if n is None else min(n, most)
     while True:
@@ -50,18 +47,50 @@ def _draw(
         seen: set[str] = set()
         for record in found:
             name = unit(record)
-            new = name not in seen
-            if n is not None and new and len(seen) == n:
+            if n is not None and name not in seen and len(seen) == n:
                 break
-            if new or not one_per_unit:
-                kept.append((record, name))
+            kept.append((record, name))
             seen.add(name)
         exhausted = len(found) < asked or asked >= most
-        if n is None or len(seen) >= n or exhausted:
-            return kept
-        if not one_per_unit and asked >= n * RECORDS_PER_UNIT:
+        if n is None or len(seen) >= n or exhausted or asked >= n * RECORDS_PER_UNIT:
             return kept
         asked = min(asked * 2, most)
+
+
+def _draw_units(setup: Setup, n: int | None, seed: int, where: Callable[[Record], bool]) -> list[tuple[Record, str]]:
+    """``n`` units, uniform over units whatever their sizes, and of each one record, uniform within the unit.
+
+    Each record and each unit draws a lot from the seed and its own name; the lowest lots win.
+    """
+    lowest: dict[str, tuple[bytes, Record]] = {}
+    for record in setup.corpus.records():
+        if not where(record):
+            continue
+        name, lot = setup.unit(record), _lot(seed, "record", record.id)
+        if name not in lowest or lot < lowest[name][0]:
+            lowest[name] = lot, record
+    chosen = sorted(lowest, key=lambda name: _lot(seed, "unit", name))[:n]
+    return [(lowest[name][1], name) for name in chosen]
+
+
+def _lot(seed: int, what: str, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}:{what}:{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _fresh(setup: Setup, used: Collection[str]) -> Callable[[Record], bool]:
+    """Whether no earlier attempt has seen a record, nor its identical input or template under another id."""
+    if not used:
+        return lambda record: True
+    seen = {setup.unit(r) for r in setup.corpus.records() if r.id in used}
+
+    def fresh(record: Record) -> bool:
+        if record.id in used:
+            return False
+        # A registered group (an author, a session) may give further records; a copy is nothing new.
+        copies = setup.one_per_unit or record.group is None
+        return not (copies and setup.unit(record) in seen)
+
+    return fresh
 
 
 def select(setup: Setup, n: int | None, seed: int, used: Collection[str]) -> Selection:
@@ -77,10 +106,13 @@ def select(setup: Setup, n: int | None, seed: int, used: Collection[str]) -> Sel
         UsageError: No record is left that no earlier attempt has seen.
     """
     strata = setup.strata or {"": lambda record: True}
+    fresh, draw = _fresh(setup, used), _draw_units if setup.one_per_unit else _draw
     pairs: list[tuple[Record, str]] = []
     for name, inside in strata.items():
-        drawn = _draw(setup, n, seed, lambda r, i=inside: r.id not in used and i(r), setup.one_per_unit)  # type: ignore[misc]
-        if not drawn and n != 0:
+        if n == 0:
+            continue
+        drawn = draw(setup, n, seed, lambda r, i=inside: i(r) and fresh(r))  # type: ignore[misc]
+        if not drawn:
             which = f" of stratum {name!r}" if name else ""
             if used:
                 raise UsageError(
@@ -101,7 +133,7 @@ def select(setup: Setup, n: int | None, seed: int, used: Collection[str]) -> Sel
     if setup.strata:
         method += f", per stratum {', '.join(setup.strata)}"
     if setup.one_per_unit:
-        method += ", one record per unit"
+        method = method.replace("uniform", "uniform over units") + ", one record per unit"
     if used:
         method += f", without {len(used)} records of earlier attempts"
     return Selection([r for r, _ in pairs], units, digest(ids), method, len(set(units)))
