@@ -346,8 +346,8 @@ def test_a_proof_of_any_shape_is_compared_or_refused_in_one_sentence(body, data)
 
 def test_records_of_other_kinds_are_left_out(body):
     from ophamin.comparing._command import _problems
-    from ophamin.comparing._records import Found
     from ophamin.proof.verification import Finding, Verification
+    from ophamin.registry.gathering import Found
 
     class Kind:
         name, id_field = "audit", "audit_id"

@@ -80,9 +80,10 @@ class Page:
     media_type = "text/html"
     suffix = ".html"
 
-    def render(self, records, *, title=""):
+    def render(self, records, *, title="", verifications=()):
+        states = "".join(f"<p>{c.state}</p>" for v in verifications for c in v.checks)
         items = "".join(f"<p>{self.text(r['statement'])}</p>" for r in self.order(records))
-        return f"<!doctype html><h1>{self.text(title)}</h1>{self.head()}{items}".encode()
+        return f"<!doctype html><h1>{self.text(title)}</h1>{self.head()}{states}{items}".encode()
 
     def text(self, value):
         return html.escape(value)

@@ -13,8 +13,8 @@ from ophamin.proof.errors import SchemaError
 from ophamin.protocols import Settings
 
 if TYPE_CHECKING:
-    from ophamin.comparing._records import Found, LeftOut
     from ophamin.comparing.drift import Drift, Proof
+    from ophamin.registry.gathering import Found, LeftOut
 
 __all__ = ["compare"]
 
@@ -44,9 +44,9 @@ def compare(ctx: click.Context, before: str, after: str, format_: str, as_json: 
 
     Example: ophamin compare proofs-of-main/ proofs/
     """
-    from ophamin.comparing._records import gather
     from ophamin.comparing._show import printable, to_json, to_markdown, to_text
     from ophamin.comparing.drift import compare as compare_proofs
+    from ophamin.registry.gathering import gather
 
     settings: Settings = ctx.obj
     sides = [gather(settings, [word]) for word in (before, after)]
@@ -65,8 +65,8 @@ def compare(ctx: click.Context, before: str, after: str, format_: str, as_json: 
 
 def _proofs(found: Sequence[Found], left_out: list[LeftOut]) -> list[Proof]:
     """What can be compared; a proof that is not shaped as this version knows joins what was left out."""
-    from ophamin.comparing._records import LeftOut
     from ophamin.comparing.drift import proof_of
+    from ophamin.registry.gathering import LeftOut
 
     proofs = []
     for item in found:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ophamin.proof.canonical import canonical_bytes, content_id
+from ophamin.proof.verification import Finding, Verification
 from ophamin.protocols import Exporter, LossReport, RecordKind, Renderer
 from ophamin.testing._values import assert_json, snapshot
 
@@ -87,6 +88,9 @@ def check_renderer(cls: type[Renderer], records: Sequence[Mapping[str, JSON]]) -
     if len(records) > 1 and records[0] != records[-1]:
         assert _render(renderer, records[::-1]) != shown, "the order of the records makes no difference"
     _render(renderer, [])
+    sound, forged = (Verification([Finding("id", state, "as the kit says")], "kit") for state in ("good", "bad"))
+    checked = [renderer.render(records, verifications=[v] * len(records)) for v in (sound, forged)]
+    assert checked[0] != checked[1], "a tampered record is shown like a sound one: show its verification"
 
     hostile = [_poison(record) for record in records]
     poisoned = _render(renderer, hostile, _ATTACK)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,11 @@ import click
 
 from ophamin import registry
 from ophamin.proof.atomic import write_atomic
-from ophamin.proof.errors import IntegrityError, UsageError
-from ophamin.protocols import Renderer, Settings
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import Settings
 
 if TYPE_CHECKING:
-    from ophamin.reporting._records import Found, LeftOut
+    from ophamin.registry.gathering import Found, LeftOut
 
 __all__ = ["report"]
 
@@ -50,7 +49,7 @@ def report(
 
     Example: ophamin report proofs --out report.html
     """
-    from ophamin.reporting._records import gather
+    from ophamin.registry.gathering import gather
 
     settings: Settings = ctx.obj
     renderer = registry.renderers.get(format_)()
@@ -59,7 +58,9 @@ def report(
         click.echo(f"left out: {_plain(f'{file.path}: {file.reason}')}", err=True)
     if not found:
         raise UsageError("there is no record to show; name a file, a folder with records, or an id")
-    document = _render(renderer, found, title)
+    document = renderer.render(
+        [item.record.object for item in found], title=title, verifications=[item.verification for item in found]
+    )
     target = _target(out, renderer.suffix, as_json)
     if target is None:
         click.echo(document.rstrip(b"\n"))
@@ -78,17 +79,6 @@ def report(
     elif target is not None:
         click.echo(str(target))
     ctx.exit(code)
-
-
-def _render(renderer: Renderer, found: Sequence[Found], title: str) -> bytes:
-    render: Callable[..., bytes] = renderer.render
-    more = {}
-    if "verifications" in inspect.signature(render).parameters:
-        more["verifications"] = [item.verification for item in found]
-    elif any(item.bad for item in found):
-        # A renderer of someone else's that cannot show the state must not make a tampered record look sound.
-        raise IntegrityError(f"{renderer.name} cannot show that a record was tampered with; use --format html")
-    return render([item.record.object for item in found], title=title, **more)
 
 
 def _target(out: Path | None, suffix: str, as_json: bool) -> Path | None:

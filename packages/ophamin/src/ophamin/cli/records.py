@@ -10,12 +10,12 @@ import click
 
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json, emit_table, printable
-from ophamin.proof.errors import UnknownRecord
 from ophamin.proof.keys import Keyring, read_key_file
 from ophamin.proof.project import Project
 from ophamin.proof.schemas import violations
 from ophamin.proof.signed import SignedRecord, Verification, read, verify
 from ophamin.proof.verification import schema_of
+from ophamin.registry.gathering import locate
 
 if TYPE_CHECKING:
     # Ledger and store are imported where they are used: `proof verify FILE` may need neither.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ophamin.proof.store import Row, Store
     from ophamin.protocols import Settings
 
-__all__ = ["locate", "open_record", "record_command"]
+__all__ = ["open_record", "record_command"]
 
 key_file = click.option(
     "--key-file", type=click.Path(path_type=Path), help="An HMAC key to check with, besides your own."
@@ -36,18 +36,6 @@ def _store(settings: Settings) -> Store:
     from ophamin.proof.store import Store
 
     return Store(Path(settings.store), Project(Path(settings.project)).index)
-
-
-def locate(settings: Settings, text: str) -> Path:
-    """The file a RECORD argument means: a path, or the id (or a unique beginning) of a stored record."""
-    path = Path(text)
-    if path.is_dir() and (path / "record.json").is_file():
-        return path / "record.json"
-    if path.exists() or path.is_symlink() or "/" in text or text.endswith(".json"):
-        return path
-    if not Path(settings.store).is_dir():
-        raise UnknownRecord(f"{text}: no such file, and no records are stored in {settings.store}")
-    return _store(settings).path(text)
 
 
 def open_record(settings: Settings, text: str, kind: str) -> SignedRecord:

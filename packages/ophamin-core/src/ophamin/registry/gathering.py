@@ -10,13 +10,11 @@ from pathlib import Path
 from ophamin import registry
 from ophamin.proof.errors import OphaminError, UnknownRecord
 from ophamin.proof.keys import Keyring
-from ophamin.proof.project import Project
 from ophamin.proof.signed import SignedRecord, verify
-from ophamin.proof.store import Store
 from ophamin.proof.verification import Verification
-from ophamin.protocols import Settings
+from ophamin.protocols.settings import Settings
 
-__all__ = ["Found", "LeftOut", "gather"]
+__all__ = ["Found", "LeftOut", "gather", "locate"]
 
 RECORD = "record.json"
 LINK = "it is a link, and links in a folder are not followed"
@@ -78,20 +76,44 @@ def gather(settings: Settings, words: Sequence[str]) -> tuple[list[Found], list[
     return list(found.values()), left_out
 
 
+def locate(settings: Settings, word: str) -> Path:
+    """The one file a word means: a file, the folder of a record, or the id (or its beginning) of a stored record.
+
+    Args:
+        settings: Of the project whose store ids are looked up in.
+        word: As typed.
+
+    Returns:
+        The path; a file named outright may not exist, which reading it says.
+
+    Raises:
+        UnknownRecord: No record is stored under that id.
+        UsageError: Too short an id, or the beginning of several.
+    """
+    path = Path(word)
+    if path.is_dir() and _is_record_folder(path):
+        return path / RECORD
+    if path.exists() or path.is_symlink() or os.sep in word or word.endswith(".json"):
+        return path
+    if not Path(settings.store).is_dir():
+        raise UnknownRecord(f"{word}: no such file, and no records are stored in {settings.store}")
+    from ophamin.proof.project import Project
+    from ophamin.proof.store import Store  # only an id needs the store
+
+    return Store(Path(settings.store), Project(Path(settings.project)).index).path(word)
+
+
+def _is_record_folder(path: Path) -> bool:
+    return (path / RECORD).is_file() and not (path / RECORD).is_symlink()
+
+
 def _paths(settings: Settings, word: str, left_out: list[LeftOut]) -> Iterator[tuple[Path, bool]]:
     """Files a word means, and whether it named that very file; folders that cannot be read go to ``left_out``."""
     path = Path(word)
-    if path.is_dir():
-        if (path / RECORD).is_file() and not (path / RECORD).is_symlink():
-            yield path / RECORD, True
-        else:
-            yield from ((file, False) for file in _records_under(path, left_out))
-    elif path.exists() or path.is_symlink() or os.sep in word or word.endswith(".json"):
-        yield path, True
-    elif Path(settings.store).is_dir():
-        yield Store(Path(settings.store), Project(Path(settings.project)).index).path(word), True
+    if path.is_dir() and not _is_record_folder(path):
+        yield from ((file, False) for file in _records_under(path, left_out))
     else:
-        raise UnknownRecord(f"{word}: no such file, and no records are stored in {settings.store}")
+        yield locate(settings, word), True
 
 
 def _records_under(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
