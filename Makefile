@@ -15,7 +15,7 @@ WHEELS := ophamin-core ophamin-seeing ophamin-measuring ophamin-comparing ophami
 ROOMS := proof protocols registry testing seeing measuring comparing instrumenting auditing reporting cli campaign application inspecting interop config verify
 RUN := .venv/bin
 
-.PHONY: help setup demo test lint types imports test-each build test-pythons test-wasm check check-full bench docs lock clean
+.PHONY: help setup demo test lint types imports test-each test-lowest build check check-full bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ setup: $(filter .uv/bin/uv,$(UV))  ## install every wheel and the developers' to
 	$(UV) sync --quiet --locked --all-packages --all-extras --group dev
 
 demo: $(filter .uv/bin/uv,$(UV))  ## five claims about a real system; prints the report's path last
-	UV_PROJECT_ENVIRONMENT=.venv-demo $(UV) sync --quiet --locked --package ophamin --extra all --no-default-groups
+	UV_PROJECT_ENVIRONMENT=.venv-demo $(UV) sync --quiet --locked --package ophamin --extra seeing --extra measuring --extra reporting --no-default-groups --no-editable
 	.venv-demo/bin/ophamin demo
 
 test: setup  ## every test
@@ -49,13 +49,20 @@ test-each: setup  ## each wheel's tests with only that wheel, core and its test 
 	@for wheel in $(WHEELS); do echo "== $$wheel"; \
 		(cd packages/$$wheel && $(abspath $(UV)) run --quiet --isolated --locked --package $$wheel --group test python -m pytest -q -m "not full" --rootdir=../.. -c ../../pyproject.toml tests); done
 
+test-lowest: setup  ## each wheel's tests on the lowest versions it declares
+	@for wheel in $(WHEELS); do echo "== $$wheel, lowest versions"; \
+		case $$wheel in ophamin) spec="./packages/ophamin";; ophamin-reporting) spec="./packages/ophamin-reporting[plots]";; *) spec="./packages/$$wheel";; esac; \
+		$(UV) venv --quiet --clear .cache/lowest/$$wheel; \
+		$(UV) pip install --quiet --python .cache/lowest/$$wheel/bin/python --resolution lowest-direct "$$spec" "./packages/ophamin-core[ed25519]" --group packages/$$wheel/pyproject.toml:test; \
+		(cd packages/$$wheel && ../../.cache/lowest/$$wheel/bin/python -m pytest -q -m "not full" --rootdir=../.. -c ../../pyproject.toml tests); done
+
 build: setup  ## all wheels and source distributions into dist/
 	rm -rf dist
 	$(UV) build --quiet --all-packages --no-sources --out-dir dist
 
 check: lint types imports test test-each  ## the gate: everything that must be green
 
-check-full: check bench  ## the gate, and what takes longer: lowest bounds, full simulations, benchmarks
+check-full: check test-lowest bench  ## the gate, and what takes longer: lowest bounds, full simulations, benchmarks
 	$(RUN)/python -m pytest -q -m full
 
 bench: setup  ## the speed promises as ratios

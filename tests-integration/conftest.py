@@ -19,6 +19,23 @@ def pytest_report_header() -> str:
     return f"OPHAMIN_SHARED={os.environ.get('OPHAMIN_SHARED', '-')} OPHAMIN_DATA_ROOT={os.environ.get('OPHAMIN_DATA_ROOT', '-')}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Remember which cases run on third-party data."""
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.user_properties.append(("data", True))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many data-dependent cases ran, so that a silent skip cannot pass for a run."""
+    counts = {
+        outcome: sum(("data", True) in r.user_properties for r in terminalreporter.getreports(outcome))
+        for outcome in ("passed", "failed", "skipped")
+    }
+    ran = counts["passed"] + counts["failed"]
+    terminalreporter.write_line(f"data-dependent cases: {ran} ran, {counts['skipped']} skipped")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

@@ -172,6 +172,7 @@ def test_contradictions_in_old_versions(version, path, value):
     assert AUDIT.check(change(record, path, value))
 
 
+@pytest.mark.data
 def test_the_published_record_verifies_under_its_key_and_no_other():
     shared = os.environ.get("OPHAMIN_SHARED")
     if not shared:

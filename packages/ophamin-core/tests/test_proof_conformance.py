@@ -34,6 +34,7 @@ def conformance() -> Path:
     return folder
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("name", ["boundary_cases", "deeply_nested", "numerical_edge", "simple", "unicode"])
 def test_canonical_fixture(conformance, name):
     folder = conformance / "canonical_form"
@@ -43,6 +44,7 @@ def test_canonical_fixture(conformance, name):
     assert hmac.new(CANONICAL_KEY, data, hashlib.sha256).hexdigest() == expected
 
 
+@pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "outcome", "attested"),
     [
@@ -68,6 +70,7 @@ def test_published_proof_1_0(conformance, tmp_path, name, outcome, attested):
         assert verify(record, ring).exit_code == 0
 
 
+@pytest.mark.data
 def test_a_published_audit_verifies_over_the_spaced_form(conformance, tmp_path):
     # The kind itself belongs to another wheel; this one only says which form was signed.
     schema = tmp_path / "any.json"
@@ -95,6 +98,7 @@ def test_the_public_demo_keys_sign_nothing(key, tmp_path):
     assert Keyring(tmp_path, {"OPHAMIN_SIGN_KEY": key.decode()}).hmac_keys() == [key]
 
 
+@pytest.mark.data
 def test_a_published_record_re_signed_by_us_verifies(conformance, tmp_path):
     record = read(conformance / "records" / "immune_siege_gwf_776d02f2497a8c0c.json", [PROOF])
     ring = Keyring(tmp_path, {})

@@ -54,6 +54,7 @@ def test_a_corrected_verdict_only_weakens() -> None:
         holm([0.5, 1.5])
 
 
+@pytest.mark.data
 def test_reference_cases(tmp_path: Path) -> None:
     shared = os.environ.get("OPHAMIN_SHARED")
     if not shared:

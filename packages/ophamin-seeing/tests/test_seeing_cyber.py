@@ -148,6 +148,7 @@ def test_bad_specs() -> None:
             make_corpus(spec)
 
 
+@pytest.mark.data
 def test_the_real_collections(real_root: Path) -> None:
     http = make_corpus("cyber-payloads?source=httpparams", real_root)
     records = list(http.records())

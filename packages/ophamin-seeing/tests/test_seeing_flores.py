@@ -84,6 +84,7 @@ def test_the_hash_is_of_the_chosen_languages(sample: Path) -> None:
     assert len(hashes) == 3
 
 
+@pytest.mark.data
 def test_the_real_files(real_root: Path) -> None:
     corpus = make_corpus("flores?langs=eng_Latn,jpn_Jpan", real_root)
     assert corpus.availability().state == "partial"

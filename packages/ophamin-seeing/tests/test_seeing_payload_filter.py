@@ -25,6 +25,7 @@ def test_on_the_generated_sample_it_is_good_and_not_perfect(cyber_root: Path) ->
     assert 0.97 < detection < 0.995
 
 
+@pytest.mark.data
 def test_on_real_payloads(real_root: Path) -> None:
     false_positives, detection = rates(real_root)
     assert false_positives < 0.03
