@@ -68,11 +68,11 @@ check-full: check test-lowest bench  ## the gate, and what takes longer: lowest 
 bench: setup  ## the speed promises as ratios
 	$(RUN)/python tests-integration/bench.py
 
-docs: setup  ## the documentation as HTML into site/
-	$(UV) run --quiet --locked --group docs mkdocs build --strict
+docs: $(filter .uv/bin/uv,$(UV))  ## the documentation as HTML into site/
+	UV_PROJECT_ENVIRONMENT=.venv-docs $(UV) run --quiet --locked --all-packages --all-extras --group docs mkdocs build --quiet --strict -f docs/mkdocs.yml
 
 lock: $(filter .uv/bin/uv,$(UV))  ## renew uv.lock
 	$(UV) lock
 
 clean:  ## remove what the targets made
-	rm -rf .venv .venv-demo dist site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-demo .venv-docs .cache dist site .mypy_cache .pytest_cache .ruff_cache
