@@ -258,6 +258,24 @@ def test_ctrl_c_says_so_and_resumes(ophamin: Command, rows: Path) -> None:
     assert sum(asked.values()) <= N + 1
 
 
+def test_ctrl_c_while_it_is_still_importing(project: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'click':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "sys.argv = ['ophamin', 'plugins']\n"
+        "from ophamin.cli.main import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=project)
+    # CPython may answer as one killed by SIGINT, which a shell calls 130 too.
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr == ""
+
+
 def test_runs_at_once_in_one_project_lose_nothing(ophamin: Command, rows: Path) -> None:
     """Two of the same claim become two attempts on different records; one of another does not disturb them."""
     mock = ("--substrate", "mock?seed=4&correct=0.95&latency_s=0.002")

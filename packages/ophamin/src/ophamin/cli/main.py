@@ -15,6 +15,9 @@ def main() -> None:
 
         print(f"ophamin {version('ophamin')}")
         raise SystemExit(0)
-    from ophamin.cli._run import run
+    try:
+        from ophamin.cli._run import run
+    except KeyboardInterrupt:  # nothing has begun, so there is nothing to say
+        raise SystemExit(130) from None
 
     raise SystemExit(run(sys.argv[1:]))
