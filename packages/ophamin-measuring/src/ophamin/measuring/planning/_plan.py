@@ -33,7 +33,7 @@ class Plan:
         power_validate: Power to validate when the truth lies δ inside θ (all thresholds together).
         power_refute: Power to refute when the truth lies δ outside (the least over thresholds).
         smallest_difference: Smallest δ at which both powers reach the target with this n, in units of the
-            metric (a share of exceedances for a quantile); ``None`` when no δ does.
+            metric (a share of exceedances for a quantile); ``None`` when no δ does or none was searched.
         underpowered: Whether either power is below the target.
         least_n: Fewer rows than this can never validate; ``None`` when there is no closed form.
         notes: Assumptions and what else a reader should know.
@@ -199,7 +199,7 @@ def plan(
     by_metric = {threshold.metric: assumptions}
     wanted = None if expected is None else {threshold.metric: expected}
     check_part(threshold, decision)
-    return _plan(claim, power, n, expected_error_rate, wanted, alpha, by_metric)
+    return _plan(claim, power, n, expected_error_rate, wanted, alpha, by_metric, True)
 
 
 def plan_claim(
@@ -211,6 +211,7 @@ def plan_claim(
     expected: Mapping[str, float] | None = None,
     alpha: float | None = None,
     assumptions: Mapping[str, Mapping[str, Any]] | None = None,
+    smallest: bool = True,
 ) -> Plan:
     """Plan a claim with all its co-primary thresholds.
 
@@ -225,12 +226,13 @@ def plan_claim(
         expected: By metric, the truth thought likely; used where no δ is registered.
         alpha: One-sided α of this attempt; default the claim's.
         assumptions: By metric, fields of :class:`Assumptions`.
+        smallest: For a given n, also search the smallest difference it can settle; costs many powers.
 
     Raises:
         UsageError: As :func:`plan`, or a claim that cannot be decided as written.
     """
     check_claim(claim)
-    return _plan(claim, power, n, expected_error_rate, expected, alpha, assumptions or {})
+    return _plan(claim, power, n, expected_error_rate, expected, alpha, assumptions or {}, smallest)
 
 
 def _assumed(given: Mapping[str, Any]) -> Assumptions:
@@ -249,6 +251,7 @@ def _plan(
     expected: Mapping[str, float] | None,
     alpha: float | None,
     assumptions: Mapping[str, Mapping[str, Any]],
+    smallest: bool,
 ) -> Plan:
     if not 0.5 <= power < 1:
         raise UsageError(f"power lies between 0.5 and 1, such as 0.8, not {power!r}")
@@ -274,6 +277,7 @@ def _plan(
     models = [None if d is None else model_of(p, d) for p, d in zip(parts, deltas, strict=True)]
     notes = [note for model in models if model is not None for note in model.notes()]
     least = [_least(p) for p in parts]
+    search = smallest and n is not None and len(parts) == 1
     if n is None:
         missing = [p.threshold.metric for p, m in zip(parts, models, strict=True) if m is None]
         if missing:
@@ -287,12 +291,11 @@ def _plan(
                 "smallest difference; register a greater one"
             )
     validate, refute = _powers(models, n)
-    smallest = [_smallest(p, n, each, power) for p in parts] if len(parts) == 1 else [None]
     return Plan(
         n=n,
         power_validate=validate,
         power_refute=refute,
-        smallest_difference=smallest[0],
+        smallest_difference=_smallest(parts[0], n, each, power) if search else None,
         underpowered=validate is None or refute is None or validate < power or refute < power,
         least_n=max((v for v in least if v is not None), default=None),
         notes=tuple(dict.fromkeys(notes)),

@@ -47,7 +47,7 @@ def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
     if n is not None and n < 0:
         raise UsageError(f"n is a number of units, not {n}")
     try:
-        plan = plan_claim(claim, power=POWER, alpha=alpha)
+        plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False)
     except UsageError as error:
         if n is None:
             raise UsageError(f"{error} (--n says how many units to measure without a plan)") from error
@@ -61,7 +61,7 @@ def power_of(claim: Claim, n: int, alpha: float) -> dict[str, JSON]:
     if n < 1 or claim.decision.rule == "exact":
         return nothing
     try:
-        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha)
+        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha, smallest=False)
     except UsageError:
         return nothing  # the plan's notes say why
     return {
