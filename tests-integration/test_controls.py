@@ -90,6 +90,7 @@ def test_siege_on_the_generated_payloads(project, payloads, control):
         assert result.record["preregistration"]["plan"]["n_planned"] == 2000
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("control", SIEGE, ids=lambda c: c.name)
 def test_siege_on_real_payloads(project, control):
     root = os.environ.get("OPHAMIN_DATA_ROOT")

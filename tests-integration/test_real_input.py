@@ -104,6 +104,7 @@ def verified(run: Command, path: Path) -> None:
     assert {"id", "signature", "schema", "consistency", "ledger", "observations"} <= set(checks)
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_demo_filter_on_what_it_was_not_trained_on(command: Command, real_corpora: Path, source: str) -> None:
     trained = f"payload-filter?corpus=cyber-payloads%3Fsplit%3Dtrain%26source%3D{source}"
@@ -118,6 +119,7 @@ def test_the_demo_filter_on_what_it_was_not_trained_on(command: Command, real_co
     assert record["data"]["substrate"]["kind"] == "payload-filter"
 
 
+@pytest.mark.data
 def test_numerals_are_one_template(command: Command, real_corpora: Path) -> None:
     """HttpParams holds more than a thousand plain numerals; blocking none of them is one right answer."""
     spec = "cyber-payloads?source=httpparams"
@@ -147,6 +149,7 @@ def everything(payload):
 """
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("source", SOURCES[:2])
 def test_any_callable(command: Command, project: Path, real_corpora: Path, source: str) -> None:
     (project / "my_waf.py").write_text(FILTERS)
@@ -170,6 +173,7 @@ def test_any_callable(command: Command, project: Path, real_corpora: Path, sourc
     assert [e["statistic_value"] for e in record["evidence"][:2]] == [1.0, 1.0]
 
 
+@pytest.mark.data
 def test_from_a_shell_as_a_user_would(ophamin: Command, project: Path, real_corpora: Path) -> None:
     """The issue's words: OPHAMIN_DATA_ROOT set, the default corpus, the demo filter."""
     record, rows, path = siege(
@@ -180,6 +184,7 @@ def test_from_a_shell_as_a_user_would(ophamin: Command, project: Path, real_corp
     assert record["data"]["datasets"][0]["kind"] == "labelled text"
 
 
+@pytest.mark.data
 def test_a_filter_is_not_measured_on_what_it_learnt(command: Command, project: Path, real_corpora: Path) -> None:
     done = command(
         "run", SIEGE, "--substrate", "payload-filter?corpus=cyber-payloads%3Fsplit%3Dtrain%26source%3Dlibinjection",
