@@ -13,6 +13,7 @@ import click
 
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json
+from ophamin.proof.errors import MissingDependency
 from ophamin.proof.keys import Keyring
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
@@ -87,6 +88,14 @@ CLAIMS = (
 )
 
 
+def _need() -> None:
+    """Refuse before anything is written, naming what brings the wheels the demo walks through."""
+    needs = {"corpora": "cyber-payloads", "substrates": "payload-filter", "runners": "scenario", "renderers": "html"}
+    missing = [f"the {registry.GROUPS[g].noun} {n!r}" for g, n in needs.items() if n not in registry.GROUPS[g].names()]
+    if missing:
+        raise MissingDependency("the demo", " and ".join(missing), "ophamin[seeing,measuring,reporting]")
+
+
 def _folder(out: Path) -> Path:
     """The first free ``run-N`` under ``out``: every demo is a project of its own."""
     number = 1
@@ -130,6 +139,7 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
     Example: ophamin demo
     """
     settings: Settings = ctx.obj
+    _need()
     run = registry.runners.get("scenario")
     renderer = registry.renderers.get("html")()
     start = time.monotonic()

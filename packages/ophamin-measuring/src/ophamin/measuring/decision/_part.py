@@ -104,7 +104,7 @@ def decide(
     high = asker.ask(rows.completed(True, upwards), upper_confidence)
     lower, upper = _outwards(low, low.lower, -1), _outwards(high, high.upper, 1)
     interval = Interval(
-        lower, upper, level=lower_confidence + upper_confidence - 1,
+        lower, upper, level=round(lower_confidence + upper_confidence - 1, 12),
         lower_confidence=lower_confidence, upper_confidence=upper_confidence,
     )  # fmt: skip
     spoken = outcome(threshold, lower, upper, decision.rule)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import math
 import random
@@ -42,7 +43,8 @@ class TableCorpus:
         data_root: Second place to look.
         text: Payload column; default ``text``, ``prompt``, ``payload`` or ``input``, or the only column.
         label: Column of the right answer; default ``label`` where there is one.
-        id: Column of unique ids; default ``id`` where there is one, else the row's number from 1.
+        id: Column of unique ids; default ``id`` where there is one, else made of the row's content, so that a
+            row keeps its id when rows are added, removed or reordered.
         group: Column of the unit of resampling (author, session, template).
         sep: Separator of a CSV file, a character or ``tab``; default by the file's ending.
 
@@ -100,15 +102,15 @@ class TableCorpus:
             UsageError: A column that does not exist, a malformed row, an id that comes twice; with the line.
         """
         require(f"table:{self._arg}", self.availability())
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         roles: dict[str, str] = {}
-        for position, (line, row) in enumerate(self._rows(), start=1):
+        for line, row in self._rows():
             roles = roles or self._roles(list(row))
-            record = self._record(roles, row, line, position)
-            if record.id in seen:
-                self._fail(line, f"the id {record.id!r} comes twice; name another column by id=")
-            seen.add(record.id)
-            yield record
+            name = str(row.get(roles["id"]) or "") if roles["id"] else _content_id(row)
+            seen[name] = times = seen.get(name, 0) + 1
+            if times > 1 and roles["id"]:
+                self._fail(line, f"the id {name!r} comes twice; name another column by id=")
+            yield self._record(roles, row, line, name if times == 1 else f"{name}-{times}")
 
     def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
         """Up to ``n`` rows, uniform without replacement, in seeded order; holds no more than ``n``."""
@@ -211,11 +213,10 @@ class TableCorpus:
                 roles[role] = role
         return roles
 
-    def _record(self, roles: dict[str, str], row: dict[str, Any], line: int, position: int) -> Record:
+    def _record(self, roles: dict[str, str], row: dict[str, Any], line: int, identifier: str) -> Record:
         payload = row.get(roles["text"])
         if payload is None:
             self._fail(line, f"no value in the column {roles['text']!r}")
-        identifier = str(row.get(roles["id"]) or "") if roles["id"] else str(position)
         if not identifier:
             self._fail(line, f"no value in the column {roles['id']!r}")
         group = row.get(roles["group"]) if roles["group"] else None
@@ -226,6 +227,11 @@ class TableCorpus:
         if roles["label"]:
             labels = {"label": row.get(roles["label"]), **labels}
         return Record(identifier, payload, None if group in (None, "") else str(group), labels, {"line": line})
+
+
+def _content_id(row: dict[str, Any]) -> str:
+    text = json.dumps(row, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _cell(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,7 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
         "attempt": number,
         "alpha_used": alpha,
         # Attempts at one claim share the error they may make; each adds its own.
-        "error_bound": 0.0 if setup.exact else sum(float(a.value["alpha_used"]) for a in earlier) + alpha,
+        "error_bound": 0.0 if setup.exact else math.fsum([*(float(a.value["alpha_used"]) for a in earlier), alpha]),
         "seed": seed,
         "seed_origin": "derived" if spec.seed is None else "chosen",
         "ids": ids,

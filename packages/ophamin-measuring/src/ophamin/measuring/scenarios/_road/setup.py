@@ -172,7 +172,6 @@ def _targeted(claim: Claim, corpus: str) -> Claim:
 
     def named(decision: Decision) -> Decision:
         target = decision.target or REGISTERED
-        # Only by name and content is one corpus told from another when attempts are counted.
         return replace(decision, target=target.replace(REGISTERED, f"{REGISTERED} {corpus}"))
 
     parts = [replace(part, decision=named(part.decision)) for part in claim.co_primary]
@@ -268,6 +267,8 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
     data_hash, n_records, dataset = corpus.content_hash(), corpus.count(), corpus.describe()
     if n_records < 1:
         raise CorpusUnavailable(f"corpus {corpus_spec!r} holds no record; check its columns and its filter")
+    # Attempts are counted over the corpus as it grows: one more row is no way to start counting again.
+    counted = _targeted(claim, f"{dataset.name} {dataset.source}")
     claim = _targeted(claim, f"{dataset.name} {data_hash[:23]}")
     offered = getattr(scenario, "roles", None)
     roles = dict(offered(options) if offered is not None else scenario.observables)
@@ -293,7 +294,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
         options=options,
         claim=claim,
         claim_hash=hashed,
-        attempt_key=attempt_key(claim, identities),
+        attempt_key=attempt_key(counted, identities),
         corpus=corpus,
         corpus_spec=corpus_spec,
         dataset=dataset,
