@@ -60,8 +60,8 @@ class CycleResult:
         index: Position in the run, from 0; within the batch when a substrate yields it.
         record_id: Id of the stimulus.
         arm: Name of the arm; "" when a substrate yields it, the engine fills it in.
-        status: ``ok``; ``error``: the system failed, which is behaviour and therefore data;
-            ``unmeasured``: we failed to look (transport, timeout of our own), never behaviour.
+        status: ``ok``; ``error``: the system failed or did not answer in time, which is behaviour and therefore
+            data; ``unmeasured``: we failed to look (the transport broke), never behaviour.
         output: Raw output as JSON, whole; ``None`` unless ok.
         error: One sentence unless ok.
         wall_s: Seconds for this cycle; ``None`` when several were in flight at once.

@@ -27,6 +27,9 @@ def run(command, unused):
 '''
 
 
+_STATUSES = ("ok", "unavailable", "error", "timeout")
+
+
 def check_auditor(cls: type[Auditor], tmp_path: Path, *, timeout_s: float = 120.0) -> None:
     """Check that an auditor reports in one shape, whatever it meets, and leaves the code alone.
 
@@ -79,14 +82,19 @@ def _check_entry(entry: Mapping[str, Any], auditor: Auditor) -> None:
         assert name in entry, f"an audit entry has no {name}"
     assert entry["pillar_name"] == auditor.name, f"the entry is of {entry['pillar_name']!r}, not of {auditor.name!r}"
     status = entry["status"]
-    assert status in ("ok", "unavailable", "error"), f"the status is ok, unavailable or error, not {status!r}"
+    assert status in _STATUSES, f"the status is ok, unavailable, error or timeout, not {status!r}"
     if status == "ok":
         assert entry["tool_version"], "a tool that ran has a version"
     else:
         assert entry["error_message"], f"an entry that is {status} says why in error_message"
+        # A tool that did not finish has not found nothing.
+        assert entry["finding_count"] is None, f"an entry that is {status} has no finding_count, not 0"
     assert is_number(entry["wall_time_s"]), "wall_time_s is seconds"
     findings, histogram = entry["findings"], entry["severity_histogram"]
-    assert entry["finding_count"] == len(findings), f"finding_count is {entry['finding_count']}, not {len(findings)}"
+    if status == "ok":
+        assert entry["finding_count"] == len(findings), (
+            f"finding_count is {entry['finding_count']}, not {len(findings)}"
+        )
     assert sum(histogram.values()) == len(findings), "severity_histogram does not add up to the findings"
     for finding in findings:
         assert finding["severity"] in _SEVERITIES, f"a finding has severity {finding['severity']!r}"

@@ -32,7 +32,7 @@ def check_substrate(
         records: Stimuli it is made for, at least 2.
         odd: Stimuli it may fail on, one cycle at a time, without raising.
         slow: A record it needs more than half a second for: with a timeout below that, its cycle must be
-            ``unmeasured`` and the next one must still be answered.
+            ``error`` (or ``unmeasured``, where the transport is to blame) and the next one must still be answered.
         deterministic: Whether equal seeds give equal outputs, whatever the order of the records.
         timeout_s: Longest one cycle may take.
 
@@ -141,7 +141,7 @@ def _check_timeout(substrate: SubstrateProbe, slow: Record, other: Record) -> No
     results = list(substrate.run_batch([slow, other], seed=7, timeout_s=0.2))
     took = time.monotonic() - began
     assert [r.record_id for r in results] == [slow.id, other.id], "after a timeout the next record must be answered"
-    assert results[0].status == "unmeasured", f"a timeout of ours is 'unmeasured', not {results[0].status!r}"
+    assert results[0].status != "ok", "a cycle that ran out of time is no answer"
     assert results[0].error, "a timeout must say so in 'error'"
     assert results[1].record_id != slow.id, "the late answer was given to the next record"
     assert took < _GRACE_S, f"a timeout of 0.2 s took {took:.1f} s"
