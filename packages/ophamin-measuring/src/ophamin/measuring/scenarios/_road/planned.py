@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ophamin.measuring.decision import check_claim
 from ophamin.measuring.planning import plan_claim
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim
@@ -37,9 +36,8 @@ def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
     """Units asked for, or else those the plan needs.
 
     Raises:
-        UsageError: No sample can validate the claim; or it cannot be planned and no ``n`` was given.
+        UsageError: It cannot be planned and no ``n`` was given.
     """
-    check_claim(claim)
     if claim.decision.rule == "exact":
         if n is not None:
             raise UsageError("rule exact measures the whole corpus; leave out --n, or narrow the corpus")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin import registry
+from ophamin.measuring.decision import check_claim
 from ophamin.measuring.scenarios.roles import RoleReader
 from ophamin.proof.canonical import digest
 from ophamin.proof.claims import attempt_key, claim_hash
@@ -260,6 +261,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
         SubstrateFailure: A substrate cannot be made.
     """
     scenario, options, claim = resolve_claim(spec)
+    check_claim(claim)  # what no sample can decide is refused before anything is opened
     corpus_spec = spec.corpus or scenario.default_corpus
     if not corpus_spec:
         raise UsageError(f"scenario {spec.scenario!r} has no corpus of its own; name one with --corpus")
