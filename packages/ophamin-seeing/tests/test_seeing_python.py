@@ -39,6 +39,17 @@ class Silent: pass
 class Broken:
     def __init__(self): raise RuntimeError("no model file")
 NUMBER = 3
+def chatty(text): print("noise from a call"); return text
+def chatty_batch(texts): print("noise from a batch"); return texts
+def loud_spin(text):
+    print("noise before a hang")
+    while True: pass
+class Chatty:
+    def __init__(self): print("noise from making")
+    def __call__(self, text): print("noise from a call"); raise ValueError(text)
+    def reset(self, seed): print("noise from a reset")
+    def close(self): print("noise from closing")
+print("noise from importing")
 """
 RECORDS = [Record(f"r{i}", "ab" * i, labels={"label": "secret"}) for i in range(4)]
 
@@ -177,6 +188,36 @@ def test_a_module_that_fails_to_import_says_why(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SubstrateFailure, match="nothing_of_that_name"):
         make_substrate("python:needs_what_is_missing:f")
+
+
+def test_what_it_prints_goes_to_standard_error(here: str, capsys: pytest.CaptureFixture[str]) -> None:
+    own = sys.stdout
+    for target in ("chatty", "chatty_batch?batch=2", "Chatty", "loud_spin"):
+        substrate = make_substrate(f"python:{here}:{target}")
+        substrate.reset(1)
+        for _ in substrate.run_batch(RECORDS[:2], seed=1, timeout_s=0.2):
+            assert sys.stdout is own, "between two calls it is the caller's"
+            print("result")
+        substrate.close()
+    assert sys.stdout is own
+    said = capsys.readouterr()
+    assert said.out == "result\n" * 8
+    for what in ("importing", "a call", "a batch", "making", "a reset", "closing"):
+        assert f"noise from {what}\n" in said.err
+    assert "noise before a hang" in said.err
+
+
+def test_two_threads_leave_standard_output_as_it_was(here: str) -> None:
+    own = sys.stdout
+    threads = [
+        threading.Thread(target=run, args=("python:time:sleep", [Record("a", seconds)])) for seconds in (0.1, 0.2)
+    ]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is own
 
 
 def git(folder: Path, *args: str) -> str:

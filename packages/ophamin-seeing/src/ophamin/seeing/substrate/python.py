@@ -21,6 +21,7 @@ from ophamin.seeing._params import boolean, choice, integer, nearest
 from ophamin.seeing.substrate._json import UnsuitableOutput, as_output
 from ophamin.seeing.substrate._revision import file_hash, git_revision, module_version
 from ophamin.seeing.substrate._seeds import cycle_seed
+from ophamin.seeing.substrate._stdout import prints_aside
 from ophamin.seeing.substrate._watchdog import Overrun, watchdog
 
 __all__ = ["PythonSubstrate"]
@@ -30,7 +31,8 @@ class PythonSubstrate:
     """A callable in this process, called with each record's payload.
 
     A ``dict`` it returns is kept whole; any other value ``x`` becomes ``{"output": x}``. An exception is status
-    ``error`` with ``TypeName: message``. The current folder is importable while the module loads.
+    ``error`` with ``TypeName: message``. The current folder is importable while the module loads. What the
+    callable prints goes to standard error, because standard output is for results.
 
     ``reset(seed)`` seeds ``random`` (and numpy's global generator, where the program loaded numpy); a class is
     constructed without arguments, called through ``__call__``, and reset by its own ``reset(seed)`` or, without one,
@@ -93,7 +95,8 @@ class PythonSubstrate:
         own = getattr(self._call, "reset", None)
         if callable(own):
             try:
-                own(seed)
+                with prints_aside:
+                    own(seed)
             except Exception as error:  # whatever foreign code raises
                 raise SubstrateFailure(f"python:{self._name}: reset({seed}) failed: {_told(error)}") from error
         else:
@@ -114,14 +117,15 @@ class PythonSubstrate:
         with watchdog.armed(timeout_s) as guard:
             for index, record in enumerate(records):
                 stimulus = self._mapping(record, seed) if self._whole_record else record.payload
-                started = perf_counter()
                 try:
-                    try:  # the inner try ends the deadline, the outer one catches a tick that falls in between
-                        guard.deadline = started + timeout_s
-                        output = call(stimulus)
-                        wall_s = perf_counter() - started
-                    finally:
-                        guard.deadline = None
+                    with prints_aside:
+                        started = perf_counter()
+                        try:  # this try ends the deadline, the outer one catches a tick that falls in between
+                            guard.deadline = started + timeout_s
+                            output = call(stimulus)
+                            wall_s = perf_counter() - started
+                        finally:
+                            guard.deadline = None
                     if wall_s > timeout_s:
                         raise Overrun
                     output = as_output(output)
@@ -144,7 +148,8 @@ class PythonSubstrate:
         own = getattr(self._call, "close", None) if self._fresh else None
         if callable(own):
             try:
-                own()
+                with prints_aside:
+                    own()
             except Exception as error:  # whatever foreign code raises
                 raise SubstrateFailure(f"python:{self._name}: close() failed: {_told(error)}") from error
 
@@ -156,13 +161,14 @@ class PythonSubstrate:
             outputs: list[Any] = []
             failed = ""
             with watchdog.armed(limit_s) as guard:
-                started = perf_counter()
                 try:
-                    try:
-                        guard.deadline = started + limit_s
-                        outputs = list(self._call(stimuli))
-                    finally:
-                        guard.deadline = None
+                    with prints_aside:
+                        started = perf_counter()
+                        try:
+                            guard.deadline = started + limit_s
+                            outputs = list(self._call(stimuli))
+                        finally:
+                            guard.deadline = None
                     if perf_counter() - started > limit_s:
                         raise Overrun
                 except Overrun:
@@ -188,7 +194,8 @@ class PythonSubstrate:
 
     def _construct(self) -> Any:
         try:
-            instance = self._target()
+            with prints_aside:
+                instance = self._target()
         except Exception as error:  # whatever foreign code raises
             raise SubstrateFailure(f"python:{self._name}: {self._name}() failed: {_told(error)}") from error
         if not callable(instance):
@@ -239,7 +246,8 @@ def _load_module(name: str) -> ModuleType:
     here = os.getcwd()
     sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        with prints_aside:
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise UsageError(
