@@ -149,6 +149,23 @@ def test_a_program_that_never_reads_does_not_block_us(program) -> None:
     assert result.error == "timeout after 0.5 s"
 
 
+@pytest.mark.parametrize("pipeline", [1, 3])
+def test_an_answer_to_the_reset_line_is_called_that(program, pipeline: int) -> None:
+    substrate = program("pass", pipeline=pipeline)
+    Path(shlex.split(substrate.identity().name)[1]).write_text(
+        "import json, sys\nfor line in sys.stdin:\n"
+        "    print(json.dumps({'id': json.loads(line).get('id'), 'output': 1}), flush=True)",
+        encoding="utf-8",
+    )
+    substrate.reset(1)
+    assert run(substrate, "a")[0].error == 'it answered the reset line {"op": "reset"}, which has no answer'
+
+
+def test_our_own_kill_is_not_its_behaviour(program) -> None:
+    substrate = program('sys.stderr.write("a word\\n"); sys.stderr.flush(); time.sleep(0.2); raw(b"noise\\n")')
+    assert run(substrate, "a")[0].error == "its answer is not JSON: b'noise' (stderr: a word)"
+
+
 def test_floods_of_logs_neither_block_nor_fill_memory(program) -> None:
     substrate = program('sys.stderr.write("log line\\n" * 200_000); sys.stderr.flush(); say(d, 1)')
     assert [r.status for r in run(substrate, *"abcde")] == ["ok"] * 5

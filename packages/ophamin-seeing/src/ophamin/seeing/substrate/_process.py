@@ -57,6 +57,7 @@ class LineProcess:
         self._in: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stderr: deque[bytes] = deque()
         self._stopped = threading.Event()
+        self._ended_by_us = False
         self._threads = [
             _thread(_write_all, self._popen.stdin, self._in),
             _thread(_read_lines, self._popen.stdout, self._out, self._stopped),
@@ -109,6 +110,7 @@ class LineProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):  # killed below
                 self._popen.wait(grace_s)
         self._stopped.set()
+        self._ended_by_us |= self.alive()
         self._finalizer()
         limit = time.monotonic() + _GRACE_S
         for thread in self._threads:
@@ -116,9 +118,11 @@ class LineProcess:
             thread.join(max(0.0, limit - time.monotonic()))
 
     def epitaph(self) -> str:
-        """How it ended and the last of what it said on standard error, in one line."""
+        """How it ended by itself and the last it said on standard error, in one line; "" when there is neither."""
         code = self._popen.poll()
-        if code is None:
+        if self._ended_by_us:
+            state = ""  # the signal was ours and says nothing about it
+        elif code is None:
             state = "still running"
         elif code >= 0:
             state = f"exit status {code}"
@@ -129,7 +133,7 @@ class LineProcess:
                 state = f"killed by signal {-code}"
         lines = b"".join(self._stderr).decode("utf-8", "replace").split("\n")
         last = " | ".join([line.strip() for line in lines if line.strip()][-3:])[-600:]
-        return f"{state}; stderr: {last}" if last else state
+        return "; ".join(filter(None, (state, f"stderr: {last}" if last else "")))
 
 
 def _thread(target: object, *args: object) -> threading.Thread:

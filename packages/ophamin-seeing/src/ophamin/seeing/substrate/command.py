@@ -168,7 +168,8 @@ class CommandSubstrate:
             return f"timeout after {timeout_s:g} s"
         # One that closed its output is usually exiting: give it the moment in which its own status is known.
         process.stop(_CLOSE_GRACE_S if isinstance(failure, StreamEnded) else 0.0)
-        reason = f"{failure} ({process.epitaph()})"
+        epitaph = process.epitaph()
+        reason = f"{failure} ({epitaph})" if epitaph else str(failure)
         self._deaths += 1
         if self._deaths >= _DEATHS_IN_A_ROW:
             raise SubstrateFailure(
@@ -255,6 +256,9 @@ def _parsed(line: bytes) -> tuple[str, Any, str | None]:
         answer = json.loads(line, parse_constant=lambda name: _refuse(f"its answer holds {name}, which is not JSON"))
     except (ValueError, RecursionError):
         _refuse(f"its answer is not JSON: {line[:80]!r}")
+    if isinstance(answer, dict) and answer.get("id", "") is None:
+        # Every request has an id to give back; only the reset line has none.
+        _refuse('it answered the reset line {"op": "reset"}, which has no answer')
     if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
         _refuse(f"its answer has no id: {line[:80]!r}")
     if ("output" in answer) == ("error" in answer):
