@@ -95,6 +95,14 @@ def test_a_users_mistake_is_one_sentence_with_exit_2(command, words, error, clea
     assert "\n" not in str(said.exception)
 
 
+@pytest.mark.parametrize("gate", [(), ("--gate", "high == 0")])
+def test_an_audit_of_nothing_passes_no_gate(command, tree, settings, gate):
+    said = command(tree({"notes.txt": "no code", ".venv/a.py": "import os"}), *gate)
+    assert isinstance(said.exception, UsageError)
+    assert str(said.exception).startswith("no Python file under ")
+    assert not Path(settings.store).exists()
+
+
 def test_a_terminal_gets_no_control_characters(command, tree):
     said = command(tree({"\x1b[31mred\n.py": "import os\n"}), "--tool", "ruff")
     assert "\x1b" not in said.stdout

@@ -78,12 +78,15 @@ def audit(
         key_file: Signing key; default: ``$OPHAMIN_SIGN_KEY`` or the installation's own.
 
     Raises:
-        UsageError: No such path, an unknown metric, or no time at all.
+        UsageError: No such path, no Python file in it, an unknown metric, or no time at all.
         UnknownPlugin: No such tool.
         LimitError: More findings than a record holds.
         KeyPolicyError: The key cannot be used.
     """
     target = Target.at(path)
+    if not target.sources():
+        # Nothing was looked at, so "no findings" would say nothing, and a gate on it would hold.
+        raise UsageError(f"no Python file under {path}; name a folder or a file with code")
     if not timeout_s > 0:
         raise UsageError(f"a timeout is more than 0 seconds, not {timeout_s:g}")
     names = list(dict.fromkeys(tools)) or registry.auditors.names()
