@@ -265,9 +265,9 @@ def test_specs_make_plugins(echo, tmp_path):
 
 
 def test_a_mistaken_parameter_is_the_users_and_anything_else_the_plugins(echo):
-    with pytest.raises(UsageError, match="unexpected keyword argument 'tiems'"):
+    with pytest.raises(UsageError, match="takes no parameter tiems; it takes"):
         registry.make_substrate("acme-echo?tiems=2")
-    with pytest.raises(UsageError, match="multiple values"):
+    with pytest.raises(UsageError, match="takes no parameter arg"):
         registry.make_substrate("acme-echo?arg=2")
     with pytest.raises(UsageError):
         registry.make_corpus("acme-echo?data_root=2")

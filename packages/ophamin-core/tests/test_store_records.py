@@ -77,6 +77,7 @@ def test_a_record_and_its_neighbours_are_found_again(store, tmp_path):
         created_at="2026-01-01T00:00:01+00:00",
         scenario="metric",
         metric="accuracy",
+        threshold=">= 0.9",
         outcome="REFUTED",
         observed_value=0.1,
         substrate="mock",

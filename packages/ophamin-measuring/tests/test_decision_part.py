@@ -392,3 +392,21 @@ def test_a_small_claim_does_not_pay_for_scipy_stats() -> None:
         "assert not {'scipy.stats', 'statsmodels', 'sklearn', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rule_exact_is_decided_by_the_value_itself():
+    """The whole target was measured: no interval, whatever the estimator, and alpha plays no part."""
+    decision = Decision(rule="exact", estimator="proportion")
+    for hits, expected in ((269, "REFUTED"), (270, "VALIDATED")):
+        call = EstimatorCall("accuracy", "proportion", {"value": [1] * hits + [0] * (300 - hits)})
+        part = decide(Threshold("accuracy", ">=", 0.9), decision, call, alpha_validate=1e-6, alpha_refute=1e-6, seed=0)
+        assert (part.outcome, part.interval.lower, part.interval.upper) == (expected, hits / 300, hits / 300)
+        assert part.evidence.interval_method == "exact"
+
+
+def test_rule_exact_with_gaps_lies_between_the_worst_and_the_best():
+    decision = Decision(rule="exact", estimator="proportion")
+    columns = {"value": [1] * 269 + [0] * 30 + [None], "status": ["ok"] * 299 + ["error"]}
+    call = EstimatorCall("accuracy", "proportion", columns)
+    part = decide(Threshold("accuracy", ">=", 0.9), decision, call, alpha_validate=0.05, alpha_refute=0.05, seed=0)
+    assert (part.outcome, part.interval.lower, part.interval.upper) == ("INCONCLUSIVE", 269 / 300, 270 / 300)

@@ -171,3 +171,12 @@ def test_korn_graubard_as_published_is_there_and_never_wider_than_ours():
     assert ours.method == "korn-graubard-adverse"
     assert ours.lower <= published.lower
     assert ours.upper >= published.upper
+
+
+def test_groups_of_unequal_size_count_as_what_they_weigh():
+    """Kish: one group with half of the rows and 60 singles weigh as fewer than 20 equal groups."""
+    value = [1, 0] * 60
+    few = proportion({"value": value, "group": ["big"] * 60 + list(range(60))}, confidence=0.95)
+    assert "weigh as 3.9 equal ones" in few.problem
+    many = proportion({"value": value, "group": [i // 2 for i in range(120)]}, confidence=0.95)
+    assert not many.problem

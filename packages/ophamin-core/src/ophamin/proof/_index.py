@@ -30,7 +30,7 @@ RECORD = "record.json"
 TEMPORARY = ".tmp-"
 is_record_id = re.compile(r"[0-9a-f]{64}").fullmatch
 
-_VERSION = 1
+_VERSION = 2
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system in use, FAT's
 _COLUMNS = ("id", "kind", *SUMMARY_FIELDS, "size", "mtime_ns", "problem")
 _SCHEMA = f"""
@@ -51,6 +51,7 @@ class Row(NamedTuple):
         created_at: When it was made.
         scenario: Scenario of a proof.
         metric: Metric of its threshold.
+        threshold: Comparator and θ, e.g. ``>= 0.9``.
         outcome: Its verdict.
         observed_value: The value the verdict is about.
         substrate: What was measured.
@@ -67,6 +68,7 @@ class Row(NamedTuple):
     created_at: str | None
     scenario: str | None
     metric: str | None
+    threshold: str | None
     outcome: str | None
     observed_value: str | int | float | None
     substrate: str | None

@@ -14,6 +14,7 @@ SUMMARY_FIELDS = (
     "created_at",
     "scenario",
     "metric",
+    "threshold",
     "outcome",
     "observed_value",
     "substrate",
@@ -32,8 +33,15 @@ _PATHS: dict[str, tuple[str, ...]] = {
         "generated_at",
         "scraped_at",
     ),
-    "scenario": ("identity.scenario", "preregistration.code.scenario", "preregistration.plan.scenario", "scenario"),
+    "scenario": (
+        "reproduction.run_spec.scenario",
+        "identity.scenario",
+        "preregistration.code.scenario",
+        "preregistration.plan.scenario",
+        "scenario",
+    ),
     "metric": ("claim.threshold.metric", "verdict.threshold.metric"),
+    "threshold": (),
     "outcome": ("verdict.outcome",),
     "observed_value": ("verdict.observed_value",),
     "substrate": ("data.substrate_name", "target.target_path", "target_name", "stream_name"),
@@ -67,12 +75,20 @@ def _scenario_of_argv(record: Mapping[str, JSON]) -> str | None:
     return None
 
 
+def _threshold(record: Mapping[str, JSON]) -> str | None:
+    stated = _find(record, "claim.threshold")
+    if not isinstance(stated, Mapping) or not {"comparator", "value"} <= stated.keys():
+        return None
+    return f"{stated['comparator']} {stated['value']}"
+
+
 def summarise(record: Mapping[str, JSON]) -> tuple[str | int | float | None, ...]:
     """The cells of ``SUMMARY_FIELDS``, in that order; what a record does not have is ``None``."""
     cells = {}
     for name, paths in _PATHS.items():
         values = (_find(record, path) for path in paths)
         cells[name] = _cell(next((v for v in values if v not in (None, "")), None))
+    cells["threshold"] = _threshold(record)
     if cells["scenario"] is None:
         cells["scenario"] = _scenario_of_argv(record)
     return tuple(cells[name] for name in SUMMARY_FIELDS)

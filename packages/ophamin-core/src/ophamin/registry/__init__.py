@@ -138,8 +138,15 @@ def _make(group: str, spec: str, **context: Any) -> Any:
         return plugin(parsed.arg, **context, **parsed.params)
     except TypeError as error:
         # A parameter the plug-in does not know is the user's typo; anything else is the plug-in's fault.
+        import inspect
+
         if "unexpected keyword argument" in str(error) or "multiple values" in str(error):
-            raise UsageError(f"{spec!r}: {str(error).rpartition('() ')[2]}") from error
+            takes = [name for name in inspect.signature(plugin).parameters if name not in ("arg", *context)]
+            unknown = [name for name in parsed.params if name not in takes]
+            raise UsageError(
+                f"{spec!r}: {parsed.name} takes no parameter {', '.join(unknown) or 'of that kind'}; it takes "
+                f"{', '.join(takes) or 'none'}"
+            ) from error
         raise
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ophamin import registry
-from ophamin.proof.errors import OphaminError, UnknownRecord
+from ophamin.proof.errors import OphaminError, UnknownRecord, UsageError
 from ophamin.proof.keys import Keyring
 from ophamin.proof.signed import SignedRecord, verify
 from ophamin.proof.verification import Verification
@@ -90,6 +90,8 @@ def locate(settings: Settings, word: str) -> Path:
         UnknownRecord: No record is stored under that id.
         UsageError: Too short an id, or the beginning of several.
     """
+    if not word:
+        raise UsageError("an empty name means no record; give a file, a folder or an id")
     path = Path(word)
     if path.is_dir() and _is_record_folder(path):
         return path / RECORD
@@ -110,7 +112,7 @@ def _is_record_folder(path: Path) -> bool:
 def _paths(settings: Settings, word: str, left_out: list[LeftOut]) -> Iterator[tuple[Path, bool]]:
     """Files a word means, and whether it named that very file; folders that cannot be read go to ``left_out``."""
     path = Path(word)
-    if path.is_dir() and not _is_record_folder(path):
+    if word and path.is_dir() and not _is_record_folder(path):
         yield from ((file, False) for file in _records_under(path, left_out))
     else:
         yield locate(settings, word), True

@@ -34,9 +34,9 @@ KIND_COMMANDS = {"list": "List the installed {noun} plug-ins.", "show": "Show on
 RECORD_COMMANDS = {
     "index": "Bring the index of stored {noun}s up to date.",
     "list": "List stored {noun}s.",
-    "show": "Show a {noun}.",
-    "validate": "Check a {noun} against its schema.",
-    "verify": "Verify a {noun}: id, signature, consistency.",
+    "show": "Show one {noun}.",
+    "validate": "Check one {noun} against its schema.",
+    "verify": "Verify {noun}s: id, signature, consistency.",
 }
 GROUP_HELP = {
     "auditor": "Static-analysis tools.",
@@ -61,8 +61,9 @@ DISTRIBUTION_PREFIX = "ophamin-"
 
 def _missing(name: str, distribution: str, summary: str) -> click.Command:
     extra = distribution.removeprefix(DISTRIBUTION_PREFIX)
+    hint = f"Not installed: pip install 'ophamin[{extra}]'"
 
-    @click.command(name, help=summary, context_settings={"ignore_unknown_options": True})
+    @click.command(name, help=f"{summary}\n\n{hint}", context_settings={"ignore_unknown_options": True})
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
     def missing(words: tuple[str, ...]) -> None:
         raise MissingDependency(f"the command 'ophamin {name}'", distribution, f"ophamin[{extra}]")

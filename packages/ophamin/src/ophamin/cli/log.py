@@ -47,7 +47,7 @@ def log_show(settings: Settings, ledger: Path | None, last: int | None, as_json:
     table = []
     for entry in entries:
         value = entry.value
-        when = value.get("registered_at") or value.get("closed_at") or value.get("at") or ""
+        when = next((str(value[k])[:19] for k in value if k.endswith("_at")), "")
         about = value.get("registration", "")
         what = value.get("scenario") or value.get("outcome") or ""
         detail = f"attempt {value['attempt']}" if "attempt" in value else str(value.get("proof_id", ""))[:16]

@@ -10,6 +10,7 @@ import click
 
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json, emit_table, printable
+from ophamin.proof.errors import RecordError, UnsupportedVersion, UsageError
 from ophamin.proof.keys import Keyring, read_key_file
 from ophamin.proof.project import Project
 from ophamin.proof.schemas import violations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["open_record", "record_command"]
 
 key_file = click.option(
-    "--key-file", type=click.Path(path_type=Path), help="An HMAC key to check with, besides your own."
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="The HMAC key the records were signed with; one that does not fit is bad.",
 )
 target = click.argument("record", metavar="RECORD")
 ANSWERS = {0: "good", 3: "BAD", 5: "could not be checked, or nobody known signed it"}
@@ -45,9 +48,17 @@ def open_record(settings: Settings, text: str, kind: str) -> SignedRecord:
         RecordError: It cannot be read, or is of another kind.
     """
     path = locate(settings, text)
-    if kind:
+    if not kind:
+        return registry.read_record(path)
+    try:
         return read(path, [registry.records.get(kind)])
-    return registry.read_record(path)
+    except UnsupportedVersion:
+        raise
+    except RecordError:
+        other = registry.read_record(path)  # says what is wrong when it is no record at all
+        if other.kind.name == kind:
+            raise
+        raise UsageError(f"{path} is a record of kind {other.kind.name}, not {kind}; use ophamin record …") from None
 
 
 def _ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
@@ -66,7 +77,7 @@ def _ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
 def _verify(noun: str, kind: str) -> click.Command:
     @click.command(
         "verify",
-        help=f"""Verify a {noun}: id, signatures, schema, consistency, ledger, observations.
+        help=f"""Verify {noun}s: id, signatures, schema, consistency, ledger, observations.
 
         Answers good, bad and could not be checked apart. Exits 0 good, 3 bad, 5 could not be checked or unknown
         signer, 2 not a record.
@@ -117,7 +128,7 @@ def _verify(noun: str, kind: str) -> click.Command:
 def _show(noun: str, kind: str) -> click.Command:
     @click.command(
         "show",
-        help=f"""Show a {noun} in short, or whole with --json. Reading is not verifying.
+        help=f"""Show one {noun} in short, or whole with --json. Reading is not verifying.
 
         Example: ophamin {noun} show record.json""",
     )
@@ -144,7 +155,7 @@ def _show(noun: str, kind: str) -> click.Command:
 def _validate(noun: str, kind: str) -> click.Command:
     @click.command(
         "validate",
-        help=f"""Check a {noun} against its schema and its own consistency; signatures are for verify.
+        help=f"""Check one {noun} against its schema and its own consistency; signatures are for verify.
 
         Exits 0 valid, 2 not valid.
 
@@ -181,6 +192,13 @@ def _rows(settings: Settings, directory: Path | None, kind: str) -> list[Row]:
     return store.rows(kind or None)
 
 
+def _about(row: Row) -> str:
+    """What a record is about, in one line."""
+    value = f"{row.observed_value:.4g}" if isinstance(row.observed_value, float) else row.observed_value
+    measured = f"{row.metric} = {value} ({row.threshold})" if row.metric else ""
+    return ", ".join(str(part) for part in (row.scenario, measured, row.substrate) if part)
+
+
 def _list(noun: str, kind: str) -> click.Command:
     @click.command(
         "list",
@@ -198,10 +216,7 @@ def _list(noun: str, kind: str) -> click.Command:
             return
         emit_table(
             ["ID", "KIND", "CREATED", "OUTCOME", "WHAT"],
-            [
-                (r.id[:16], r.kind, r.created_at or "", r.outcome or "", r.problem or r.scenario or r.metric or "")
-                for r in rows
-            ],
+            [(r.id[:16], r.kind, (r.created_at or "")[:19], r.outcome or "", r.problem or _about(r)) for r in rows],
         )
 
     return command

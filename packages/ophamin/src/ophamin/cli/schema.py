@@ -9,7 +9,7 @@ import click
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json, emit_table, printable
 from ophamin.cli.records import open_record, problems_of
-from ophamin.proof.errors import PluginError
+from ophamin.proof.errors import PluginError, UsageError
 from ophamin.protocols import Settings
 
 __all__ = ["schema_info", "schema_list", "schema_migrate", "schema_validate"]
@@ -84,6 +84,8 @@ def schema_migrate(settings: Settings, source: str, out: Path, key_file: Path | 
     from ophamin.proof.reading import write_object
     from ophamin.proof.signed import sign
 
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"{out}: there is no folder {out.absolute().parent} to write it to")
     found = open_record(settings, source, "")
     body = migrate(found)
     record = sign(body, found.kind, Keyring().signer(key_file))

@@ -81,6 +81,21 @@ def _number(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+_CONDITIONS = {
+    "t": "the mean of so many values is near normal",
+    "korn-graubard": "the groups are independent, none outweighs the rest, and no rare fault takes whole groups unseen",
+    "korn-graubard-adverse": "the groups are independent, none outweighs the rest, and no rare fault takes whole "
+    "groups unseen",
+    "sign-vectors": "the rows are independent and many in each bin that is used",
+    "paired-t": "the mean of the paired differences is near normal",
+}
+
+
+def _condition(part: PartDecision) -> str:
+    """What an approximate interval takes for granted."""
+    return _CONDITIONS.get(part.evidence.interval_method or "", "its assumptions hold")
+
+
 def _sentence(part: PartDecision) -> str:
     counts = f"{part.n_used} of {part.n_planned} cycles used"
     if part.n_errors or part.n_unmeasured:
@@ -95,7 +110,7 @@ def _sentence(part: PartDecision) -> str:
     else:
         lower = "-inf" if interval.lower is None else _number(interval.lower)
         upper = "inf" if interval.upper is None else _number(interval.upper)
-        about = "" if part.evidence.guarantee == "guaranteed" else ", approximate"
+        about = "" if part.evidence.guarantee == "guaranteed" else f" (about α, if {_condition(part)})"
         found = f"bounds [{lower}, {upper}] by {part.evidence.interval_method}{about}"
         verdict = {
             "VALIDATED": "lie within",

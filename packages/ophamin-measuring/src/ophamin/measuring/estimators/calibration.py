@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import gammaincc, gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from ophamin.measuring.estimators._table import (
-    MIN_GROUPS,
     OWN,
     Floats,
     Table,
@@ -19,6 +18,7 @@ from ophamin.measuring.estimators._table import (
     installed,
     read,
     sides,
+    too_few_groups,
 )
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
@@ -130,8 +130,8 @@ def calibration_error(
     bin_of = np.where(free, np.clip(np.searchsorted(edges, c, side="left") - 1, 0, len(edges) - 2), len(edges) - 1)
     sums = np.bincount(bin_of[free], weights=d[free], minlength=len(edges) - 1)
     value = float(np.abs(sums).sum() + fixed[~free].sum()) / n
-    if table.codes is not None and table.n_groups < MIN_GROUPS:
-        return failed(f"{table.n_groups} groups are fewer than {MIN_GROUPS}", table, value=value, method=method)
+    if problem := too_few_groups(table):
+        return failed(problem, table, value=value, method=method)
     if table.n_groups < 4:
         return failed("fewer than 4 independent units cannot be split in halves", table, value=value, method=method)
     error = _upper_error(table, d, bin_of, len(edges), value)
@@ -264,8 +264,8 @@ def brier_skill(
     brier = float(np.mean((y - c)[free] ** 2))
     rate = float(y[free].mean())
     value = skill.mean(rate)
-    if table.codes is not None and table.n_groups < MIN_GROUPS:
-        return failed(f"{table.n_groups} groups are fewer than {MIN_GROUPS}", table, value=value, method=method)
+    if problem := too_few_groups(table):
+        return failed(problem, table, value=value, method=method)
     if table.n_groups < 2:
         return failed("a t interval needs at least 2 independent units", table, value=value, method=method)
     if rate in (0.0, 1.0):

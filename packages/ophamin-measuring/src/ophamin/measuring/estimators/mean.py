@@ -17,7 +17,6 @@ from ophamin.measuring.estimators._bounded import (
 )
 from ophamin.measuring.estimators._clusters import mean_variance
 from ophamin.measuring.estimators._table import (
-    MIN_GROUPS,
     OWN,
     Floats,
     Table,
@@ -26,6 +25,7 @@ from ophamin.measuring.estimators._table import (
     installed,
     read,
     sides,
+    too_few_groups,
 )
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
@@ -86,6 +86,7 @@ def mean(
     x = table.value
     if (low is not None and x.min() < low) or (high is not None and x.max() > high):
         return failed(f"a value lies outside the registered support {list(support or ())}", table, method=method)
+    few = too_few_groups(table, weighted=target == "rows")
     if table.codes is not None:
         sizes = np.bincount(table.codes, minlength=table.n_groups)
         equal = bool((sizes == sizes[0]).all())
@@ -93,8 +94,8 @@ def mean(
             # One value per group, and these are independent.
             table = Table({"value": table.totals(x) / sizes}, None, table.n_groups)
     value = float(table.value.mean())
-    if columns.get("group") is not None and table.n_groups < MIN_GROUPS and table.n_groups < len(x):
-        return failed(f"{table.n_groups} groups are fewer than {MIN_GROUPS}", table, value=value, method=method)
+    if few:
+        return failed(few, table, value=value, method=method)
     if method == "auto":
         method = "betting" if bounded and table.codes is None else "t"
     detail: dict[str, Any] = {"target": target, "range": [low, high]}

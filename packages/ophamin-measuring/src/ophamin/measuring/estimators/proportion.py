@@ -10,7 +10,6 @@ from scipy.special import betainc, betaincc, betainccinv, betaincinv, ndtri, std
 
 from ophamin.measuring.estimators._clusters import mean_variance
 from ophamin.measuring.estimators._table import (
-    MIN_GROUPS,
     OWN,
     Floats,
     Table,
@@ -19,6 +18,7 @@ from ophamin.measuring.estimators._table import (
     installed,
     read,
     sides,
+    too_few_groups,
 )
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
@@ -183,8 +183,7 @@ def proportion(
     if table.codes is not None:
         if method not in _GROUPED:
             return failed(f"{method} needs independent rows, and these are grouped", table, value=value, method=method)
-        if table.n_groups < MIN_GROUPS:
-            problem = f"{table.n_groups} groups are fewer than {MIN_GROUPS}"
+        if problem := too_few_groups(table):
             return failed(problem, table, value=value, method=method)
     detail: dict[str, float | bool | list[float]] = {"k": int(k), "range": [0.0, 1.0]}
     if method in _SHOWN:

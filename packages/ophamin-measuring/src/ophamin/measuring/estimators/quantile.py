@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import betainc, betaincc
 
 from ophamin.measuring.estimators._table import (
-    MIN_GROUPS,
     Floats,
     Table,
     check_confidence,
@@ -17,6 +16,7 @@ from ophamin.measuring.estimators._table import (
     installed,
     read,
     sides,
+    too_few_groups,
 )
 from ophamin.measuring.estimators.proportion import effective_sizes, share_bounds, share_p
 from ophamin.proof.errors import UsageError
@@ -102,8 +102,7 @@ def quantile(
     if table.codes is not None:
         if method == "order-statistics":
             return failed("order statistics need independent rows, and these are grouped", table, value=shown)
-        if table.n_groups < MIN_GROUPS:
-            problem = f"{table.n_groups} groups are fewer than {MIN_GROUPS}"
+        if problem := too_few_groups(table):
             return failed(problem, table, value=shown, method=method)
     detail: dict[str, float] = {"q": q}
     strict = comparator in ("<", ">=")

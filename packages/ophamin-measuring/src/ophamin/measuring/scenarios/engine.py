@@ -60,8 +60,12 @@ def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
         stack.callback(attempt.journal.close)
         if attempt.selection is not None:
             with ExitStack() as around:
-                for instrument in setup.instruments:
-                    around.enter_context(instrument.scenario(spec))
+                try:
+                    for instrument in setup.instruments:
+                        around.enter_context(instrument.scenario(spec))
+                except BaseException as error:
+                    _leave(ledger, attempt, "ABORTED", error)
+                    raise
                 digests = _measure(setup, ledger, attempt, attempt.selection, progress)
             try:
                 raw = attempt.journal.end()
@@ -84,8 +88,8 @@ def _measure(
         ``{"second_pass": digest}`` under rule exact, else nothing.
     """
     journal, seed, total = attempt.journal, int(attempt.plan["seed"]), cycle_count(setup, selection)
-    done = journal.begin()
     try:
+        done = journal.begin()
         established = any(json.loads(line)["status"] == "ok" for line in journal.lines())
         ticker = Ticker(progress, "cycles", total)
         if done < total:
@@ -113,11 +117,17 @@ def _measure(
 def _leave(ledger: Ledger, attempt: Registered, outcome: str, error: BaseException) -> None:
     reason = str(error) or type(error).__name__
     reason = reason[:400].encode("utf-8", "backslashreplace").decode("utf-8")
-    ledger.close(attempt.index, outcome, reason=reason, cycles=len(attempt.journal.lines()))
+    cycles = len(attempt.journal.lines())
+    ledger.close(attempt.index, outcome, reason=reason, cycles=cycles)
+    if outcome == "ABORTED" and not cycles:
+        # Nothing was learnt, so it is no attempt; resumed later, it would be one beside another of its number.
+        attempt.journal.remove()
 
 
 def _second_pass(setup: Setup, selection: Selection, seed: int, progress: Report | None) -> str:
     rows: list[bytes] = []
     ticker = Ticker(progress, "second pass", cycle_count(setup, selection))
-    observe_cycles(setup, selection, seed, rows.append, ticker, established=True)
+    # Another seed for the systems: with the same one a random system would repeat itself and pass for exact.
+    other = (seed + 1) % 2**32
+    observe_cycles(setup, selection, seed, rows.append, ticker, established=True, system_seed=other)
     return values_digest_of(parse_rows(b"".join(rows)))

@@ -75,6 +75,7 @@ def observe_cycles(
     *,
     done: int = 0,
     established: bool = False,
+    system_seed: int | None = None,
 ) -> None:
     """Run every cycle from number ``done`` on and hand each row to ``emit``.
 
@@ -86,17 +87,19 @@ def observe_cycles(
         ticker: Told after each cycle.
         done: Cycles already in the journal.
         established: Whether an earlier part of this attempt already showed every observable.
+        system_seed: What the systems are seeded with, where it is not the attempt's.
 
     Raises:
         NotApplicable: The first cycles that succeed all lack an observable.
         SubstrateFailure: A substrate broke its protocol or died.
     """
+    given = seed if system_seed is None else system_seed
     for arm in setup.arms:
-        _guard(arm, lambda arm=arm: arm.substrate.reset(seed))  # type: ignore[misc]
+        _guard(arm, lambda arm=arm: arm.substrate.reset(given))  # type: ignore[misc]
     rows = _Rows(setup, cycle_count(setup, selection), established)
     stream = _alone if len(setup.arms) == 1 else _interleaved
     index = done
-    for arm, position, result in stream(setup, selection.records, seed, done):
+    for arm, position, result in stream(setup, selection.records, seed, given, done):
         emit(rows.row(index, arm, selection.records[position], selection.units[position], result))
         index += 1
         ticker.tick(index)
@@ -115,17 +118,19 @@ def values_digest_of(rows: Sequence[Mapping[str, JSON]]) -> str:
 # --- the order of cycles
 
 
-def _alone(setup: Setup, records: Sequence[Record], seed: int, done: int) -> Iterator[tuple[Arm, int, CycleResult]]:
+def _alone(
+    setup: Setup, records: Sequence[Record], seed: int, given: int, done: int
+) -> Iterator[tuple[Arm, int, CycleResult]]:
     arm, position = setup.arms[0], done
     while position < len(records):
         batch = records[position : position + BATCH]
-        for result in _batch(setup, arm, batch, seed):
+        for result in _batch(setup, arm, batch, given):
             yield arm, position, result
             position += 1
 
 
 def _interleaved(
-    setup: Setup, records: Sequence[Record], seed: int, done: int
+    setup: Setup, records: Sequence[Record], seed: int, given: int, done: int
 ) -> Iterator[tuple[Arm, int, CycleResult]]:
     skip = done
     for position, record in enumerate(records):
@@ -136,7 +141,7 @@ def _interleaved(
             if skip:
                 skip -= 1
                 continue
-            for result in _batch(setup, arm, [record], seed):
+            for result in _batch(setup, arm, [record], given):
                 yield arm, position, result
 
 
