@@ -239,7 +239,7 @@ def test_exact_measures_everything_twice(road):
     assert result.record["verdict"]["n_planned"] == 80
     assert result.record["preregistration"]["error_bound"] == 0.0
     assert road.verify(result.path).exit_code == 0
-    assert road.run(n=None, options={"rule": "exact"}, corpus="tiny:80", substrate="tiny?p=0.2").outcome == "REFUTED"
+    assert road.run(n=None, options={"rule": "exact"}, corpus="tiny:80", substrate="tiny?p=0").outcome == "REFUTED"
     with pytest.raises(UsageError, match="whole corpus"):
         road.run(n=10, options={"rule": "exact"}, corpus="tiny:80")
 
@@ -355,12 +355,11 @@ def test_a_substrate_that_cannot_be_made_leaves_no_trace(road):
     assert not (road.folder / ".ophamin").exists()
 
 
-@pytest.mark.parametrize(("broken", "words"), [("score", "cannot score"), ("metric", "precision")])
-def test_a_broken_scenario_is_named_and_its_cycles_are_kept(road, broken, words):
+def test_a_broken_scenario_is_named_and_its_cycles_are_kept(road):
     from ophamin.proof.errors import OphaminError
 
-    with pytest.raises(OphaminError, match=words):
-        road.run(options={"broken": broken})
+    with pytest.raises(OphaminError, match="cannot score"):
+        road.run(options={"broken": "score"})
     assert [e["outcome"] for e in road.entries("outcome")] == ["ABORTED"]
     assert len(road.journals()) == 1
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, Decision, Threshold
+from ophamin.registry import estimators
 
 __all__ = ["check_claim", "check_part"]
 
@@ -18,6 +21,34 @@ def _range(decision: Decision) -> tuple[float, float]:
         low, high = decision.support
         return -math.inf if low is None else low, math.inf if high is None else high
     return _RATES.get(decision.estimator, (-math.inf, math.inf))
+
+
+class _NoRows(Mapping[str, Any]):
+    """A table that has every column and no row: an estimator sees its options and nothing else."""
+
+    def __getitem__(self, name: str) -> tuple[()]:
+        return ()
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _check_method(threshold: Threshold, decision: Decision) -> None:
+    """Let the estimator refuse a method it does not know, before a run finds out."""
+    if not decision.estimator or not decision.method:
+        return
+    try:
+        estimators.get(decision.estimator)(_NoRows(), confidence=0.95, seed=0, method=decision.method)
+    except UsageError as error:
+        raise UsageError(f"'{threshold}': {error}") from None
+    except Exception:  # noqa: BLE001 - a foreign estimator may need more than a method, or a row: the run will tell
+        return
 
 
 def check_part(threshold: Threshold, decision: Decision) -> None:
@@ -65,12 +96,13 @@ def check_claim(claim: Claim) -> None:
     """Refuse a claim whose decisions cannot answer it; called before planning and before deciding.
 
     Raises:
-        UsageError: An impossible threshold (``accuracy >= 1``), a method that never decides, ``==`` under an
-            interval, or errors excluded without a co-primary ``error_rate <= ε``.
+        UsageError: An impossible threshold (``accuracy >= 1``), a method that is unknown or never decides, ``==``
+            under an interval, or errors excluded without a co-primary ``error_rate <= ε``.
     """
     parts = claim.parts()
     for threshold, decision in parts:
         check_part(threshold, decision)
+        _check_method(threshold, decision)
     limited = any(t.metric == "error_rate" and t.comparator in ("<=", "<") for t, _ in parts)
     for threshold, decision in parts:
         if decision.error_policy == "exclude" and not limited:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["SHORTEST", "blocks_of"]
+from ophamin.proof.errors import UsageError
+
+__all__ = ["FEWEST", "SHORTEST", "blocks_of", "check_blocks"]
+
+FEWEST = 20
+"""Least blocks an interval over blocks can be had from."""
 
 SHORTEST = 10
 """Least cycles of a block; shorter ones would be as dependent as the cycles are."""
+
+
+def check_blocks(blocks: int) -> None:
+    """Refuse a number of blocks no run could be decided with.
+
+    Raises:
+        UsageError: Fewer than ``FEWEST``.
+    """
+    if blocks < FEWEST:
+        raise UsageError(f"blocks is a whole number, at least {FEWEST}, not {blocks}")
 
 
 def blocks_of(n: int, blocks: int) -> list[int]:

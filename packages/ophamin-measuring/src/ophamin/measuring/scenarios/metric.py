@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ophamin.measuring.scenarios._answers import same_answer, truth_of
-from ophamin.measuring.scenarios._blocks import blocks_of
+from ophamin.measuring.scenarios._blocks import blocks_of, check_blocks
 from ophamin.measuring.scenarios._metric_grammar import Part, parse_claim
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, CoPrimary, Decision, Threshold
@@ -85,6 +86,7 @@ class Metric:
             UsageError: The claim, δ or the support cannot be read, or a mean has no δ.
         """
         parts = parse_claim(str(options["claim"]))
+        check_blocks(int(options["blocks"]))
         deltas = _deltas(options["delta"], parts)
         pairs = [
             (Threshold(p.metric, p.comparator, p.value, _unit(p)), _decision(p, delta, options))
@@ -189,8 +191,8 @@ def _support(part: Part, options: Mapping[str, JSON]) -> tuple[float, float] | N
         low, high = (float(p) for p in pieces)
     except (TypeError, ValueError):
         raise UsageError(f"the support is two numbers, such as '0,1', not {given!r}") from None
-    if not low < high:
-        raise UsageError(f"the support is LOW,HIGH with LOW < HIGH, not {given!r}")
+    if not low < high or not (math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"the support is LOW,HIGH with LOW < HIGH, both finite, not {given!r}")
     return (low - high, high - low) if part.difference else (low, high)
 
 
@@ -204,7 +206,7 @@ def _deltas(given: JSON, parts: Sequence[Part]) -> list[float | None]:
         raise UsageError(f"delta is a number greater than 0, such as 0.05, not {given!r}") from None
     if len(deltas) == 1:
         deltas *= len(parts)
-    if len(deltas) != len(parts) or not all(d > 0 for d in deltas):
+    if len(deltas) != len(parts) or not all(d > 0 and math.isfinite(d) for d in deltas):
         raise UsageError(
             f"delta is one number greater than 0, or one for each of the {len(parts)} parts, not {given!r}"
         )
@@ -212,7 +214,9 @@ def _deltas(given: JSON, parts: Sequence[Part]) -> list[float | None]:
 
 
 def _decision(part: Part, delta: float | None, options: Mapping[str, JSON]) -> Decision:
-    support = _support(part, options)
+    support, method = _support(part, options), str(options["method"])
+    if method in ("betting", "empirical-bernstein") and _estimator(part) == "mean" and support is None:
+        raise UsageError(f"{part.metric}: {method} needs the ends of one value, --set support=LOW,HIGH")
     if delta is None:
         if part.proportion:
             delta = 0.05
@@ -227,7 +231,7 @@ def _decision(part: Part, delta: float | None, options: Mapping[str, JSON]) -> D
             )
     return Decision(
         rule="interval",
-        method=str(options["method"]),
+        method=method,
         estimator=_estimator(part),
         error_policy=str(options["error_policy"]),
         support=support,

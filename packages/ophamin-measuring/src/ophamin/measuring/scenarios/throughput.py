@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ophamin.measuring.estimators.quantile import quantile
-from ophamin.measuring.scenarios._blocks import blocks_of
+from ophamin.measuring.scenarios._blocks import blocks_of, check_blocks
+from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, Decision, PillarEvidence, Threshold
 from ophamin.protocols import Columns, Control, CycleResult, EstimatorCall, OptionSpec, Record, Score
 
@@ -43,8 +45,17 @@ class ThroughputCeiling:
     default_corpus = "cyber-payloads?split=test"
 
     def claim(self, options: Mapping[str, JSON]) -> Claim:
-        """At most 5 % of cycles are slower than the limit."""
+        """At most 5 % of cycles are slower than the limit.
+
+        Raises:
+            UsageError: The limit, the warm-up or the number of blocks makes no sense.
+        """
         limit = options["limit_s"]
+        if not (limit > 0 and math.isfinite(limit)):
+            raise UsageError(f"limit_s is a positive number of seconds, such as 0.1, not {limit:g}")
+        if options["warmup"] < 0:
+            raise UsageError(f"warmup is a number of cycles, 0 or more, not {options['warmup']}")
+        check_blocks(options["blocks"])
         return Claim(
             statement=f"95 % of cycles take at most {limit:g} s.",
             operationalization=f"share of cycles with latency_s > {limit:g}, without the first "

@@ -128,7 +128,8 @@ def _counts(attempt: Attempt) -> bool:
     """Whether anyone may have learnt something about the metric from it."""
     if attempt.outcome == "NOT_APPLICABLE":
         return False
-    return not (attempt.outcome == "ERRORED" and (attempt.outcome_value or {}).get("cycles") == 0)
+    # A process that was killed said nothing of its cycles, and its journal may be resumed: it counts.
+    return not (attempt.outcome in ("ERRORED", "ABORTED") and (attempt.outcome_value or {}).get("cycles") == 0)
 
 
 def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Attempt]) -> Registered:

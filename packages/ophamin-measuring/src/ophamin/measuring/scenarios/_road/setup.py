@@ -13,6 +13,7 @@ from typing import Any
 
 from ophamin import registry
 from ophamin.measuring.decision import check_claim
+from ophamin.measuring.scenarios._road.rehearsal import rehearse
 from ophamin.measuring.scenarios.roles import RoleReader
 from ophamin.proof.canonical import digest
 from ophamin.proof.claims import attempt_key, claim_hash
@@ -276,6 +277,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
     roles = dict(offered(options) if offered is not None else scenario.observables)
     instruments = [registry.instruments.get(name)() for name in spec.instruments]
     arms = _open_arms(spec, list(scenario.arms(options)), roles, instruments, stack)
+    rehearse(scenario, options, claim, next(iter(corpus.records()), None), list(roles))
     strata = getattr(scenario, "strata", None)
     identities = [{"arm": a.name, **to_json(a.identity)} for a in arms]
     hashed = claim_hash(claim)
