@@ -88,6 +88,24 @@ def test_a_folder_serves_its_records_and_names_the_rest(run, write_proof, tmp_pa
     ]
 
 
+def test_audits_come_oldest_first_and_proofs_stay(run):
+    from types import SimpleNamespace as Object
+
+    from ophamin.reporting._command import _audits_by_time
+
+    def found(kind, at):
+        return Object(record=Object(kind=Object(name=kind), object={"identity": {"captured_at": at}}))
+
+    times = [
+        ("audit", "2026-11-24T12:00:00+02:00"),
+        ("proof", "z"),
+        ("audit", "2026-11-24T09:00:00+00:00"),
+        ("audit", 7),
+    ]
+    sorted_ = [item.record.object["identity"]["captured_at"] for item in _audits_by_time([found(*t) for t in times])]
+    assert sorted_ == [7, "z", "2026-11-24T09:00:00+00:00", "2026-11-24T12:00:00+02:00"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"proof_id": NaN}', b"{}"])
 def test_a_named_file_that_is_no_record_is_an_error(run, tmp_path, content):
     path = tmp_path / "x.json"

@@ -157,6 +157,81 @@ def test_an_audit_says_what_was_not_looked_at(audit):
     assert text.count("unknown") >= 3
 
 
+def test_an_audit_whose_tool_read_only_a_part_is_called_incomplete(audit):
+    audit["pillars"] = audit["pillars"][:1]
+    audit["pillars"][0] |= {
+        "complete": False,
+        "warnings": ["bad.py was not examined: syntax error"],
+        "finding_count": 0,
+    }
+    del audit["verdict"]
+    text = "".join(Page(HtmlRenderer().render([audit])).text)
+    assert "every tool finished." not in text
+    for said in (
+        "not everything was examined, so there may be more",
+        "ruff did not examine every file",
+        "ok: finished, but did not examine every file",
+        "at least 0",
+        "bad.py was not examined: syntax error",
+    ):
+        assert said in text
+
+
+def test_an_audit_whose_summary_alone_says_incomplete_is_called_so(audit):
+    audit["pillars"], audit["summary"] = audit["pillars"][:1], {"complete": False}
+    text = "".join(Page(HtmlRenderer().render([audit])).text)
+    assert "Not everything was looked at: the record's summary says so" in text
+
+
+def test_an_audit_is_named_by_what_was_audited_and_sums_up_its_gates(audit):
+    audit["target"] |= {"path": ".", "target_path": "/home/me/src"}
+    audit["pillars"] = audit["pillars"][:1]
+    page = document([audit], "").pages[0]
+    assert page.heading == "Audit of src"
+    assert page.summary == ("high: 1", "none needed", "1 tool")
+    del audit["verdict"]
+    assert document([audit], "").pages[0].summary == ("301", "—", "1 tool")
+
+
+def test_the_verdict_of_a_bad_record_is_never_green(proof):
+    bad = Verification([Finding("id", "bad", "x")])
+    html = (
+        HtmlRenderer().render([proof(), proof()], verifications=[bad, Verification([Finding("id", "good")])]).decode()
+    )
+    assert '<span class="word untrusted">VALIDATED: not trusted</span>' in html
+    assert html.count('<span class="word good">VALIDATED</span>') == 1
+    assert '<p class="badge untrusted"><strong>VALIDATED: not trusted</strong>' in html
+
+
+def test_a_bare_point_is_not_called_exact(old_proof, proof):
+    assert document([old_proof], "").pages[0].summary[1] == "none (bare point)"
+    exact = proof()
+    exact["claim"]["decision"]["rule"] = "exact"
+    exact["verdict"]["interval"] = {"lower": 3, "upper": 3, "level": 0.95}
+    page = document([exact], "").pages[0]
+    assert page.summary[1] == "none needed"
+    assert not page.parts[0].has_interval
+    exact["verdict"]["interval"] = {"lower": 1, "upper": 3, "level": 0.95}
+    page = document([exact], "").pages[0]
+    assert page.summary[1] == "1 to 3"
+    assert page.parts[0].lower_confidence is None
+
+
+def test_measured_numbers_are_short(proof):
+    record = proof()
+    record["verdict"]["observed_value"] = 0.0591852
+    html = HtmlRenderer().render([record]).decode()
+    shown = html.split("<details>")[0]
+    assert "0.05919" in shown
+    assert "0.0591852" not in shown
+
+
+def test_a_chart_can_be_read_on_a_phone(proof):
+    html = HtmlRenderer().render([proof()]).decode()
+    assert '<figure><div class="wide" tabindex="0" role="region" aria-label="Interval against threshold"><svg' in html
+    assert "figure svg { display: block; width: 100%; min-width: 34rem;" in html
+
+
 def test_the_state_of_a_record_is_loud_when_bad_and_quiet_when_good(proof):
     bad = Verification([Finding("id", "bad", "the body hashes to something else")])
     good = Verification([Finding("id", "good")], signer="installation")

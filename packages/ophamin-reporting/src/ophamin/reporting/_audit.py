@@ -14,6 +14,7 @@ __all__ = ["audit_page"]
 
 JSON = Any
 MOST_FINDINGS = 200
+MOST_WARNINGS = 20
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 _STATUSES = {
     "ok": "finished",
@@ -27,25 +28,45 @@ def audit_page(record: Mapping[str, JSON]) -> Page:
     """The page of an audit record; never raises, whatever its shape."""
     tools = objects(record.get("pillars"))
     findings = _findings(tools)
-    target = shown(at(record, "target", "path") or at(record, "target", "target_path"))
-    unfinished = [shown(t.get("pillar_name")) for t in tools if t.get("status") != "ok"]
+    missed = _missed(record, tools)
     verdict = at(record, "verdict")
     decision = [Section("Gates", [_gates(record)])] if verdict is not None else []
     return Page(
         kind="audit",
         record_id=words(record.get("audit_id")),
-        heading=f"Audit of {target}",
-        badge=verdict_badge(at(verdict, "outcome"), "exact") if verdict is not None else _count(findings, unfinished),
+        heading=clip(f"Audit of {_name(record)}"),
+        badge=verdict_badge(at(verdict, "outcome"), "exact") if verdict is not None else _count(findings, missed),
         lead=clip(words(at(verdict, "reasoning"))),
         sections=[
             *decision,
-            Section("Tools", [*_missed(unfinished), _tools(tools)]),
+            Section("Tools", [*missed, _tools(tools)]),
             Section("Findings", [_severities(findings), _finding_table(findings)]),
             Section("What was audited", [_target(record)]),
             Section("Do it again", [Code(shown(at(record, "reproduction", "command")))]),
         ],
-        summary=(number(len(findings)), MISSING, f"{len(tools)} tools"),
+        summary=_summary(record, findings, tools),
     )
+
+
+def _name(record: Mapping[str, JSON]) -> str:
+    """What was audited: its path in its repository, or the name of the folder that is the whole of it."""
+    path, whole = (words(at(record, "target", field)) for field in ("path", "target_path"))
+    if path not in ("", "."):
+        return path
+    return whole.replace("\\", "/").rstrip("/").rpartition("/")[2] or shown(path or whole)
+
+
+def _summary(
+    record: Mapping[str, JSON], findings: list[Mapping[str, JSON]], tools: list[Mapping[str, JSON]]
+) -> tuple[str, str, str]:
+    """Cells for the overview: what the gates are about, else all findings."""
+    used = f"{len(tools)} tool{'' if len(tools) == 1 else 's'}"
+    if at(record, "verdict") is None:
+        return number(len(findings)), MISSING, used
+    gates = objects(at(record, "verdict", "gates")) or [at(record, "verdict")]
+    found = [f"{shown(at(gate, 'metric') or at(gate, 'threshold', 'metric'))}: {_known(gate)}" for gate in gates]
+    more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+    return ", ".join(found[:3]) + more, "none needed", used
 
 
 def _findings(tools: list[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
@@ -59,17 +80,43 @@ def _findings(tools: list[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
     return sorted((f for tool in tools for f in objects(tool.get("findings"))), key=place)
 
 
-def _count(findings: list[Mapping[str, JSON]], unfinished: list[str]) -> Badge:
+def _count(findings: list[Mapping[str, JSON]], missed: list[Block]) -> Badge:
     found = f"{len(findings):,} finding{'' if len(findings) == 1 else 's'}"
-    if unfinished:
-        return Badge(found, "and not every tool finished, so there may be more", "open")
+    if missed:
+        return Badge(found, "and not everything was examined, so there may be more", "open")
     return Badge(found, "no gate was registered, so nothing is decided; every tool finished")
 
 
-def _missed(unfinished: list[str]) -> list[Block]:
-    if not unfinished:
-        return []
-    return [Note(f"Not everything was looked at: {', '.join(unfinished[:20])} did not finish.", "open")]
+def _partial(tool: Mapping[str, JSON]) -> bool:
+    """Whether a tool finished without having read every file; version 1.0 does not say."""
+    return tool.get("status") == "ok" and tool.get("complete") is False
+
+
+def _missed(record: Mapping[str, JSON], tools: list[Mapping[str, JSON]]) -> list[Block]:
+    """What was not looked at, in words; empty when everything was."""
+    unfinished = [shown(t.get("pillar_name")) for t in tools if t.get("status") != "ok"]
+    partial = [shown(t.get("pillar_name")) for t in tools if _partial(t)]
+    said = [
+        f"{', '.join(names[:20])} did not {what}"
+        for names, what in ((unfinished, "finish"), (partial, "examine every file"))
+        if names
+    ]
+    if not said and at(record, "summary", "complete") is False:
+        said = ["the record's summary says so"]
+    return [Note(f"Not everything was looked at: {'; '.join(said)}.", "open")] if said else []
+
+
+def _status(tool: Mapping[str, JSON]) -> str:
+    meaning = _STATUSES.get(words(tool.get("status")), "unknown to this version")
+    return f"{shown(tool.get('status'))}: {meaning}{', but did not examine every file' if _partial(tool) else ''}"
+
+
+def _says(tool: Mapping[str, JSON]) -> str:
+    """Its error and its warnings: which files it could not read, and why."""
+    warnings = tool.get("warnings")
+    listed = [w for w in warnings if isinstance(w, str)] if isinstance(warnings, list) else []
+    more = [f"… and {len(listed) - MOST_WARNINGS:,} more"] if len(listed) > MOST_WARNINGS else []
+    return shown("; ".join(filter(None, [words(tool.get("error_message")), *listed[:MOST_WARNINGS], *more])))
 
 
 def _tools(tools: list[Mapping[str, JSON]]) -> Table:
@@ -77,17 +124,23 @@ def _tools(tools: list[Mapping[str, JSON]]) -> Table:
         (
             shown(t.get("pillar_name")),
             shown(t.get("tool_version")),
-            f"{shown(t.get('status'))}: {_STATUSES.get(words(t.get('status')), 'unknown to this version')}",
-            # A tool that did not finish found nothing that is known, which is not the same as nothing.
-            number(t.get("finding_count")) if t.get("status") == "ok" else "unknown",
+            _status(t),
+            _found(t),
             number(t.get("wall_time_s")),
-            shown(t.get("error_message")),
+            _says(t),
         )
         for t in tools[:MOST_FINDINGS]
     ]
     return Table(
         "Each tool, and whether it finished", ("tool", "version", "status", "findings", "seconds", "says"), rows
     )
+
+
+def _found(tool: Mapping[str, JSON]) -> str:
+    # A tool that did not finish found nothing that is known, which is not the same as nothing.
+    if tool.get("status") != "ok":
+        return "unknown"
+    return f"{'at least ' if _partial(tool) else ''}{number(tool.get('finding_count'))}"
 
 
 def _severities(findings: list[Mapping[str, JSON]]) -> Facts:
@@ -122,19 +175,24 @@ def _gates(record: Mapping[str, JSON]) -> Table:
         claimed = (
             f"{shown(at(threshold, 'metric'))} {shown(at(threshold, 'comparator'))} {number(at(threshold, 'value'))}"
         )
-        lower, upper = at(gate, "lower"), at(gate, "upper")
-        known = number(at(gate, "observed_value"))
-        if known == MISSING and lower is not None:
-            known = f"at least {number(lower)}" if upper is None else f"{number(lower)} to {number(upper)}"
-        rows.append((claimed, known, shown(at(gate, "outcome"))))
+        rows.append((claimed, _known(gate), shown(at(gate, "outcome"))))
     return Table("What was promised of the counts", ("gate", "found", "outcome"), rows)
+
+
+def _known(gate: JSON) -> str:
+    """How many findings a gate counts, or between which numbers they lie."""
+    lower, upper = at(gate, "lower"), at(gate, "upper")
+    known = number(at(gate, "observed_value"))
+    if known == MISSING and lower is not None:
+        return f"at least {number(lower)}" if upper is None else f"{number(lower)} to {number(upper)}"
+    return known
 
 
 def _target(record: Mapping[str, JSON]) -> Facts:
     target = at(record, "target")
     return Facts(
         [
-            ("path", shown(at(target, "path") or at(target, "target_path"))),
+            ("path", shown(_name(record))),
             ("source files", number(at(target, "n_sources"))),
             ("revision", shown(at(target, "revision"))),
             ("uncommitted changes", {True: "yes", False: "no"}.get(at(target, "dirty"), "unknown")),

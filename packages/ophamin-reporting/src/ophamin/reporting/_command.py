@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def report(
     settings: Settings = ctx.obj
     renderer = registry.renderers.get(format_)()
     found, left_out = gather(settings, records)
+    found = _audits_by_time(found)
     for file in left_out:
         click.echo(f"left out: {_plain(f'{file.path}: {file.reason}')}", err=True)
     if not found:
@@ -79,6 +81,22 @@ def report(
     elif target is not None:
         click.echo(str(target))
     ctx.exit(code)
+
+
+def _audits_by_time(found: Sequence[Found]) -> list[Found]:
+    """Proofs and others where they were; the places of audits filled oldest first.
+
+    Audits of one target follow each other like a log, and their paths are hashes.
+    """
+    audits = iter(sorted((item for item in found if item.record.kind.name == "audit"), key=_captured_at))
+    return [next(audits) if item.record.kind.name == "audit" else item for item in found]
+
+
+def _captured_at(item: Found) -> float:
+    try:
+        return datetime.fromisoformat(item.record.object["identity"]["captured_at"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):  # a tampered one may say anything
+        return 0.0
 
 
 def _target(out: Path | None, suffix: str, as_json: bool) -> Path | None:

@@ -17,7 +17,7 @@ __all__ = ["Badge", "Block", "Chart", "Code", "Document", "Facts", "Note", "Page
 
 @dataclass(frozen=True)
 class Badge:
-    """A state in words; ``tone`` (good, bad, open, plain) only colours it."""
+    """A state in words; ``tone`` (good, bad, open, plain, untrusted) only colours it."""
 
     word: str
     meaning: str = ""

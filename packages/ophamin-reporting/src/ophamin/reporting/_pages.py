@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ophamin.proof.verification import Verification
@@ -56,9 +57,11 @@ def _page(record: Mapping[str, JSON], verification: Verification | None) -> Page
     build = next((page for field, page in _PAGES.items() if field in record), _other_page)
     page = build(record)
     sections = [*page.sections, _signature(record, page, verification), _whole(record)]
-    return Page(
-        page.kind, page.record_id, page.heading, page.badge, page.lead, sections, page.parts, verification, page.summary
-    )
+    badge = page.badge
+    if verification_badge(verification).tone == "bad":
+        # A verdict that nobody signed must not look like one.
+        badge = Badge(f"{badge.word}: not trusted", "the record says so, and it is not what was signed", "untrusted")
+    return replace(page, badge=badge, sections=sections, verification=verification)
 
 
 def _other_page(record: Mapping[str, JSON]) -> Page:

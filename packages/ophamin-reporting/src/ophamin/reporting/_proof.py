@@ -10,7 +10,7 @@ from ophamin.proof.decision import outcome
 from ophamin.proof.types import Threshold
 from ophamin.reporting._document import Badge, Block, Chart, Code, Facts, Note, Page, Raw, Section, Table
 from ophamin.reporting._reach import at, objects, words
-from ophamin.reporting._text import MISSING, clip, number, percent, shown
+from ophamin.reporting._text import MISSING, clip, measured, number, percent, shown
 from ophamin.reporting.charts.interval import IntervalPart
 
 __all__ = ["proof_page", "verdict_badge"]
@@ -69,7 +69,7 @@ def proof_page(record: Mapping[str, JSON]) -> Page:
             Section("Where it comes from", [_provenance(record)]),
         ],
         parts=parts,
-        summary=(number(first.value), _span(first), number(at(verdict, "n_used"))),
+        summary=(measured(first.value, first.theta), _span(first, rule), number(at(verdict, "n_used"))),
     )
 
 
@@ -109,20 +109,22 @@ def _own_outcome(part: IntervalPart, rule: str, joint: str) -> str:
 
 def _part(threshold: JSON, where: JSON, rule: str, decided: str) -> IntervalPart:
     interval = at(where, "interval")
+    lower, upper = at(interval, "lower"), at(interval, "upper")
     level = at(interval, "level")
     one_sided = (1 + level) / 2 if isinstance(level, float) else None
+    exact = rule == "exact"  # nothing was sampled: bounds, where they differ, are of what was not seen
     return IntervalPart(
         metric=shown(at(threshold, "metric")),
         comparator=shown(at(threshold, "comparator")),
         theta=at(threshold, "value"),
         value=at(where, "observed_value"),
-        lower=at(interval, "lower"),
-        upper=at(interval, "upper"),
-        lower_confidence=_or(at(interval, "lower_confidence"), one_sided),
-        upper_confidence=_or(at(interval, "upper_confidence"), one_sided),
+        lower=lower,
+        upper=upper,
+        lower_confidence=None if exact else _or(at(interval, "lower_confidence"), one_sided),
+        upper_confidence=None if exact else _or(at(interval, "upper_confidence"), one_sided),
         units=words(at(threshold, "units")),
         outcome=clip(decided, 40),
-        has_interval=interval is not None or rule not in ("exact", "point"),
+        has_interval=lower != upper if exact else interval is not None or rule != "point",
     )
 
 
@@ -130,27 +132,28 @@ def _or(value: JSON, default: JSON) -> JSON:
     return default if value is None else value
 
 
-def _span(part: IntervalPart) -> str:
+def _span(part: IntervalPart, rule: str) -> str:
     if not part.has_interval:
-        return "none needed"
-    return f"{number(part.lower)} to {number(part.upper)}"
+        return "none (bare point)" if rule == "point" else "none needed"
+    return f"{measured(part.lower, part.theta)} to {measured(part.upper, part.theta)}"
 
 
-def _bound(value: JSON, confidence: JSON) -> str:
-    return "none" if value is None else f"{number(value)} ({percent(confidence)} one-sided)"
+def _bound(value: JSON, confidence: JSON, theta: JSON) -> str:
+    if value is None:
+        return "none"
+    at_level = f" ({percent(confidence)} one-sided)" if confidence is not None else ""
+    return f"{measured(value, theta)}{at_level}"
 
 
 def _interval_table(parts: list[IntervalPart]) -> Table:
     rows = []
     for part in parts:
-        bounds = (
-            (_bound(part.lower, part.lower_confidence), _bound(part.upper, part.upper_confidence))
-            if part.has_interval
-            else (MISSING, MISSING)
-        )
-        rows.append((part.name, number(part.value), *bounds, part.outcome or MISSING))
+        sides = ((part.lower, part.lower_confidence), (part.upper, part.upper_confidence))
+        bounds = [_bound(*side, part.theta) if part.has_interval else MISSING for side in sides]
+        rows.append((part.name, measured(part.value, part.theta), *bounds, part.outcome or MISSING))
+    bounded = any(part.has_interval for part in parts)
     return Table(
-        "Observed values with two one-sided bounds, against their thresholds",
+        f"Observed values{' with two one-sided bounds' if bounded else ''}, against their thresholds",
         ("threshold", "observed", "lower bound", "upper bound", "outcome"),
         rows,
     )

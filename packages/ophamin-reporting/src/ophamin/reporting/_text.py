@@ -7,7 +7,7 @@ import math
 import unicodedata
 from typing import Any
 
-__all__ = ["clip", "number", "percent", "shown", "visible"]
+__all__ = ["clip", "measured", "number", "percent", "shown", "visible"]
 
 JSON = Any
 LONGEST = 2000
@@ -60,6 +60,22 @@ def number(value: JSON) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
     return shown(value)
+
+
+def measured(value: JSON, theta: JSON = None) -> str:
+    """A measured number with four significant digits, or up to six where four would make it look like ``theta``.
+
+    Example:
+        >>> measured(0.0591852), measured(0.900004, 0.9), measured(123456.7)
+        ('0.05919', '0.900004', '123457')
+    """
+    if not isinstance(value, float) or not math.isfinite(value):
+        return number(value)
+    for digits in (4, 5):
+        text = f"{value:.{digits}g}"
+        if text != number(theta) and ("e" not in text or abs(value) < 1):
+            return text
+    return number(value)
 
 
 def percent(share: JSON) -> str:

@@ -22,14 +22,16 @@ _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # Becomes currentColor, so that the chart follows the page into dark mode and onto paper.
 _INK = "#0a0b0c"
 _HOLDS = "#2a7f7f"
-_WIDTH, _ROW, _EDGE = 5.4, 1.3, 0.08
+# Inches; the page shows them at about 1.5 times their size where there is room, and never much smaller.
+_WIDTH, _ROW, _EDGE = 7.4, 1.45, 0.08
+_SMALL, _TEXT = 9, 10  # points
 # Text stays text: it can be searched, copied and read out, and takes the font of the page.
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ophamin",
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.size": _TEXT,
     "hatch.linewidth": 0.6,
     "axes.formatter.use_mathtext": False,
     "axes.unicode_minus": True,
@@ -47,8 +49,8 @@ def draw(parts: Sequence[IntervalPart], *, name: str, title: str, description: s
         figure = Figure(figsize=(_WIDTH, height))
         FigureCanvasSVG(figure)
         for row, part in enumerate(parts):
-            bottom = (height - (row + 1) * _ROW + 0.3) / height
-            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.5 / height)), part, _label(row))
+            bottom = (height - (row + 1) * _ROW + 0.34) / height
+            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.56 / height)), part, _label(row))
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     labels = {_label(row): clip(visible(_heading(part)), 80) for row, part in enumerate(parts)}
@@ -73,10 +75,10 @@ def _draw_part(axes: Axes, part: IntervalPart, label: str) -> None:
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_INK)
-    axes.tick_params(axis="x", colors=_INK, labelsize=8, length=3)
+    axes.tick_params(axis="x", colors=_INK, labelsize=_SMALL, length=3)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
-    axes.set_title(label, loc="left", fontsize=9, color=_INK, pad=18)
+    axes.set_title(label, loc="left", fontsize=_TEXT, color=_INK, pad=20)
     if part.comparator in ("<=", "<", ">=", ">"):
         ends = (low, theta) if part.comparator in ("<=", "<") else (theta, high)
         axes.axvspan(*ends, facecolor=_HOLDS, alpha=0.16, linewidth=0)
@@ -84,7 +86,7 @@ def _draw_part(axes: Axes, part: IntervalPart, label: str) -> None:
     axes.axvline(theta, color=_INK, linewidth=1.4, linestyle=(0, (4, 2)))
     axes.annotate(
         f"θ = {number(part.theta)}", (theta, 1), (0, 1), textcoords="offset points", ha=_anchor(theta, low, high),
-        va="bottom", fontsize=8, color=_INK, annotation_clip=False,
+        va="bottom", fontsize=_SMALL, color=_INK, annotation_clip=False,
     )  # fmt: skip
     if part.has_interval:
         _draw_bounds(axes, part, low, high)
@@ -104,14 +106,14 @@ def _draw_bounds(axes: Axes, part: IntervalPart, low: float, high: float) -> Non
             end, words = float(bound), f"{letter} {percent(confidence)}" if confidence is not None else letter
             axes.plot([end, end], [-0.38, 0.38], color=_INK, linewidth=2)
             axes.annotate(
-                words, (end, 0.38), (3 * outside, 3), textcoords="offset points", fontsize=8, color=_INK,
+                words, (end, 0.38), (3 * outside, 3), textcoords="offset points", fontsize=_SMALL, color=_INK,
                 ha="left" if outside > 0 else "right", va="bottom",
             )  # fmt: skip
         else:
             end, words = edge - outside * margin, f"no {letter}"
             axes.plot([end], [0], marker=">" if outside > 0 else "<", markersize=9, color=_INK, linestyle="none")
             axes.annotate(
-                words, (end, 0.2), (0, 3), textcoords="offset points", fontsize=8, color=_INK,
+                words, (end, 0.2), (0, 3), textcoords="offset points", fontsize=_SMALL, color=_INK,
                 ha="right" if outside > 0 else "left", va="bottom",
             )  # fmt: skip
         ends.append(end)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophamin.proof.errors import MissingDependency, UsageError
-from ophamin.reporting._text import clip, number, percent, visible
+from ophamin.reporting._text import clip, measured, number, percent, visible
 
 __all__ = ["IntervalPart", "describe", "interval_chart"]
 
@@ -78,14 +78,14 @@ def describe(part: IntervalPart) -> str:
         >>> describe(IntervalPart("accuracy", ">=", 0.9, 0.95, 0.92, None, 0.95, 0.95, outcome="VALIDATED"))
         'accuracy ≥ 0.9: observed 0.95, lower bound 0.92 (95 %), no upper bound: VALIDATED.'
     """
-    said = [f"observed {number(part.value)}" if part.value is not None else "no observed value"]
+    said = [f"observed {measured(part.value, part.theta)}" if part.value is not None else "no observed value"]
     if part.has_interval:
         for side, bound, confidence in (
             ("lower", part.lower, part.lower_confidence),
             ("upper", part.upper, part.upper_confidence),
         ):
             at = f" ({percent(confidence)})" if confidence is not None else ""
-            said.append(f"no {side} bound" if bound is None else f"{side} bound {number(bound)}{at}")
+            said.append(f"no {side} bound" if bound is None else f"{side} bound {measured(bound, part.theta)}{at}")
     outcome = f": {part.outcome}" if part.outcome else ""
     return visible(f"{part.name}: {', '.join(said)}{outcome}.")
 

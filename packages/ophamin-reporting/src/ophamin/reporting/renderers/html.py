@@ -28,7 +28,7 @@ LONG_WORD = 24
 
 
 class HtmlRenderer:
-    """Renderer ``html``.
+    """One self-contained HTML page that loads and runs nothing.
 
     Everything a record says is escaped by the template engine, without exception; the only markup that
     passes is the chart, which we draw. Without matplotlib a sentence stands where the chart would.

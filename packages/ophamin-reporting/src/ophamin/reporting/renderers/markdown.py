@@ -31,7 +31,7 @@ def escape(text: str) -> str:
 
 
 class MarkdownRenderer:
-    """Renderer ``markdown``: the same words as the page, without pictures.
+    """Markdown with the same words as the HTML page, without pictures.
 
     Example:
         >>> MarkdownRenderer().render([], title="No records").decode()
