@@ -97,7 +97,7 @@ _substrate = click.option(
 _corpus = click.option("--corpus", default="", metavar="SPEC", help="Corpus, e.g. table:rows.csv?text=prompt&label=y.")
 _set = click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Option of the scenario.")
 _claim = click.option("--claim", default=None, help="Short for --set claim=…, e.g. 'accuracy >= 0.9'.")
-_n = click.option("--n", type=click.IntRange(min=0), default=None, help="Units to measure, per stratum.")
+_n = click.option("--n", type=click.IntRange(min=1), default=None, help="Units to measure, per stratum.")
 _alpha = click.option("--alpha", type=float, default=None, help="One-sided error rate of the first attempt.")
 _attempts = click.option(
     "--attempts", type=click.IntRange(min=1), default=1, show_default=True, help="Attempts registered in advance."
@@ -125,8 +125,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @_alpha
 @_attempts
 @click.option("--instrument", "instruments", multiple=True, metavar="NAME", help="Instrument that watches the run.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
-              help="Longest one cycle may take, seconds.")  # fmt: skip
+@click.option("--timeout", type=float, default=60.0, show_default=True, help="Longest one cycle may take, seconds.")
 @click.option("--fresh", is_flag=True, help="Abandon an interrupted run of the same and start a new attempt.")
 @_json
 @click.pass_context
@@ -162,18 +161,22 @@ def run(
       ophamin run metric --claim 'accuracy >= 0.9' --corpus 'table:rows.csv?text=prompt&label=y' \\
           --substrate python:mypkg.model:predict
     """
+    from ophamin import registry
+
     settings = _settings(ctx.obj)
+    registry.get_scenario(scenario)  # a slip in the name is told before what that name would need
     if not substrates:
         raise UsageError(
             'name the system to measure: --substrate python:pkg.mod:func, --substrate "command:./prog --flag", '
             "--substrate mock, or one --substrate ARM=SPEC for each arm (ophamin substrate list)"
         )
+    named = _pairs(fields, "--field", "--field blocked=verdict.is_blocked")
     spec = RunSpec(
         scenario=scenario,
         arms=_arms(substrates),
         corpus=corpus,
         options=_options(options, claim),
-        fields={**settings.fields, **_pairs(fields, "--field", "--field blocked=verdict.is_blocked")},
+        fields={**settings.fields, **named},
         n=n,
         seed=seed,
         rule=rule or "",
@@ -189,8 +192,14 @@ def run(
         fresh=fresh,
     )
     from ophamin.measuring.scenarios import run_scenario
+    from ophamin.measuring.scenarios._road.checks import check_fields, check_settings
+    from ophamin.measuring.scenarios._road.setup import resolve_claim
+    from ophamin.measuring.scenarios.roles import roles_of
     from ophamin.measuring.scenarios.words import run_text, summary
 
+    check_settings(spec)
+    plugin, typed, _ = resolve_claim(spec)
+    check_fields(scenario, roles_of(plugin, typed), named)
     try:
         result = run_scenario(spec, progress=_ticker())
     except KeyboardInterrupt:

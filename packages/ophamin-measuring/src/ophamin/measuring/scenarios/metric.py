@@ -30,7 +30,26 @@ _MEANING = {
 
 
 class Metric:
-    """Any claim about a share, a mean or a quantile of what a system gives; see ``_metric_grammar``.
+    """Any claim about a share, a mean or a quantile of what a system gives, in one line.
+
+    A claim is ``METRIC COMPARATOR VALUE``, such as ``accuracy >= 0.9`` or ``rate(blocked) <= 2%``; several are
+    joined by ``and``, and then all must hold. Comparators are ``<=``, ``<``, ``>=`` and ``>``; a value is a plain
+    number or a percentage. A ROLE is what the system gives: a key of its output, or what ``--field ROLE=PATH``
+    points at; ``latency_s``, ``cpu_s`` and ``rss_bytes`` are measured from outside.
+
+    ========================  =============================================================
+    ``accuracy``              share of records answered with their label
+    ``error_rate``            share of cycles that fail
+    ``rate(ROLE)``            share of cycles whose ROLE is true
+    ``mean(ROLE)``            mean of ROLE
+    ``median(ROLE)``          middle value of ROLE
+    ``p95(ROLE)``             quantile of ROLE, from ``p1`` to ``p99.9``
+    ``quantile(ROLE, 0.95)``  the same, by its share
+    ========================  =============================================================
+
+    ``accuracy_difference``, ``error_rate_difference``, ``rate_difference(ROLE)`` and ``mean_difference(ROLE)``
+    compare two systems, arm ``head`` minus arm ``base``, paired by record: give ``--substrate base=SPEC`` and
+    ``--substrate head=SPEC``.
 
     Example:
         >>> claim = Metric().claim({**{k: o.default for k, o in Metric.options.items()}, "claim": "accuracy >= 0.9"})

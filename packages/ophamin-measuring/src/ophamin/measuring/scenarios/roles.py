@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ophamin.proof.errors import UsageError
-from ophamin.protocols import CycleResult
+from ophamin.protocols import CycleResult, ScenarioProtocol
 
-__all__ = ["Missing", "RoleReader", "compile_path"]
+__all__ = ["Missing", "RoleReader", "compile_path", "roles_of"]
 
 JSON = Any
 
@@ -26,6 +26,12 @@ _STEP = re.compile(
 _RESOURCES: Final = ("latency_s", "cpu_s", "rss_bytes")
 # What a plain function returns arrives as {"output": x}; these roles mean that one value.
 _BARE: Final = frozenset({"blocked", "answer", "value"})
+
+
+def roles_of(scenario: ScenarioProtocol, options: Mapping[str, JSON]) -> dict[str, str]:
+    """Roles a scenario reads with these options, and what each means."""
+    offered = getattr(scenario, "roles", None)
+    return dict(offered(options) if offered is not None else scenario.observables)
 
 
 class Missing:
