@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ophamin.proof.bindings import check_ledger, check_observations, check_selection
+from ophamin.proof.canonical import digest
 from ophamin.proof.kinds import PROOF
 from ophamin.proof.merkle import leaf_hash, root_hash
 from ophamin.proof.reading import parse
@@ -45,7 +46,8 @@ class Log:
 @pytest.fixture
 def log(record):
     place = record.object["preregistration"]
-    registration = {"type": "registration", "attempt_key": "k", "selection_hash": "s"}
+    selected = record.object["data"]["datasets"][0]["selection"]["content_hash"]
+    registration = {"type": "registration", "attempt_key": "k", "selection_hash": selected}
     registration |= {name: place[name] for name in ("alpha_used", "attempt", "seed", "claim_hash")}
     earlier = {**registration, "attempt": place["attempt"] - 1, "selection_hash": "other"}
     outcome = {"type": "outcome", "registration": 2, "outcome": "VALIDATED", "proof_id": record.id}
@@ -56,13 +58,16 @@ def log(record):
 
 def test_the_inclusion_path_is_recomputed(record, log):
     (finding,) = check_ledger(record)
-    assert (finding.name, finding.state) == ("ledger", "good")
+    assert (finding.name, finding.state) == ("ledger", "could not be checked"), "nobody looked at the ledger"
+    assert "leads to the stated root" in finding.detail
     assert check_ledger(record, log)[0].state == "good"
 
 
 def test_a_registration_that_measured_nothing_is_no_earlier_attempt(record, log):
     """It keeps the number for the next one, which may draw the same records."""
-    log.leaves[0].value.update(selection_hash="s", attempt=record.object["preregistration"]["attempt"])
+    log.leaves[0].value.update(
+        selection_hash=log.leaves[2].value["selection_hash"], attempt=record.object["preregistration"]["attempt"]
+    )
     assert check_ledger(record, log)[0].state == "good"
 
 
@@ -87,7 +92,7 @@ def test_a_place_with_a_part_missing_is_bad_and_no_place_is_nothing(record):
     del record.object["preregistration"]["ledger"]["root_hash"]
     assert check_ledger(record)[0].state == "bad"
     record.object["preregistration"]["ledger"] = {}
-    assert check_ledger(record) == []
+    assert check_ledger(record)[0].state == "could not be checked"
     assert check_ledger(SignedRecord(PROOF, {})) == []
 
 
@@ -105,7 +110,12 @@ def test_a_place_with_a_part_missing_is_bad_and_no_place_is_nothing(record):
         (lambda log: log.leaves.pop(3), "no outcome in the ledger names"),
         (lambda log: log.leaves[3].value.update(proof_id="0" * 64), "no outcome in the ledger names"),
         (lambda log: log.leaves[3].value.update(outcome="REFUTED"), "the ledger says otherwise"),
-        (lambda log: log.leaves[0].value.update(selection_hash="s"), "not fresh records"),
+        (
+            lambda log: log.leaves[0].value.update(selection_hash=log.leaves[2].value["selection_hash"]),
+            "not fresh records",
+        ),
+        (lambda log: log.leaves[2].value.update(selection_hash="sha256:1"), "not the one that was registered"),
+        (lambda log: log.leaves[2].value.update(data_hash="sha256:1"), "data_hash is"),
     ],
 )
 def test_a_ledger_that_disagrees_is_bad(record, log, change, words):
@@ -117,6 +127,7 @@ def test_a_ledger_that_disagrees_is_bad(record, log, change, words):
 
 def observed(record, rows, **more):
     data = b"".join(rows)
+    selects(record, [f"r{i}" for i in range(1000)])
     record.object["data"]["observations"] = {
         "digest": "sha256:" + hashlib.sha256(data).hexdigest(),
         "n_rows": len(rows),
@@ -127,7 +138,13 @@ def observed(record, rows, **more):
     return path
 
 
-ROWS = [b'{"index":%d}\n' % i for i in range(1000)]
+def selects(record, ids):
+    """The record says that it measured these, in this order."""
+    record.object["data"]["datasets"][0]["selection"]["content_hash"] = digest(list(ids))
+    record.object["verdict"]["n_used"] = len(ids)
+
+
+ROWS = [b'{"index":%d,"record":"r%d","status":"ok"}\n' % (i, i) for i in range(1000)]
 
 
 def test_observations_beside_the_record_are_checked(record, tmp_path):
@@ -151,6 +168,15 @@ def test_observations_beside_the_record_are_checked(record, tmp_path):
 def test_other_observations_are_bad(record, rows):
     path = observed(record, ROWS)
     path.write_bytes(gzip.compress(b"".join(rows)))
+    assert check_observations(record)[0].state == "bad"
+
+
+def test_rows_that_are_not_of_the_selection_are_bad(record):
+    observed(record, ROWS)
+    selects(record, [f"r{i}" for i in reversed(range(1000))])
+    assert "selected" in check_observations(record)[0].detail
+    selects(record, [f"r{i}" for i in range(1000)])
+    record.object["verdict"]["n_used"] = 1001
     assert check_observations(record)[0].state == "bad"
 
 
@@ -227,7 +253,8 @@ def test_a_lost_earlier_proof_is_not_a_good_answer(attempts, tmp_path):
 
 
 def test_the_merkle_root_of_the_rows_is_recomputed(record, tmp_path):
-    rows = [b'{"record":"a"}\n', b'{"record":"b"}\n']
+    rows = [b'{"record":"a","status":"ok"}\n', b'{"record":"b","status":"ok"}\n']
+    selects(record, "ab")
     path = tmp_path / "observations.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(rows)))
     stated = {"digest": "sha256:" + hashlib.sha256(b"".join(rows)).hexdigest(), "n_rows": 2}

@@ -102,6 +102,7 @@ def test_the_claim_that_was_registered_is_the_claim_that_was_decided(proof):
 def test_an_outcome_follows_from_its_interval(proof):
     for side, name, value in (("lower", "ci_low", 0.11), ("upper", "ci_high", 0.2)):
         proof["verdict"]["interval"][side] = proof["evidence"][0][name] = value
+    proof["verdict"]["observed_value"] = proof["evidence"][0]["statistic_value"] = 0.15
     proof["verdict"]["outcome"] = "REFUTED"
     assert problems(proof) == []
 
@@ -121,7 +122,9 @@ def test_an_exact_rule_decides_by_value_or_by_range(proof):
         section["threshold"].update(comparator="==", value="sha256:1")
     proof["claim"]["decision"]["rule"] = "exact"
     proof["evidence"][0].update(statistic_value="sha256:1", ci_low=None, ci_high=None)
-    proof["verdict"].update(observed_value="sha256:1", interval=None, n_used=400, n_errors=0, n_unmeasured=0)
+    proof["verdict"].update(
+        observed_value="sha256:1", interval=None, decided_by="exact", n_used=400, n_errors=0, n_unmeasured=0
+    )
     rehash(proof)
     assert problems(proof) == []
     proof["verdict"].update(n_used=399, n_unmeasured=1)
@@ -132,7 +135,7 @@ def test_an_exact_rule_decides_by_value_or_by_range(proof):
 
 
 def test_a_sequential_rule_may_stop_early_but_never_count_too_much(proof):
-    proof["claim"]["decision"]["rule"] = "sequential"
+    proof["claim"]["decision"]["rule"] = proof["verdict"]["decided_by"] = "sequential"
     proof["verdict"]["n_used"] = 100
     rehash(proof)
     assert problems(proof) == []
@@ -208,3 +211,27 @@ def test_checking_changes_nothing(proof):
     before = copy.deepcopy(proof)
     problems(proof)
     assert proof == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p["preregistration"].update(error_bound=0.0), "less than the alpha_used"),
+        (lambda p: p["verdict"].update(decided_by="sequential"), "was registered"),
+        (
+            lambda p: p["data"]["datasets"][0].update(content_hash="sha256:" + "0" * 64),
+            "content_hash and data_hash differ",
+        ),
+        (lambda p: p["data"]["observations"].update(n_rows=399), "n_planned is 400"),
+        (lambda p: p["evidence"][0].update(n=99999), "n is 99999"),
+        (lambda p: p["verdict"]["interval"].pop("level"), "does not say its level"),
+        (
+            lambda p: (p["verdict"].update(observed_value=0.2), p["evidence"][0].update(statistic_value=0.2)),
+            "outside its own interval",
+        ),
+    ],
+)
+def test_numbers_that_cannot_be_are_contradictions(proof, change, words):
+    assert problems(proof) == []
+    change(proof)
+    assert any(words in problem for problem in problems(proof)), problems(proof)

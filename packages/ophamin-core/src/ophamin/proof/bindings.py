@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ophamin.proof.canonical import canonical_bytes
+from ophamin.proof.canonical import canonical_bytes, digest
 from ophamin.proof.merkle import Frontier, leaf_hash, verify_inclusion
 from ophamin.proof.reading import parse
 
@@ -52,6 +52,9 @@ def check_ledger(record: SignedRecord, ledger: JSON = None) -> list[Finding]:
     registered = record.object.get("preregistration")
     place = registered.get("ledger") if isinstance(registered, dict) else None
     if not isinstance(registered, dict) or not isinstance(place, dict) or not place:
+        # Records from before the ledger have no attempt to count.
+        if isinstance(registered, dict) and "attempt" in registered:
+            return [Finding("ledger", "could not be checked", "it names no place in a ledger")]
         return []
     try:
         included = verify_inclusion(
@@ -64,7 +67,8 @@ def check_ledger(record: SignedRecord, ledger: JSON = None) -> list[Finding]:
     if not included:
         return [Finding("ledger", "bad", "the inclusion path does not lead to the stated root")]
     if ledger is None:
-        return [Finding("ledger", "good", f"leaf {place['index']} leads to the stated root of {place['tree_size']}")]
+        found = f"leaf {place['index']} leads to the stated root of {place['tree_size']}"
+        return [Finding("ledger", "could not be checked", f"{found}, but the ledger itself was not looked at")]
     problems = list(_disagreements(record, registered, place, ledger))
     if problems:
         return [Finding("ledger", "bad", "; ".join(problems))]
@@ -88,9 +92,12 @@ def _disagreements(
     if leaf is None or leaf.leaf_hash != place["leaf_hash"] or leaf.value.get("type") != "registration":
         yield f"leaf {place['index']} of the ledger is not its registration"
         return
-    for name in ("alpha_used", "attempt", "seed", "claim_hash"):
+    for name in ("alpha_used", "attempt", "seed", "claim_hash", "config_hash", "data_hash"):
         if name in leaf.value and name in registered and not _same(leaf.value[name], registered[name]):
             yield f"{name} is {registered[name]!r:.80}, but was registered as {leaf.value[name]!r:.80}"
+    selected = _selection(record)
+    if selected and leaf.value.get("selection_hash") not in (None, selected):
+        yield "its selection is not the one that was registered"
     if not any(value.get("proof_id") == record.id for value in outcomes):
         yield "no outcome in the ledger names this record"
     else:
@@ -106,6 +113,12 @@ def _disagreements(
         counted = entry.value.get("attempt", 0) < attempt
         if selection and same_claim and counted and entry.value.get("selection_hash") == selection:
             yield f"its selection is that of the earlier attempt at leaf {entry.index}, not fresh records"
+
+
+def _selection(record: SignedRecord) -> JSON:
+    """Digest of the ids selected from the first dataset, where it is stated."""
+    datasets = record.object.get("data", {}).get("datasets") or [{}]
+    return (datasets[0].get("selection") or {}).get("content_hash")
 
 
 def _same(left: JSON, right: JSON) -> bool:
@@ -132,18 +145,39 @@ def check_observations(record: SignedRecord, path: Path | None = None) -> list[F
         return [Finding("observations", "could not be checked", f"there is no {OBSERVATIONS} beside the record")]
     limit = stated.get("n_rows")
     try:
-        digest, root, rows = _digest(path, limit)
+        sha, root, rows = _digest(path, limit)
     except (OSError, EOFError, zlib.error) as error:
         return [Finding("observations", "bad", f"{path.name} cannot be unpacked: {error}")]
     if limit is not None and rows != limit:
         return [
             Finding("observations", "bad", f"{path.name} has {'more' if rows > limit else 'fewer'} rows than stated")
         ]
-    if digest != str(stated["digest"]).removeprefix("sha256:"):
+    if sha != str(stated["digest"]).removeprefix("sha256:"):
         return [Finding("observations", "bad", f"{path.name} is not what the record was signed with")]
     if stated.get("merkle_root") not in (None, root):
         return [Finding("observations", "bad", f"the rows of {path.name} do not lead to the stated Merkle root")]
+    try:
+        wrong = _against_rows(record, path)
+    except (ValueError, LookupError, TypeError) as error:
+        return [Finding("observations", "could not be checked", f"rows of another form: {error}")]
+    if wrong:
+        return [Finding("observations", "bad", wrong)]
     return [Finding("observations", "good", f"{rows} rows with the stated digest")]
+
+
+def _against_rows(record: SignedRecord, path: Path) -> str:
+    """What the record says of its rows and the rows do not show, or ""."""
+    ids: dict[str, None] = {}
+    statuses = []
+    for line in _rows(path):
+        row = parse(line)
+        ids[row["record"]] = None
+        statuses.append(row["status"])
+    selected = _selection(record)
+    if selected and digest(list(ids)) != selected:
+        return "the rows are not of the records that were selected"
+    used, ok = record.object["verdict"].get("n_used"), statuses.count("ok")
+    return f"n_used is {used}, but only {ok} rows are ok" if used is not None and used > ok else ""
 
 
 def _rows(path: Path) -> Iterator[bytes]:

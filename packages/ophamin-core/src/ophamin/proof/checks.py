@@ -52,7 +52,7 @@ def check_proof(record: Mapping[str, JSON]) -> list[str]:
     problems = list(_thresholds(record))
     if _decided_by_point(record):
         return problems + list(_point_outcome(record))
-    for check in (_outcome, _confidence, _primary_evidence, _attribution, _times, _counts, _alpha, _claim_hash):
+    for check in _CHECKS:
         problems.extend(check(record))
     return problems
 
@@ -174,6 +174,8 @@ def _confidence(record: Section) -> Iterator[str]:
         interval = where.get("interval")
         if interval is None or (decision.get("rule") or "interval") == "exact":
             continue
+        if interval.get("level") is None:
+            yield f"{threshold.metric}: the interval does not say its level"
         for name, least in (("level", 1 - 2 * alpha), ("lower_confidence", 1 - alpha), ("upper_confidence", 1 - alpha)):
             stated = interval.get(name)
             if stated is not None and stated < least - _TOLERANCE:
@@ -261,3 +263,62 @@ def _claim_hash(record: Section) -> Iterator[str]:
     stated = record["preregistration"].get("claim_hash")
     if stated and stated != claim_hash(record["claim"]):
         yield "the claim is not the one that was preregistered: its hash differs"
+
+
+def _error_bound(record: Section) -> Iterator[str]:
+    """The errors of all attempts so far are at least this one's."""
+    registered = record["preregistration"]
+    stated, used = registered.get("error_bound"), registered.get("alpha_used")
+    if stated is None or used is None or (record["claim"].get("decision") or {}).get("rule") == "exact":
+        return
+    if stated < used - _TOLERANCE:
+        yield f"error_bound is {stated}, less than the alpha_used of this attempt, {used}"
+
+
+def _decided_by(record: Section) -> Iterator[str]:
+    stated, rule = record["verdict"].get("decided_by"), (record["claim"].get("decision") or {}).get("rule")
+    if stated and rule and stated != rule and not stated.startswith(_UNDECIDED):
+        yield f"it was decided by {stated!r:.80}, but rule {rule!r:.40} was registered"
+
+
+def _value_in_interval(record: Section) -> Iterator[str]:
+    """These intervals always hold their own point estimate."""
+    for evidence in record["evidence"]:
+        if evidence.get("interval_method") not in ("clopper-pearson", "t") or evidence.get("role") != "primary":
+            continue
+        value, low, high = evidence["statistic_value"], evidence.get("ci_low"), evidence.get("ci_high")
+        if not isinstance(value, (int, float)):
+            continue
+        if (low is not None and value < low - _TOLERANCE) or (high is not None and value > high + _TOLERANCE):
+            yield f"{evidence['statistic_name']}: {value} lies outside its own interval {_range(low, high)}"
+
+
+def _data(record: Section) -> Iterator[str]:
+    """The data measured are those registered, and no more cycles are spoken of than there are rows."""
+    datasets, registered = record["data"].get("datasets") or [{}], record["preregistration"].get("data_hash")
+    if registered and datasets[0].get("content_hash") not in (None, registered):
+        yield "the dataset is not the one that was preregistered: content_hash and data_hash differ"
+    rows = (record["data"].get("observations") or {}).get("n_rows")
+    if rows is None:
+        return
+    spoken = [("n_planned", record["verdict"].get("n_planned"))]
+    spoken += [(f"evidence of {e['statistic_name']}: n", e.get("n")) for e in record["evidence"]]
+    for name, count in spoken:
+        if isinstance(count, (int, float)) and count > rows:
+            yield f"{name} is {count}, but there are {rows} rows"
+
+
+_CHECKS = (
+    _outcome,
+    _confidence,
+    _primary_evidence,
+    _attribution,
+    _times,
+    _counts,
+    _alpha,
+    _claim_hash,
+    _error_bound,
+    _decided_by,
+    _value_in_interval,
+    _data,
+)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ophamin import registry
 from ophamin.proof.errors import OphaminError, UnknownRecord, UsageError
@@ -14,7 +15,10 @@ from ophamin.proof.signed import SignedRecord, verify
 from ophamin.proof.verification import Verification
 from ophamin.protocols.settings import Settings
 
-__all__ = ["Found", "LeftOut", "gather", "locate"]
+if TYPE_CHECKING:
+    from ophamin.proof.ledger import Ledger
+
+__all__ = ["Found", "LeftOut", "gather", "ledger_of", "locate"]
 
 RECORD = "record.json"
 LINK = "it is a link, and links in a folder are not followed"
@@ -67,7 +71,8 @@ def gather(settings: Settings, words: Sequence[str]) -> tuple[list[Found], list[
                 if not named and path.is_symlink():
                     raise UnknownRecord(LINK)
                 record = registry.read_record(path)
-                found.setdefault(path.absolute(), Found(record, verify(record, keyring)))
+                ledger = ledger_of(settings, record)
+                found.setdefault(path.absolute(), Found(record, verify(record, keyring, ledger=ledger)))
             except OphaminError as error:
                 # A damaged or foreign file must not hide the others; keys and plug-ins are everyone's problem.
                 if named or error.exit_code not in (2, 3):
@@ -103,6 +108,29 @@ def locate(settings: Settings, word: str) -> Path:
     from ophamin.proof.store import Store  # only an id needs the store
 
     return Store(Path(settings.store), Project(Path(settings.project)).index).path(word)
+
+
+def ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
+    """This project's ledger, if it is the one the record says it was registered in; opened for reading only.
+
+    Args:
+        settings: Of the project.
+        record: As read; its sections need not be what they should.
+    """
+    registered = record.object.get("preregistration")
+    place = registered.get("ledger") if isinstance(registered, dict) else None
+    wanted = place.get("log_id") if isinstance(place, dict) else None
+    if not wanted:
+        return None
+    from ophamin.proof.project import Project
+
+    directory = Project(Path(settings.project)).ledger_dir
+    if not directory.is_dir():
+        return None
+    from ophamin.proof.ledger import Ledger
+
+    ledger = Ledger(directory, create=False)
+    return ledger if ledger.log_id == wanted else None
 
 
 def _is_record_folder(path: Path) -> bool:

@@ -10,17 +10,16 @@ import click
 
 from ophamin import registry
 from ophamin.cli._output import as_json, emit_json, emit_table, printable
-from ophamin.proof.errors import RecordError, UnsupportedVersion, UsageError
+from ophamin.proof.errors import RecordError, SchemaError, UnsupportedVersion, UsageError
 from ophamin.proof.keys import Keyring, read_key_file
 from ophamin.proof.project import Project
 from ophamin.proof.schemas import violations
 from ophamin.proof.signed import SignedRecord, Verification, read, verify
 from ophamin.proof.verification import schema_of
-from ophamin.registry.gathering import locate
+from ophamin.registry.gathering import ledger_of, locate
 
 if TYPE_CHECKING:
-    # Ledger and store are imported where they are used: `proof verify FILE` may need neither.
-    from ophamin.proof.ledger import Ledger
+    # The store is imported where it is used: `proof verify FILE` needs none.
     from ophamin.proof.store import Row, Store
     from ophamin.protocols import Settings
 
@@ -61,19 +60,6 @@ def open_record(settings: Settings, text: str, kind: str) -> SignedRecord:
         raise UsageError(f"{path} is a record of kind {other.kind.name}, not {kind}; use ophamin record …") from None
 
 
-def _ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
-    """This project's ledger, if it is the one the record was registered in."""
-    reference = record.object.get("preregistration") or {}
-    wanted = (reference.get("ledger") or {}).get("log_id") if isinstance(reference, dict) else None
-    directory = Project(Path(settings.project)).ledger_dir
-    if not wanted or not directory.is_dir():
-        return None
-    from ophamin.proof.ledger import Ledger
-
-    ledger = Ledger(directory, create=False)
-    return ledger if ledger.log_id == wanted else None
-
-
 def _verify(noun: str, kind: str) -> click.Command:
     @click.command(
         "verify",
@@ -94,8 +80,9 @@ def _verify(noun: str, kind: str) -> click.Command:
         found: list[tuple[str, SignedRecord, Verification]] = []
         for text in records:
             record = open_record(ctx.obj, text, kind)
-            ledger = _ledger_of(ctx.obj, record)
-            again = ledger is not None and record.object["preregistration"].get("attempt", 1) > 1
+            ledger = ledger_of(ctx.obj, record)
+            # Only a later attempt has earlier ones to be compared with.
+            again = ledger is not None and record.object["preregistration"].get("attempt") != 1
             store = _store(ctx.obj) if again else None
             found.append((text, record, verify(record, ring, extra_keys=extra, ledger=ledger, store=store)))
         # Tampered outranks could-not-be-checked.
@@ -140,6 +127,8 @@ def _show(noun: str, kind: str) -> click.Command:
         if as_json:
             emit_json(found.object)
             return
+        if broken := violations(found.object, schema_of(found.kind, found.schema_version)):
+            raise SchemaError(f"{record}: no {found.kind.name} record of its version: {broken[0]}; --json shows it raw")
         click.echo(f"{found.kind.name} {printable(found.id)}  (schema {found.schema_version})")
         if found.path:
             click.echo(f"file: {found.path}")
