@@ -33,8 +33,9 @@ class TinyCorpus:
     name = "tiny"
     folders = ()
 
-    def __init__(self, arg="300", data_root=None, groups="", state="ok", edition="1", same=""):
+    def __init__(self, arg="300", data_root=None, groups="", state="ok", edition="1", same="", source="", ids="r"):
         self.n, self.groups, self.state, self.edition, self.same = int(arg or 300), groups, state, edition, same
+        self.source, self.ids = source or "made here", ids
 
     def availability(self):
         return Availability(
@@ -45,7 +46,7 @@ class TinyCorpus:
         for i in range(self.n):
             group = f"g{i % int(self.groups)}" if self.groups else None
             payload = "same" if self.same else f"payload {i}"
-            yield Record(f"r{i}", payload, group, {"kind": "attack" if i % 2 else "benign"})
+            yield Record(f"{self.ids}{i}", payload, group, {"kind": "attack" if i % 2 else "benign"})
 
     def sample(self, n, seed, where=None):
         found = [r for r in self.records() if where is None or where(r)]
@@ -59,7 +60,7 @@ class TinyCorpus:
         return "sha256:" + hashlib.sha256(f"{self.n} {self.edition}".encode()).hexdigest()
 
     def describe(self):
-        return DatasetInfo("tiny", "table", "made here")
+        return DatasetInfo("tiny", "table", self.source)
 
     def write_sample(self, directory, seed):
         return directory

@@ -3,14 +3,18 @@
 A folder under ``.ophamin/journals``:
 
 =====================  =====================================================================
-``plan.json``          the registration in words: seed, attempt, units, where the ledger has it
+``plan.json``          which registration it is, and the ids of its records; the ledger has the rest
 ``observations.jsonl`` one canonical row a line, one unbuffered write each
 ``proof.json``         the signed record, from when it is signed until it is stored and logged
 ``lock``               held while a process works on it
 =====================  =====================================================================
 
-``selections/`` beside the journals keeps the ids of every attempt for ever, so that a later attempt can
-leave them out; a file's name is the hash of the ids in it, which the ledger holds.
+A journal is trusted as far as the ledger knows it. Of a run that could say how it ended, the ledger has the
+number of rows and their Merkle root; one that was killed leaves rows that nothing outside them vouches for, and
+its record says how often it was resumed.
+
+``selections/`` beside the journals keeps ids and payload hashes of every attempt for ever, so that a later
+attempt can leave those records out; a file's name is the hash of its content, which the ledger holds.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any
 from ophamin.measuring.scenarios._road.locking import FileLock
 from ophamin.proof.atomic import write_all, write_atomic
 from ophamin.proof.canonical import canonical_bytes, digest
+from ophamin.proof.merkle import leaf_hash, root_hash
 
 __all__ = ["Journal", "encode", "journal_folder", "journals_of", "keep_selection", "kept_selection", "parse_rows"]
 
@@ -40,23 +45,30 @@ def parse_rows(raw: bytes) -> list[dict[str, JSON]]:
     return rows
 
 
-def keep_selection(journals: Path, ids: Sequence[str]) -> None:
-    """Remember which records an attempt measures, under the hash of their ids."""
+def keep_selection(journals: Path, ids: Sequence[str], payloads: Sequence[str]) -> str:
+    """Remember which records an attempt measures: their ids and payload hashes.
+
+    Returns:
+        ``sha256:…`` under which ``kept_selection`` finds them.
+    """
     folder = journals / "selections"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{digest(list(ids)).removeprefix('sha256:')}.json"
+    measured = {"ids": list(ids), "payloads": list(payloads)}
+    hashed = digest(measured)
+    path = folder / f"{hashed.removeprefix('sha256:')}.json"
     if not path.exists():
-        write_atomic(path, canonical_bytes(list(ids), max_nodes=None))
+        write_atomic(path, canonical_bytes(measured, max_nodes=None))
+    return hashed
 
 
-def kept_selection(journals: Path, content_hash: str) -> list[str] | None:
-    """The ids behind a selection hash, or ``None`` when they are gone or no longer match it."""
-    path = journals / "selections" / f"{content_hash.removeprefix('sha256:')}.json"
+def kept_selection(journals: Path, hashed: str) -> tuple[list[str], list[str]] | None:
+    """Ids and payload hashes behind a hash, or ``None`` when they are gone or no longer match it."""
+    path = journals / "selections" / f"{hashed.removeprefix('sha256:')}.json"
     try:
-        ids = json.loads(path.read_bytes())
+        measured = json.loads(path.read_bytes())
+        return (measured["ids"], measured["payloads"]) if digest(measured) == hashed else None
     except (OSError, ValueError):
         return None
-    return ids if isinstance(ids, list) and digest(ids) == content_hash else None
 
 
 class Journal:
@@ -141,6 +153,12 @@ class Journal:
             return self.observations.read_bytes().splitlines()
         except FileNotFoundError:
             return []
+
+    def rows_root(self, first: int | None = None) -> tuple[int, str]:
+        """Number and Merkle root of the whole rows so far, or of the ``first`` of them."""
+        lines = self.observations.read_bytes().splitlines(keepends=True) if self.observations.exists() else []
+        hashes = [leaf_hash(line) for line in lines[:first] if line.endswith(b"\n")]
+        return len(hashes), root_hash(hashes)
 
     def end(self) -> bytes:
         """Stop appending; returns all rows."""

@@ -20,6 +20,7 @@ from typing import Any
 from ophamin import registry
 from ophamin.measuring.scenarios._road.deciding import Decided, plain
 from ophamin.measuring.scenarios._road.registration import Registered, utc_now
+from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.proof.canonical import digest
@@ -63,6 +64,8 @@ def write_proof(
 ) -> None:
     """Sign the record and keep it in the journal; from here on every later kill ends in this same proof."""
     body = _record(setup, project, attempt, selection, rows, decided, signer).body()
+    body["preregistration"]["related"] = attempt.plan["related"]
+    body["verdict"]["reasoning"] = _with_remarks(body)
     body["reproduction"]["run_spec"] = run_spec_of(setup.spec)
     for instrument in setup.instruments:
         instrument.verdict(body)
@@ -139,7 +142,7 @@ def _record(
             claim_hash=setup.claim_hash,
             attempt=plan["attempt"],
             alpha_used=plan["alpha_used"],
-            error_bound=plan["error_bound"],
+            error_bound=attempt.error_bound(),
             seed=plan["seed"],
             seed_origin=plan["seed_origin"],
             plan=plan["plan"],
@@ -168,6 +171,12 @@ def _record(
             registration=plan["ledger"],
         ),
     )
+
+
+def _with_remarks(body: Mapping[str, JSON]) -> str:
+    """The reasoning, and what a reader has to know beside it, one sentence each."""
+    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"])]
+    return " ".join([body["verdict"]["reasoning"], *more])
 
 
 def _observations(rows: bytes, decided: Decided) -> dict[str, JSON]:

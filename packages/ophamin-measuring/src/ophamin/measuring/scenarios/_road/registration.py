@@ -1,4 +1,8 @@
-"""Registering an attempt before its first cycle, or finding the one a killed process left behind."""
+"""Registering an attempt before its first cycle, or finding the one an interrupted process left behind.
+
+What was registered is read from the ledger, whose entries lead to its root, and never from the journal: a
+journal only says which registration it belongs to and names the records, whose hash the ledger has.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ophamin.measuring.decision import alpha_for
+from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound, kinship, related
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
 from ophamin.measuring.scenarios._road.deciding import plain
 from ophamin.measuring.scenarios._road.journal import (
@@ -20,11 +24,11 @@ from ophamin.measuring.scenarios._road.journal import (
     keep_selection,
     kept_selection,
 )
-from ophamin.measuring.scenarios._road.planned import Wanted, power_of, wanted_units
+from ophamin.measuring.scenarios._road.planned import power_of, wanted_units
 from ophamin.measuring.scenarios._road.selection import Selection, by_ids, select
-from ophamin.measuring.scenarios._road.setup import Setup
+from ophamin.measuring.scenarios._road.setup import Setup, payload_hash
 from ophamin.proof.canonical import digest
-from ophamin.proof.errors import UsageError
+from ophamin.proof.errors import IntegrityError, UsageError
 from ophamin.proof.ledger import Attempt, Ledger, LedgerRef
 
 __all__ = ["Registered", "register", "utc_now"]
@@ -37,23 +41,37 @@ class Registered:
     """An attempt whose registration is in the ledger.
 
     Args:
+        setup: The prepared run.
+        ledger: Where it is registered.
         journal: Its journal, locked by this process.
         selection: The records; ``None`` when the attempt was decided already and only has to be filed.
         index: Of the registration in the ledger.
-        resumed: Whether a killed process began it.
+        plan: What was registered, from the ledger.
+        resumed: Whether an interrupted process began it.
         closed: Whether the ledger has its outcome already.
     """
 
+    setup: Setup
+    ledger: Ledger
     journal: Journal
     selection: Selection | None
     index: int
+    plan: Mapping[str, JSON]
     resumed: bool = False
     closed: bool = False
 
-    @property
-    def plan(self) -> Mapping[str, JSON]:
-        """What was registered."""
-        return self.journal.plan
+    def error_bound(self) -> float:
+        """What all attempts at the claim registered by now may err, this one and later ones included."""
+        return error_bound(self.setup, self.ledger, self.index)
+
+    def leave(self, outcome: str, error: BaseException) -> None:
+        """Tell the ledger how an attempt ended that has no verdict, and what rows it leaves behind."""
+        reason = (str(error) or type(error).__name__)[:400].encode("utf-8", "backslashreplace").decode("utf-8")
+        cycles, root = self.journal.rows_root()
+        self.ledger.close(self.index, outcome, reason=reason, cycles=cycles, rows_root=root)
+        if outcome == "ABORTED" and not cycles:
+            # Nothing was learnt, so it is no attempt; resumed later, it would be one beside another of its number.
+            self.journal.remove()
 
 
 def utc_now() -> str:
@@ -67,13 +85,18 @@ def register(setup: Setup, ledger: Ledger, journals: Path) -> Registered:
     Nobody else counts attempts, draws records or registers meanwhile: two runs of one claim at once become
     two attempts, on different records.
 
+    A run that was interrupted and could say so is resumed only with the rows it had then. A killed one could
+    not: its journal is trusted up to what the ledger knows, which is the records but not the rows, and the
+    record says how often it was resumed.
+
     Raises:
-        UsageError: No fresh record is left, or the registered attempts are spent.
+        UsageError: No fresh record is left, the registered attempts are spent, or α is above the first one's.
+        IntegrityError: The journal of the interrupted attempt is not as it was left.
         LeakageError: The system was trained on a selected record.
     """
     journals.mkdir(parents=True, exist_ok=True)
     with ledger.exclusive():
-        attempts = list(ledger.attempts(setup.attempt_key))
+        attempts = attempts_of(setup, ledger)
         for folder in journals_of(journals, setup.run_key):
             journal = Journal.adopt(folder)
             if journal is None:
@@ -81,7 +104,11 @@ def register(setup: Setup, ledger: Ledger, journals: Path) -> Registered:
             if setup.spec.fresh:
                 journal.remove()
                 continue
-            found = _resume(setup, ledger, journal, attempts)
+            try:
+                found = _resume(setup, ledger, journal, attempts)
+            except BaseException:
+                journal.close()
+                raise
             if found is not None:
                 return found
             journal.remove()
@@ -89,11 +116,8 @@ def register(setup: Setup, ledger: Ledger, journals: Path) -> Registered:
 
 
 def _resume(setup: Setup, ledger: Ledger, journal: Journal, attempts: Sequence[Attempt]) -> Registered | None:
-    plan = journal.plan
-    # Killed between the ledger's append and the journal's note of it: the ledger knows.
-    mine = [
-        a for a in attempts if a.value.get("journal") == plan["journal"] and a.value["config_hash"] == setup.config_hash
-    ]
+    name = journal.plan.get("journal")
+    mine = [a for a in attempts if a.value.get("journal") == name and a.value["config_hash"] == setup.config_hash]
     if not mine:
         return None
     attempt = mine[-1]
@@ -101,105 +125,118 @@ def _resume(setup: Setup, ledger: Ledger, journal: Journal, attempts: Sequence[A
         closed = attempt.outcome not in (None, "ABORTED")
         if not closed:
             ledger.resume(attempt.index)
-        return Registered(journal, None, attempt.index, resumed=True, closed=closed)
+        return Registered(setup, ledger, journal, None, attempt.index, {}, resumed=True, closed=closed)
     if attempt.outcome not in (None, "ABORTED"):
         return None
-    records = by_ids(setup, plan["ids"])
+    ids = journal.plan.get("ids")
+    if not isinstance(ids, list) or digest(ids) != attempt.value["selection_hash"]:
+        raise _changed(journal, "its records are not those that were registered")
+    _check_rows(ledger, attempt.index, journal)
+    records = by_ids(setup, ids)
+    units = [setup.unit(record) for record in records]
     selection = Selection(
-        records, plan["units"], plan["selection_hash"], plan["selection_method"], len(set(plan["units"]))
+        records, units, attempt.value["selection_hash"], attempt.value["selection_method"], len(set(units))
     )
     _admit(setup, selection)
     if attempt.outcome == "ABORTED":
         ledger.resume(attempt.index)
-    if "ledger" not in plan:
-        journal.update(ledger=_reference(ledger, attempt.index))
-    return Registered(journal, selection, attempt.index, resumed=True)
+    return Registered(
+        setup, ledger, journal, selection, attempt.index, _plan(setup, ledger, attempt.index, selection), resumed=True
+    )
 
 
-def _reference(ledger: Ledger, index: int) -> dict[str, JSON]:
-    entry = ledger.entry(index)
-    size = ledger.size
-    return LedgerRef(
-        ledger.log_id, index, entry.leaf_hash, size, ledger.root_hash, list(ledger.inclusion(index, size))
-    ).to_dict()
+def _check_rows(ledger: Ledger, index: int, journal: Journal) -> None:
+    """Whether the journal still begins with the rows it had when an interrupted run last said so."""
+    ends = [e.value for e in ledger.entries() if e.value.get("registration") == index and "rows_root" in e.value]
+    if ends:
+        cycles = ends[-1]["cycles"]
+        if journal.rows_root(cycles) != (cycles, ends[-1]["rows_root"]):
+            raise _changed(journal, f"its first {cycles} rows are not those it had when it was interrupted")
 
 
-def _counts(attempt: Attempt) -> bool:
-    """Whether anyone may have learnt something about the metric from it."""
-    if attempt.outcome == "NOT_APPLICABLE":
-        return False
-    # A process that was killed said nothing of its cycles, and its journal may be resumed: it counts.
-    return not (attempt.outcome in ("ERRORED", "ABORTED") and (attempt.outcome_value or {}).get("cycles") == 0)
+def _changed(journal: Journal, what: str) -> IntegrityError:
+    return IntegrityError(
+        f"the journal {journal.folder} was changed after the run was interrupted: {what}; "
+        "restore it from a copy, or give the attempt up with --fresh"
+    )
 
 
 def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Attempt]) -> Registered:
-    earlier = [a for a in attempts if _counts(a)]
-    number, alpha = len(earlier) + 1, _alpha_used(setup, earlier)
+    earlier = [a for a in attempts if counts(setup, a.outcome, a.outcome_value)]
+    number, alpha = len(earlier) + 1, alpha_used(setup, earlier)
     spec = setup.spec
-    used = set() if setup.exact else _used(journals, ledger, earlier)
+    used, payloads = (set[str](), set[str]()) if setup.exact else _used(journals, earlier)
     seed = spec.seed if spec.seed is not None else _derived_seed(setup.claim_hash, number, len(attempts))
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
-    wanted = wanted_units(setup.claim, spec.n, alpha)
-    selection = select(setup, wanted.n_units, seed, used)
+    selection = select(setup, wanted_units(setup.claim, spec.n, alpha).n_units, seed, used, payloads)
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
-    keep_selection(journals, ids)
+    stimuli_hash = keep_selection(journals, ids, [payload_hash(record) for record in selection.records])
     now = utc_now()
-    n_planned = cycle_count(setup, selection)
     name = digest([setup.run_key, number, seed, selection.content_hash, now])
-    words = {
-        "journal": name,
+    entry = {
+        "type": "registration",
+        "registered_at": now,
+        **kinship(setup),
+        "claim_hash": setup.claim_hash,
+        "attempt_key": setup.attempt_key,
         "attempt": number,
+        "attempts": spec.attempts,
+        "alpha": spec.alpha,
         "alpha_used": alpha,
         # Attempts at one claim share the error they may make; each adds its own.
         "error_bound": 0.0 if setup.exact else math.fsum([*(float(a.value["alpha_used"]) for a in earlier), alpha]),
         "seed": seed,
         "seed_origin": "derived" if spec.seed is None else "chosen",
-        "ids": ids,
-        "units": list(selection.units),
+        "config_hash": setup.config_hash,
         "selection_hash": selection.content_hash,
         "selection_method": selection.method,
-        "preregistered_at": now,
-        "plan": _plan_section(setup, wanted, selection, alpha, n_planned),
-    }
-    journal = Journal.create(journal_folder(journals, setup.run_key, number, name), words)
-    entry = {
-        "type": "registration",
-        "registered_at": now,
-        "scenario": spec.scenario,
-        "claim_hash": setup.claim_hash,
-        "attempt_key": setup.attempt_key,
-        "attempt": number,
-        "attempts": spec.attempts,
-        "alpha_used": alpha,
-        "seed": seed,
-        "config_hash": setup.config_hash,
-        "data_hash": setup.data_hash,
-        "selection_hash": selection.content_hash,
-        "n_planned": n_planned,
+        "stimuli_hash": stimuli_hash,
+        "n_planned": cycle_count(setup, selection),
+        "related": related(setup, ledger),
         "journal": name,
     }
+    journal = Journal.create(journal_folder(journals, setup.run_key, number, name), {"journal": name, "ids": ids})
     try:
-        reference = ledger.register(entry)
-        journal.update(ledger=reference.to_dict())
+        index = ledger.register(entry).index
+        return Registered(setup, ledger, journal, selection, index, _plan(setup, ledger, index, selection))
     except BaseException:
         journal.close()
         raise
-    return Registered(journal, selection, reference.index)
 
 
-def _plan_section(setup: Setup, wanted: Wanted, selection: Selection, alpha: float, n_planned: int) -> dict[str, JSON]:
+def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dict[str, JSON]:
+    """What the ledger says was registered, and what follows from it."""
+    entry, size = ledger.entry(index), ledger.size
+    value, alpha = entry.value, float(entry.value["alpha_used"])
+    wanted = wanted_units(setup.claim, setup.spec.n, alpha)
     got = selection.n_units // max(len(setup.strata), 1)
+    resumptions = sum(
+        e.value.get("type") == "resumption" and e.value.get("registration") == index for e in ledger.entries()
+    )
+    place = LedgerRef(
+        ledger.log_id, index, entry.leaf_hash, size, ledger.root_hash, list(ledger.inclusion(index, size))
+    )
     return {
-        "n_planned": n_planned,
-        "n_units": selection.n_units,
-        "n_units_for_power": wanted.n_needed,
-        **plain(power_of(setup.claim, got, alpha)),
-        "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
-        "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
-        "unmeasured_retries": UNMEASURED_RETRIES,
-        "notes": list(wanted.notes),
+        "attempt": value["attempt"],
+        "alpha_used": alpha,
+        "seed": value["seed"],
+        "seed_origin": value["seed_origin"],
+        "preregistered_at": value["registered_at"],
+        "related": value["related"],
+        "ledger": place.to_dict(),
+        "plan": {
+            "n_planned": value["n_planned"],
+            "n_units": selection.n_units,
+            "n_units_for_power": wanted.n_needed,
+            **plain(power_of(setup.claim, got, alpha)),
+            "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
+            "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
+            "unmeasured_retries": UNMEASURED_RETRIES,
+            "resumptions": resumptions,
+            "notes": list(wanted.notes),
+        },
     }
 
 
@@ -210,29 +247,20 @@ def _admit(setup: Setup, selection: Selection) -> None:
             admit(selection.records)
 
 
-def _alpha_used(setup: Setup, earlier: Sequence[Attempt]) -> float:
-    registered = setup.spec.attempts
-    if earlier:
-        first = int(earlier[0].value.get("attempts", 1))
-        if registered != first:
-            raise UsageError(
-                f"the first attempt at this claim registered {first} attempt{'s' if first > 1 else ''} in advance, so "
-                f"this one cannot register {registered}; leave --attempts at {first}, or state another claim"
-            )
-    return alpha_for(setup.spec.alpha, len(earlier) + 1, registered)
-
-
-def _used(journals: Path, ledger: Ledger, earlier: Sequence[Attempt]) -> set[str]:
-    used: set[str] = set()
+def _used(journals: Path, earlier: Sequence[Attempt]) -> tuple[set[str], set[str]]:
+    """Ids and payload hashes of all records that earlier attempts measured."""
+    ids: set[str] = set()
+    payloads: set[str] = set()
     for attempt in earlier:
-        ids = kept_selection(journals, attempt.value["selection_hash"])
-        if ids is None:
+        kept = kept_selection(journals, attempt.value["stimuli_hash"])
+        if kept is None:
             raise UsageError(
                 f"nobody knows any more which records attempt {attempt.value['attempt']} at this claim measured: "
                 f"restore {journals / 'selections'} from a copy, or state another claim"
             )
-        used.update(ids)
-    return used
+        ids.update(kept[0])
+        payloads.update(kept[1])
+    return ids, payloads
 
 
 def _derived_seed(claim_hash: str, attempt: int, registrations: int) -> int:

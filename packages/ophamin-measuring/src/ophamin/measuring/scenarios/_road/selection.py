@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ophamin.measuring.scenarios._road.setup import Setup
+from ophamin.measuring.scenarios._road.setup import Setup, payload_hash
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Record
@@ -77,23 +77,26 @@ def _lot(seed: int, what: str, name: str) -> bytes:
     return hashlib.blake2b(f"{seed}:{what}:{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _fresh(setup: Setup, used: Collection[str]) -> Callable[[Record], bool]:
+def _fresh(setup: Setup, used: Collection[str], payloads: Collection[str]) -> Callable[[Record], bool]:
     """Whether no earlier attempt has seen a record, nor its identical input or template under another id."""
-    if not used:
+    if not used and not payloads:
         return lambda record: True
     seen = {setup.unit(r) for r in setup.corpus.records() if r.id in used}
 
     def fresh(record: Record) -> bool:
         if record.id in used:
             return False
-        # A registered group (an author, a session) may give further records; a copy is nothing new.
+        # A copy is nothing new, whatever column now names it, and whatever group it is put into.
+        if (record.group is None or isinstance(record.payload, (str, bytes))) and payload_hash(record) in payloads:
+            return False
+        # A registered group (an author, a session) may give further records.
         copies = setup.one_per_unit or record.group is None
         return not (copies and setup.unit(record) in seen)
 
     return fresh
 
 
-def select(setup: Setup, n: int | None, seed: int, used: Collection[str]) -> Selection:
+def select(setup: Setup, n: int | None, seed: int, used: Collection[str], payloads: Collection[str] = ()) -> Selection:
     """Draw the records of one attempt.
 
     Args:
@@ -101,12 +104,13 @@ def select(setup: Setup, n: int | None, seed: int, used: Collection[str]) -> Sel
         n: Units, per stratum where the scenario has strata; ``None``: the whole corpus.
         seed: Seed of the draw and of the order.
         used: Ids measured by earlier attempts, which are left out.
+        payloads: Payload hashes of the same records, which are left out under any other id.
 
     Raises:
         UsageError: No record is left that no earlier attempt has seen.
     """
     strata = setup.strata or {"": lambda record: True}
-    fresh, draw = _fresh(setup, used), _draw_units if setup.one_per_unit else _draw
+    fresh, draw = _fresh(setup, used, payloads), _draw_units if setup.one_per_unit else _draw
     pairs: list[tuple[Record, str]] = []
     for name, inside in strata.items():
         if n == 0:

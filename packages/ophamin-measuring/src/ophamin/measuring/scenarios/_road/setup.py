@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ __all__ = [
     "Setup",
     "check_applicable",
     "open_corpus",
+    "payload_hash",
     "payload_unit",
     "prepare",
     "resolve_claim",
@@ -72,6 +74,7 @@ class Setup:
     corpus_spec: str
     dataset: DatasetInfo
     data_hash: str
+    source: str
     n_records: int
     arms: Sequence[Arm]
     instruments: Sequence[Instrument]
@@ -169,12 +172,12 @@ def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Cla
 REGISTERED = "the registered corpus"
 
 
-def _targeted(claim: Claim, corpus: str) -> Claim:
+def _targeted(claim: Claim, corpus: str = "") -> Claim:
     """The claim with its population named: the registered corpus, and no more, unless it says otherwise."""
 
     def named(decision: Decision) -> Decision:
         target = decision.target or REGISTERED
-        return replace(decision, target=target.replace(REGISTERED, f"{REGISTERED} {corpus}"))
+        return replace(decision, target=target.replace(REGISTERED, f"{REGISTERED} {corpus}".rstrip()))
 
     parts = [replace(part, decision=named(part.decision)) for part in claim.co_primary]
     return replace(claim, decision=named(claim.decision), co_primary=parts)
@@ -206,10 +209,20 @@ def open_corpus(spec: str, data_root: str) -> DatasetConnector:
     return corpus
 
 
+def _place(dataset: DatasetInfo) -> str:
+    """Where a corpus comes from, the same however its path is spelled."""
+    if dataset.source and os.path.exists(dataset.source):
+        return os.path.realpath(dataset.source)
+    return f"{dataset.name}: {dataset.source}"
+
+
 def payload_unit(record: Record) -> str:
     """The independent unit of a record that names none: identical inputs are one unit, not many."""
-    if record.group is not None:
-        return str(record.group)
+    return payload_hash(record)[:16] if record.group is None else str(record.group)
+
+
+def payload_hash(record: Record) -> str:
+    """SHA-256 of what a record gives the system, whatever its id and group; 64 hex digits."""
     payload = record.payload
     if isinstance(payload, str):
         data = payload.encode("utf-8", "surrogatepass")
@@ -219,7 +232,7 @@ def payload_unit(record: Record) -> str:
         data = payload.tobytes()
     else:
         data = repr(payload).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(data).hexdigest()[:16]
+    return hashlib.sha256(data).hexdigest()
 
 
 def _open_arms(
@@ -270,8 +283,8 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
     data_hash, n_records, dataset = corpus.content_hash(), corpus.count(), corpus.describe()
     if n_records < 1:
         raise CorpusUnavailable(f"corpus {corpus_spec!r} holds no record; check its columns and its filter")
-    # Attempts are counted over the corpus as it grows: one more row is no way to start counting again.
-    counted = _targeted(claim, f"{dataset.name} {dataset.source}")
+    # Which corpus it is stands beside the key, by content and by place: another spelling is no other corpus.
+    counted = _targeted(claim)
     claim = _targeted(claim, f"{dataset.name} {data_hash[:23]}")
     offered = getattr(scenario, "roles", None)
     roles = dict(offered(options) if offered is not None else scenario.observables)
@@ -303,6 +316,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
         corpus_spec=corpus_spec,
         dataset=dataset,
         data_hash=data_hash,
+        source=_place(dataset),
         n_records=n_records,
         arms=arms,
         instruments=instruments,

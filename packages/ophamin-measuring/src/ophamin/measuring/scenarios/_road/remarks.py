@@ -1,0 +1,31 @@
+"""What a reader of a verdict has to know of its registration beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["remarks"]
+
+JSON = Any
+
+
+def remarks(preregistration: Mapping[str, JSON]) -> list[str]:
+    """One sentence each: that the run was resumed, and that other claims on the same metric were tried.
+
+    Args:
+        preregistration: That section of a proof.
+    """
+    found = []
+    resumed = (preregistration.get("plan") or {}).get("resumptions") or 0
+    if resumed:
+        found.append(f"resumed {'once' if resumed == 1 else f'{resumed} times'}")
+    others = preregistration.get("related") or {}
+    number = others.get("registrations") or 0
+    if number:
+        claims = "1 other claim" if number == 1 else f"{number} other claims"
+        found.append(
+            f"{claims} on the same metric and system {'was' if number == 1 else 'were'} registered in this ledger; "
+            f"α {others['alpha_spent']:g} spent on {'it' if number == 1 else 'them'}"
+        )
+    return found
