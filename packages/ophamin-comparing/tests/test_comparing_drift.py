@@ -63,6 +63,13 @@ def test_the_delta_of_a_quantile_is_no_number_of_seconds(proof):
     assert one(proof(0.2, 0.19, 0.21, **slow), proof(0.5, 0.49, 0.51, **slow)).transition == "unchanged"
 
 
+def test_the_last_line_says_how_often_chance_makes_a_difference(proof):
+    rate = "held to 5 % per side; nothing corrects for how many are looked at; 1 regression"
+    drift = compare([proof(0.95, 0.93, 0.97)], [proof(0.85, 0.83, 0.87, "REFUTED", revision="r2")])
+    assert to_text(drift).splitlines()[-1] == f"1 series compared; its difference is {rate}"
+    assert to_text(compare([], [])).splitlines()[-1] == "0 series compared; nothing to compare"
+
+
 def test_the_price_of_comparing_intervals_is_said(proof):
     assert "the pairing is lost" in one(proof(), proof(revision="r2")).parts[0].method
 
