@@ -99,8 +99,18 @@ def _lines(drift: Drift) -> Iterator[str]:
                 yield f"  not compared with {item.nearest.proof_id[:12]}: {_both(item.differs or {})}"
     for proof in drift.superseded:
         yield f"not compared, a later proof of the series is there: {proof.proof_id[:12]} {proof.outcome}"
-    n = sum(len(pair.parts) for pair in drift.pairs)
-    yield f"{len(drift.pairs)} series compared, {n} differences, each held to its own error rate; {_count(drift)}"
+    yield f"{len(drift.pairs)} series compared{_held(drift)}; {_count(drift)}"
+
+
+def _held(drift: Drift) -> str:
+    """How often a difference may be called one by chance."""
+    differences = [part.difference for pair in drift.pairs for part in pair.parts if part.difference is not None]
+    rates = {1 - c for d in differences for c in (d.lower_confidence, d.upper_confidence) if c is not None and c < 1}
+    if not rates:
+        return ""
+    whose = "its difference is" if len(differences) == 1 else f"each of the {len(differences)} differences is"
+    held = " or ".join(f"{100 * rate:.3g} %" for rate in sorted(rates))
+    return f"; {whose} held to {held} per side; nothing corrects for how many are looked at"
 
 
 def _count(drift: Drift) -> str:
