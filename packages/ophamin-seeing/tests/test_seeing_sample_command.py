@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ophamin.proof.errors import UnknownPlugin, UsageError
+from ophamin.proof.errors import CorpusUnavailable, UnknownPlugin, UsageError
 from ophamin.registry import commands, make_corpus
 
 RUN = CliRunner()
@@ -26,8 +26,24 @@ def test_a_sample_can_be_used_where_it_says(tmp_path: Path, name: str) -> None:
 def test_words_for_people(tmp_path: Path) -> None:
     done = RUN.invoke(command, ["table", "--out", str(tmp_path / "t")], catch_exceptions=False)
     assert "no real data" in done.stdout
+    assert "Licence: CC0-1.0" in done.stdout
     assert f"--data-root {tmp_path / 't'}" in done.stdout
     assert "Example:" in RUN.invoke(command, ["--help"]).stdout
+
+
+@pytest.mark.parametrize("spec", ["cyber-payloads", "flores", "flores?split=ntrex", "table", "table:."])
+def test_what_an_absent_corpus_says_is_a_sentence(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPHAMIN_DATA_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusUnavailable) as refused:
+        next(iter(make_corpus(spec).records()))
+    said = str(refused.value)
+    for awkward in ("  ", "nowhere", "yours", "in: ", "in ;", "( "):
+        assert awkward not in said
+    if not spec.startswith("table"):
+        assert "looked in no folder, because neither --data-root nor OPHAMIN_DATA_ROOT is set" in said
+        assert "name the folder by --data-root or OPHAMIN_DATA_ROOT" in said
+        assert ("ophamin corpus sample" in said and "--out data" in said) or "ntrex" in spec
 
 
 def test_it_overwrites_nothing(tmp_path: Path) -> None:

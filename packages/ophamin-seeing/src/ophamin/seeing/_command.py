@@ -45,7 +45,7 @@ def corpus_sample(settings: Settings | None, name: str, out: Path | None, seed: 
     except OSError as error:
         raise UsageError(f"cannot write the sample to {folder}: {error.strerror or error}") from error
     info = plugin("", data_root=root).describe()  # type: ignore[call-arg]
-    licence = info.licence or "none needed: generated"
+    licence = getattr(plugin, "sample_licence", "") or info.licence or "not stated"
     if as_json:
         click.echo(json.dumps({"corpus": name, "data_root": str(root), "seed": seed, "licence": licence}))
         return

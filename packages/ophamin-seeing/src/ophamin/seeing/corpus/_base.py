@@ -19,6 +19,7 @@ __all__ = [
     "foreign",
     "require",
     "seeded_sample",
+    "tried",
     "unavailable",
 ]
 
@@ -36,6 +37,11 @@ def data_root_of(data_root: Path | str | None) -> Path | None:
 def candidates(data_root: Path | None, folders: Sequence[str]) -> list[Path]:
     """Where a corpus may lie: its folders under the data root, then the root itself."""
     return [] if data_root is None else [*(data_root / name for name in folders), data_root]
+
+
+def tried(places: Sequence[Path]) -> tuple[str, ...]:
+    """The places a corpus was looked for in, in words that follow "looked in"."""
+    return tuple(map(str, places)) or (f"no folder, because neither --data-root nor {ROOT_VARIABLE} is set",)
 
 
 def seeded_sample(
@@ -86,12 +92,13 @@ def foreign(path: Path) -> str:
 
 def unavailable(name: str, state: Availability) -> CorpusUnavailable:
     """The error for a corpus that cannot be read, as one sentence."""
-    looked = ", ".join(state.looked_in) or f"nowhere, because neither --data-root nor {ROOT_VARIABLE} is set"
     found = f" ({state.found})" if state.found else ""
-    facts = "; ".join(fact for fact in (state.size, state.licence) if fact)
-    get = f"; get it: {state.how_to_get}" if state.how_to_get else ""
+    get = f"; to get it: {state.how_to_get}" if state.how_to_get else ""
+    named = (("size", state.size), ("licence", state.licence))
+    facts = "; ".join(f"{name} {fact}" for name, fact in named if fact)
     return CorpusUnavailable(
-        f"the corpus {name} is {state.state}{found}; looked in: {looked}{get}{f' ({facts})' if facts else ''}"
+        f"the corpus {name} is {state.state}{found}; looked in {', '.join(state.looked_in)}{get}"
+        f"{f' ({facts})' if facts else ''}"
     )
 
 

@@ -12,7 +12,7 @@ from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing._params import choice
 from ophamin.seeing._payload import content_key, payload_text
-from ophamin.seeing.corpus._base import candidates, data_root_of, foreign, require, seeded_sample
+from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, seeded_sample, tried
 from ophamin.seeing.corpus._cyber_sample import SAMPLE_NOTE, write_cyber_sample
 from ophamin.seeing.corpus._cyber_sources import SOURCES, Payload, source_files
 from ophamin.seeing.corpus._hashing import manifest_hash
@@ -21,7 +21,7 @@ __all__ = ["CyberPayloadsCorpus"]
 
 _HOW = (
     "git clone https://github.com/Morzeux/HttpParamsDataset <data root>/cyber/httpparams, or a generated sample: "
-    "ophamin corpus sample cyber-payloads"
+    f"ophamin corpus sample cyber-payloads --out data; then name the folder by --data-root or {ROOT_VARIABLE}"
 )
 _LICENCE = (
     "MIT (HttpParams, PayloadsAllTheThings, SecLists), BSD-3-Clause (libinjection), BSD-3-Clause and CC-BY-3.0 (fuzzdb)"
@@ -72,7 +72,7 @@ class CyberPayloadsCorpus:
 
     def availability(self) -> Availability:
         """Which sources are there, and what lies there instead of one."""
-        looked = tuple(str(place) for place in self._places)
+        looked = tried(self._places)
         root, files = self._files()
         if root is None:
             return Availability("absent", looked, "", _HOW, _SIZE, _LICENCE)

@@ -9,7 +9,16 @@ from pathlib import Path
 from ophamin.proof.errors import CorpusUnavailable, UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing._params import choice, nearest
-from ophamin.seeing.corpus._base import candidates, counted, data_root_of, foreign, require, seeded_sample
+from ophamin.seeing.corpus._base import (
+    ROOT_VARIABLE,
+    candidates,
+    counted,
+    data_root_of,
+    foreign,
+    require,
+    seeded_sample,
+    tried,
+)
 from ophamin.seeing.corpus._flores_sample import SAMPLE_NOTE, write_flores_sample
 from ophamin.seeing.corpus._hashing import manifest_hash
 
@@ -18,9 +27,13 @@ __all__ = ["FloresCorpus"]
 _LINES = {"dev": 997, "devtest": 1012, "ntrex": 1997}
 _FLORES_HOW = (
     "download flores200_dataset.tar.gz as https://github.com/facebookresearch/flores says and unpack it in "
-    "<data root>/flores, or a generated sample: ophamin corpus sample flores"
+    "<data root>/flores, or a generated sample: ophamin corpus sample flores --out data; "
+    f"then name the folder by --data-root or {ROOT_VARIABLE}"
 )
-_NTREX_HOW = "git clone https://github.com/MicrosoftTranslator/NTREX <data root>/flores/NTREX"
+_NTREX_HOW = (
+    "git clone https://github.com/MicrosoftTranslator/NTREX <data root>/flores/NTREX; "
+    f"then name the folder by --data-root or {ROOT_VARIABLE}"
+)
 _LICENCE = "CC BY-SA 4.0"
 
 
@@ -60,7 +73,7 @@ class FloresCorpus:
 
     def availability(self) -> Availability:
         """Whether every language is there, whole, and as long as the others."""
-        looked = tuple(str(place) for place in self._places)
+        looked = tried(self._places)
         how = _NTREX_HOW if self._split == "ntrex" else _FLORES_HOW
         size = "50 MB" if self._split == "ntrex" else "75 MB for all 204 languages"
         folder, files = self._files()

@@ -22,7 +22,7 @@ from ophamin.seeing.corpus._hashing import file_sha256
 __all__ = ["TableCorpus"]
 
 _HOW = "name a file of your own: table:rows.csv?text=prompt&label=answer"
-_LICENCE = "its owner's"
+_YOURS = "that of your file"
 PAYLOAD_NAMES = ("text", "prompt", "payload", "input")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _FIELD_LIMIT = 2**31 - 1  # what a C long holds everywhere
@@ -59,6 +59,8 @@ class TableCorpus:
 
     name = "table"
     folders: Sequence[str] = ()
+    sample_licence = "CC0-1.0"
+    """Of what ``write_sample`` writes; the licence of any other table is its owner's."""
 
     def __init__(
         self,
@@ -87,12 +89,12 @@ class TableCorpus:
 
     def availability(self) -> Availability:
         """Whether the file is there and looks like a table."""
-        looked = tuple(str(place) for place in self._places)
+        looked = tuple(map(str, self._places)) or ("no place, because no file is named",)
         if not self._arg or not self._path.exists():
-            return Availability("absent", looked, "", _HOW, "yours", _LICENCE)
-        wrong = f"{self._path.name} is a folder" if self._path.is_dir() else foreign(self._path)
+            return Availability("absent", looked, "", _HOW, _YOURS, _YOURS)
+        wrong = f"{self._path} is a folder" if self._path.is_dir() else foreign(self._path)
         found = wrong or f"{self._path.stat().st_size} bytes"
-        return Availability("wrong" if wrong else "ok", looked, found, _HOW, "yours", _LICENCE)
+        return Availability("wrong" if wrong else "ok", looked, found, _HOW, _YOURS, _YOURS)
 
     def records(self) -> Iterator[Record]:
         """All rows in the file's order, read lazily; only the ids are held, to refuse one that comes twice.
@@ -128,7 +130,7 @@ class TableCorpus:
     def describe(self) -> DatasetInfo:
         """The file and its size; its licence is its owner's."""
         size = self._path.stat().st_size if self._arg and self._path.is_file() else None
-        return DatasetInfo(self.name, "table", str(self._path), _LICENCE, size_bytes=size)
+        return DatasetInfo(self.name, "table", str(self._path), "its owner's", size_bytes=size)
 
     def write_sample(self, directory: Path, seed: int) -> Path:
         """Write ``rows.csv``: 200 generated sums with their answers, a recorded answer, its value and confidence."""

@@ -61,7 +61,7 @@ class CommandSubstrate:
             raise UsageError(f"command:{arg}: {error}") from None
         if not self._argv:
             raise UsageError("command needs a program, such as command:'./prog --flag'")
-        self._name = arg
+        self._name = shlex.join(self._argv)  # one system, however its command line is spaced
         self._pipeline = integer("pipeline", pipeline, low=1, high=10_000)
         self._process: LineProcess | None = None
         self._seed: int | None = None
