@@ -229,7 +229,7 @@ def test_measured_numbers_are_short(proof):
 def test_a_chart_can_be_read_on_a_phone(proof):
     html = HtmlRenderer().render([proof()]).decode()
     assert '<figure><div class="wide" tabindex="0" role="region" aria-label="Interval against threshold"><svg' in html
-    assert "figure svg { display: block; width: 100%; min-width: 34rem;" in html
+    assert "figure svg { display: block; width: 100%; min-width: 40rem;" in html
 
 
 def test_the_state_of_a_record_is_loud_when_bad_and_quiet_when_good(proof):
