@@ -168,7 +168,7 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
     report = folder / f"report{renderer.suffix}"
     ring, ledger = Keyring(), Ledger(Project(folder).ledger_dir, create=False)
     checked = [verify(registry.read_record(r.path), ring, ledger=ledger) for r in results]
-    title = "Five claims about a payload filter"
+    title = "Five claims about a payload filter, the last one wrong on purpose"
     report.write_bytes(renderer.render([r.record for r in results], title=title, verifications=checked))
     as_expected = [r.outcome == c.expected for r, c in zip(results, CLAIMS, strict=True)]
     if as_json:
