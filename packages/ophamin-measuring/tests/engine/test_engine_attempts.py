@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from ophamin.measuring.scenarios.words import run_text
 from ophamin.proof.errors import NotApplicable, UsageError
 
 
@@ -77,6 +78,7 @@ def test_other_claims_on_the_same_metric_and_system_are_counted_and_shown(road):
     road.run(n=20, substrate="tiny:another")
     road.run(n=20, corpus="tiny:300?source=two&edition=2")
     third = road.run(n=20, options={"theta": 0.9})
+    assert "2 other claims on the same metric and system" in run_text(third.record, third.path)
     assert third.record["preregistration"]["related"] == {"registrations": 2, "alpha_spent": 0.1}
     assert third.reasoning.endswith(
         " 2 other claims on the same metric and system were registered in this ledger; α 0.1 spent on them."

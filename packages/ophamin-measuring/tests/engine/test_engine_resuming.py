@@ -118,6 +118,16 @@ def test_rows_changed_after_a_later_kill_are_refused_too(road, left):
         register(setup, ledger, journals(road))
 
 
+def test_a_killed_attempt_stays_one_when_its_rows_are_taken_away(road, killed):
+    (killed.journals()[0] / "observations.jsonl").unlink()
+    with ExitStack() as stack:
+        attempt = register(prepare(killed.spec(substrate=DYING), stack), killed.ledger, journals(killed))
+        attempt.leave("ABORTED", KeyboardInterrupt())
+        attempt.journal.close()
+    assert len(killed.journals()) == 1
+    assert killed.run(substrate=DYING, n=20).record["preregistration"]["attempt"] == 2
+
+
 def test_interrupted_twice_it_resumes_and_says_so(road, world, monkeypatch):
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):

@@ -38,10 +38,11 @@ def counts(setup: Setup, outcome: str | None, end: Mapping[str, JSON] | None) ->
 
     What has no row did not, nor what was found not applicable by its first tries; after many cycles that is
     an attempt like any other. A process that was killed said nothing of its cycles, and its journal may be
-    resumed: it counts.
+    resumed: it counts, also when it was resumed with a journal that had lost its rows meanwhile.
     """
-    cycles = (end or {}).get("cycles")
-    if cycles is None:
+    end = end or {}
+    cycles = end.get("cycles")
+    if cycles is None or end.get("resumed"):
         return True
     if outcome == "NOT_APPLICABLE":
         return bool(cycles > TRIES * len(setup.arms))

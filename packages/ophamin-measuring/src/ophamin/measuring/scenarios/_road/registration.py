@@ -68,8 +68,8 @@ class Registered:
         """Tell the ledger how an attempt ended that has no verdict, and what rows it leaves behind."""
         reason = (str(error) or type(error).__name__)[:400].encode("utf-8", "backslashreplace").decode("utf-8")
         cycles, root = self.journal.rows_root()
-        self.ledger.close(self.index, outcome, reason=reason, cycles=cycles, rows_root=root)
-        if outcome == "ABORTED" and not cycles:
+        self.ledger.close(self.index, outcome, reason=reason, cycles=cycles, rows_root=root, resumed=self.resumed)
+        if outcome == "ABORTED" and not cycles and not self.resumed:
             # Nothing was learnt, so it is no attempt; resumed later, it would be one beside another of its number.
             self.journal.remove()
 
