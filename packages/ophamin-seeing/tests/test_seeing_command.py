@@ -244,6 +244,12 @@ def test_a_key_is_not_handed_down(program, monkeypatch: pytest.MonkeyPatch) -> N
     assert run(program('say(d, "OPHAMIN_SIGN_KEY" in os.environ)'), "x")[0].output == {"output": False}
 
 
+def test_a_command_line_spaced_or_quoted_otherwise_is_the_same_system() -> None:
+    one, other = (make_substrate(f"command:{line}").identity() for line in ("cat -u x", " cat  '-u' \"x\" "))
+    assert one == other
+    assert one.name == "cat -u x"
+
+
 def test_identity_follows_the_program_and_bad_lines_are_refused(program) -> None:
     substrate = program("say(d, 1)")
     path = Path(shlex.split(substrate.identity().name)[1])
