@@ -46,7 +46,8 @@ def test_it_is_announced_as_a_record_kind():
 def test_golden_records_of_every_version_verify_for_ever(path):
     record = read(path, [AUDIT])
     states = checks(record, KEY)
-    assert set(states.values()) == {"good"}
+    # Its ledger is not here to be looked into.
+    assert {n: s for n, s in states.items() if s != "good"} in ({}, {"ledger": "could not be checked"})
     assert {"id", "signature", "schema", "consistency"} <= states.keys()
     assert AUDIT.cases(record.object)
     assert verify(record, Keyring(), extra_keys=[b"another key, quite long"]).exit_code == 3
