@@ -69,6 +69,13 @@ def test_a_slip_in_the_scenario_is_told_first(ask, nothing_registered):
         ask(run, "metrc")
 
 
+def test_a_store_that_cannot_be_written_is_found_before_the_run(ask, road, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--store"):
+        ask(run, *METRIC, "--store", str(tmp_path / "file" / "proofs"))
+    assert not (road.folder / ".ophamin").exists()
+
+
 def test_what_metric_says_of_itself_names_every_metric(ask):
     words = inspect.getdoc(registry.get_scenario("metric"))
     assert "_metric_grammar" not in words

@@ -54,7 +54,8 @@ class _MeanPower:
             sd = math.sqrt(max((mean - self.low) * (self.high - mean), 0.0))  # the most a support allows
         else:
             raise UsageError(
-                f"planning '{self.part.threshold}' needs the standard deviation of one value: give sd, or a support"
+                f"planning '{self.part.threshold}' needs the spread of one value: its ends (--set support=LOW,HIGH), "
+                "or, for a plan alone, its standard deviation (--assume sd=VALUE)"
             )
         return sd
 

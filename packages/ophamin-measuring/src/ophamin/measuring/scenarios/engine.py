@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from ophamin.measuring.scenarios._road.checks import check_store
 from ophamin.measuring.scenarios._road.cycles import (
     Ticker,
     cycle_count,
@@ -43,7 +44,8 @@ def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
         The outcome and where its record lies.
 
     Raises:
-        UsageError: The request makes no sense, no sample can validate the claim, or no fresh record is left.
+        UsageError: The request makes no sense, no sample can validate the claim, no fresh record is left, or
+            proofs cannot be kept.
         CorpusUnavailable: The corpus is not there.
         LeakageError: The system was trained on a selected record.
         NotApplicable: The system cannot give an observable the scenario asks for; no proof is written.
@@ -55,6 +57,7 @@ def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
         setup = prepare(spec, stack)
         # A key that may not be used is found before the run, not after it.
         signer = Keyring().signer(Path(spec.key_file) if spec.key_file else None)
+        check_store(Path(spec.store) if spec.store else project.proofs)
         ledger = Ledger(project.ledger_dir)
         attempt = register(setup, ledger, project.journals)
         stack.callback(attempt.journal.close)

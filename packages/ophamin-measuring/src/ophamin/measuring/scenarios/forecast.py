@@ -31,7 +31,8 @@ def forecast(
     """Plan a claim without registering anything.
 
     Args:
-        spec: The run to plan; ``n`` asks what that n can show, arms make it time a few cycles.
+        spec: The run to plan; ``n`` asks what that n can show, arms make it time a few cycles, a corpus makes it
+            say how many records there are.
         power: Target for validating at δ inside θ and for refuting at δ outside.
         error_rate: Share of cycles expected to fail.
         assumptions: Fields of the planning room's ``Assumptions``, the same for every threshold.
@@ -41,6 +42,7 @@ def forecast(
 
     Raises:
         UsageError: No sample can validate the claim, or it cannot be planned as it stands.
+        CorpusUnavailable: A corpus is named that is not there.
     """
     scenario, options, claim = resolve_claim(spec)
     check_claim(claim)
@@ -56,6 +58,7 @@ def forecast(
     n_cycles = None if joint.n is None else joint.n * max(len(strata), 1) * arms
     if claim.decision.rule == "exact" and corpus_spec and spec.arms:
         n_cycles = 2 * arms * open_corpus(corpus_spec, spec.data_root).count()
+    n_records = open_corpus(spec.corpus, spec.data_root).count() if spec.corpus else None
     pace = _pace(spec, corpus_spec) if spec.arms else None
     found = {
         "scenario": spec.scenario,
@@ -64,7 +67,9 @@ def forecast(
         "alpha": alpha,
         "given_n": spec.n,
         "strata": strata,
+        "arms": arms,
         "n_cycles": n_cycles,
+        "n_records": n_records,
         **asdict(joint),
         "parts": parts,
         "seconds": None if pace is None or n_cycles is None else pace * n_cycles,
@@ -80,7 +85,7 @@ def _parts(claim: Claim, given: Mapping[str, Any], assumed: Mapping[str, Any]) -
         # A part planned alone would be refused for the co-primary it relies on, so errors count as they do jointly.
         alone = replace(decision, error_policy="bound") if decision.error_policy == "exclude" else decision
         part = plan(threshold, alone, **given, **assumed)
-        found.append({"threshold": str(threshold), **asdict(part)})
+        found.append({"threshold": str(threshold), "delta": decision.smallest_difference, **asdict(part)})
     return found
 
 

@@ -88,6 +88,16 @@ class Metric:
         asked = ["answer" if p.kind == "accuracy" else p.role for p in parse_claim(str(options["claim"]))]
         return {role: _MEANING.get(role, f"{role!r} as the claim means it") for role in asked if role}
 
+    def kinds(self, options: Mapping[str, JSON]) -> dict[str, str]:
+        """What each role has to be: true or false for a share, a number for a mean or a quantile."""
+        parts = parse_claim(str(options["claim"]))
+        numbers = {p.role: "number" for p in parts if p.kind in ("mean", "quantile")}
+        return {**numbers, **{p.role: "truth" for p in parts if p.kind == "rate"}}
+
+    strata_advice: Mapping[str, str] = {
+        "labelled": "no record carries a label; add ?label=COLUMN to the corpus",
+    }
+
     def strata(self, options: Mapping[str, JSON]) -> dict[str, Callable[[Record], bool]]:
         """Accuracy speaks of the records that have a label."""
         if any(p.kind == "accuracy" for p in parse_claim(str(options["claim"]))):

@@ -7,6 +7,7 @@ substrate's own ``fields``, an output key of the role's name. Paths are ``a.b[0]
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import CycleResult, ScenarioProtocol
 
-__all__ = ["Missing", "RoleReader", "compile_path", "roles_of"]
+__all__ = ["KINDS", "Missing", "RoleReader", "compile_path", "kinds_of", "roles_of"]
 
 JSON = Any
 
@@ -121,6 +122,45 @@ def compile_path(path: str) -> Callable[[JSON], JSON]:
     return walk
 
 
+def _is_true_or_false(value: JSON) -> bool:
+    return isinstance(value, (int, float)) and value in (0, 1)
+
+
+def _is_number(value: JSON) -> bool:
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:  # an integer no float can hold
+        return False
+
+
+KINDS: Final[Mapping[str, tuple[Callable[[JSON], bool], str]]] = {
+    "truth": (_is_true_or_false, "neither true nor false, 1 nor 0"),
+    "number": (_is_number, "no finite number"),
+}
+"""What a scenario may ask a role to be: the test, and what is said of a value that fails it."""
+LONGEST_SHOWN: Final = 60
+
+
+def kinds_of(scenario: ScenarioProtocol, options: Mapping[str, JSON]) -> dict[str, str]:
+    """Role → a key of ``KINDS``, for the roles whose values the scenario only takes in one form."""
+    offered = getattr(scenario, "kinds", None)
+    return dict(offered(options)) if offered is not None else {}
+
+
+def _checked(role: str, kind: str, read: Callable[[CycleResult], JSON]) -> Callable[[CycleResult], JSON]:
+    fits, words = KINDS[kind]
+
+    def checked(result: CycleResult) -> JSON:
+        value = read(result)
+        if value is None or value.__class__ is Missing or fits(value):
+            return value
+        shown = repr(value)
+        shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 1]}…"
+        return Missing(f"{role!r} is {shown}, {words}")
+
+    return checked
+
+
 def _resource(role: str) -> Callable[[CycleResult], JSON]:
     def read(result: CycleResult) -> JSON:
         value = result.resources.get(role)
@@ -169,6 +209,7 @@ class RoleReader:
         roles: Roles the scenario asks for.
         chosen: Role → path, from ``--field`` and settings.
         offered: Role → path, the substrate's own catalog.
+        kinds: Role → a key of ``KINDS``; a value of another form counts as missing.
 
     Raises:
         UsageError: A path is malformed.
@@ -179,7 +220,13 @@ class RoleReader:
         ({'blocked': True}, None)
     """
 
-    def __init__(self, roles: Sequence[str], chosen: Mapping[str, str], offered: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        roles: Sequence[str],
+        chosen: Mapping[str, str],
+        offered: Mapping[str, str],
+        kinds: Mapping[str, str] | None = None,
+    ) -> None:
         self.nothing: Mapping[str, JSON] = dict.fromkeys(roles)
         self._readers: list[tuple[str, Callable[[CycleResult], JSON]]] = []
         for role in roles:
@@ -191,6 +238,8 @@ class RoleReader:
                 reader = _pathed(offered[role])
             else:
                 reader = _named(role)
+            if kinds and role in kinds:
+                reader = _checked(role, kinds[role], reader)
             self._readers.append((role, reader))
 
     def read(self, result: CycleResult) -> tuple[dict[str, JSON], tuple[str, str] | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios.reproduction import Reproduction
 from ophamin.proof.errors import UsageError
 
@@ -54,8 +55,13 @@ def run_text(record: Mapping[str, JSON], path: str) -> str:
         lines.append(f"  not decided: {verdict['decided_by'].removeprefix('none: ')}")
     failed = f", {verdict['n_errors']} errors, {verdict['n_unmeasured']} unmeasured"
     lines.append(f"  cycles   {verdict['n_used']} of {verdict['n_planned']} used{failed}")
+    common = record["evidence"][0]["detail"].get("commonest_error") if record["evidence"] else None
+    if common:
+        lines.append(f"  error    {common['error']} ({common['cycles']} cycles, the commonest)")
+    lines += [f"  asked    {words}" for words in _asked(record)]
     lines.append(f"  attempt  {registered['attempt']}; a false claim would be VALIDATED so far with probability "
                  f"<= {registered['error_bound']:g}")  # fmt: skip
+    lines += [f"  note     {words}" for words in remarks(registered)]
     lines += [f"  {more}" for more in _more(record)]
     lines += [f"  proof    {record['proof_id']}", f"  path     {path}"]
     return _printable("\n".join(lines))
@@ -79,6 +85,8 @@ def _against(threshold: Mapping[str, JSON], found: Mapping[str, JSON]) -> str:
 def _more(record: Mapping[str, JSON]) -> list[str]:
     """After INCONCLUSIVE: the n of a new registration, at the α it would have."""
     verdict, registered = record["verdict"], record["preregistration"]
+    if not verdict["n_used"]:
+        return []  # a larger sample of nothing decides nothing
     if verdict["outcome"] != "INCONCLUSIVE" or verdict["interval"] is None or record["claim"]["co_primary"]:
         return []
     from ophamin.measuring.decision import alpha_for
@@ -89,9 +97,31 @@ def _more(record: Mapping[str, JSON]) -> list[str]:
     threshold = Threshold(**record["claim"]["threshold"])
     try:
         alpha = alpha_for(decision.alpha, registered["attempt"] + 1, decision.attempts)
-        return ["next     " + how_many_more(threshold, decision, Interval(**verdict["interval"]), alpha=alpha).note]
+        more = how_many_more(threshold, decision, Interval(**verdict["interval"]), alpha=alpha)
+        left = _left(record)
+        short = more.high is not None and left is not None and left < more.high
+        return [
+            f"next     {more.note}"
+            + (f"; the corpus has {f'at most {left}' if left else 'none'} left" if short else "")
+        ]
     except UsageError:
         return []  # nothing can be told without a smallest difference or a further attempt
+
+
+def _left(record: Mapping[str, JSON]) -> int | None:
+    """Records this attempt did not measure; earlier attempts may have measured some of them."""
+    data = record["data"]["datasets"][0]
+    found: int = data["n_records"] - data["selection"]["n_selected"]
+    return max(0, found)
+
+
+def _asked(record: Mapping[str, JSON]) -> list[str]:
+    """That fewer units were measured than ``--n`` asked for."""
+    asked = record["reproduction"]["run_spec"]["n"]
+    data, got = record["data"]["datasets"][0], record["preregistration"]["plan"]["n_units"]
+    if asked is None or asked <= got:
+        return []
+    return [f"n = {asked}, and {got} were found: the corpus has {data['n_records']} records"]
 
 
 def plan_text(found: Mapping[str, JSON]) -> str:
@@ -101,7 +131,8 @@ def plan_text(found: Mapping[str, JSON]) -> str:
         lines.append("  rule exact: the whole corpus is measured, twice; there is no sampling error to plan for")
     per = f" in each of {', '.join(found['strata'])}" if found["strata"] else ""
     for part in found["parts"]:
-        lines.append(f"  {part['threshold']}")
+        delta = "" if part["delta"] is None else f", smallest difference worth knowing δ = {part['delta']:g}"
+        lines.append(f"  {part['threshold']}{delta}")
         if part["n"] is not None and found["given_n"] is None:
             lines.append(f"    n = {part['n']} units{per} for power {found['power']:g}")
         if part["smallest_difference"] is not None:
@@ -113,16 +144,25 @@ def plan_text(found: Mapping[str, JSON]) -> str:
         lines.append(f"  {what}: n = {found['n']} units{per}, {found['n_cycles']} cycles")
         if found["power_validate"] is not None:
             lines.append(
-                f"    power to validate at delta inside {found['power_validate']:.3f}, "
-                f"to refute at delta outside {found['power_refute']:.3f}"
+                f"    power {found['power_validate']:.3f} to validate if {_truths(found['validate_at'])}, "
+                f"{found['power_refute']:.3f} to refute if {_truths(found['refute_at'], ' or ')}"
                 + (" (underpowered)" if found["underpowered"] else "")
             )
+    if found["n_records"] is not None:
+        words = f"the corpus has {found['n_records']} records"
+        short = found["n"] is not None and found["n_cycles"] > found["n_records"] * found["arms"]
+        lines.append(f"  {words}, fewer than that" if short else f"  {words}")
     lines += [f"  note: {note}" for note in found["notes"]]
     if found["seconds"] is not None:
         lines.append(
             f"  time: about {found['seconds']:.1f} s, from {found['timed_cycles']} cycles whose outputs nobody read"
         )
     return _printable("\n".join(lines))
+
+
+def _truths(at: Mapping[str, float], joined: str = " and ") -> str:
+    """Truths at which a power holds."""
+    return joined.join(f"{metric} is really {value:.6g}" for metric, value in at.items())
 
 
 def reproduction_text(found: Reproduction) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["Decided", "columns_of", "decide", "plain", "score_rows"]
 
 JSON = Any
 Row = Mapping[str, JSON]
+LONGEST_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def decide(setup: Setup, rows: Sequence[Row], alpha: float, seed: int, digests: 
     counts = {status: sum(row["status"] == status for row in rows) for status in ("ok", "error", "unmeasured")}
     if not any(row["values"] is not None for row in rows):
         why = "no cycle lies in the claim's scope" if rows else "nothing was measured"
-        return Decided(_undecided(setup, why, counts), _no_evidence(setup), values_digest)
+        return _with_error(Decided(_undecided(setup, why, counts), _no_evidence(setup), values_digest), rows)
     score = score_rows(setup, rows)
     decision = decide_claim(setup.claim, score, alpha=alpha, seed=seed)
     reason = ""
@@ -105,7 +107,20 @@ def decide(setup: Setup, rows: Sequence[Row], alpha: float, seed: int, digests: 
             for part in parts[1:]
         ],
     )
-    return Decided(verdict, [*(_evidence(part) for part in parts), *extra], values_digest)
+    return _with_error(Decided(verdict, [*(_evidence(part) for part in parts), *extra], values_digest), rows)
+
+
+def _with_error(decided: Decided, rows: Sequence[Row]) -> Decided:
+    """Why most failed cycles failed, in the reasoning and beside the first evidence: else nobody is told."""
+    found = Counter(" ".join(str(row["error"]).split()) for row in rows if row["status"] != "ok").most_common(1)
+    if not found or not decided.evidence:
+        return decided
+    [(error, cycles)] = found
+    error = error if len(error) <= LONGEST_SHOWN else f"{error[: LONGEST_SHOWN - 1]}…"
+    first, *rest = decided.evidence
+    first = replace(first, detail={**first.detail, "commonest_error": {"error": error, "cycles": cycles}})
+    reasoning = f"{decided.verdict.reasoning} Commonest error: {error} ({cycles})."
+    return replace(decided, verdict=replace(decided.verdict, reasoning=reasoning), evidence=[first, *rest])
 
 
 def _quiet(part: Part, decision: ClaimDecision) -> Part:

@@ -48,7 +48,7 @@ def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
         plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False)
     except UsageError as error:
         if n is None:
-            raise UsageError(f"{error} (--n says how many units to measure without a plan)") from error
+            raise UsageError(f"{error}; or say how many units to measure, --n N") from error
         return Wanted(n, None, (str(error),))
     return Wanted(plan.n if n is None else n, plan.n, plan.notes)
 

@@ -120,10 +120,15 @@ def select(setup: Setup, n: int | None, seed: int, used: Collection[str], payloa
             which = f" of stratum {name!r}" if name else ""
             if used:
                 raise UsageError(
-                    f"no fresh record{which} is left in {setup.corpus_spec!r}: earlier attempts at this claim measured "
-                    f"{len(used)}; a new attempt needs records nobody has looked at (add data, or state another claim)"
+                    f"no fresh record{which} is left in {setup.corpus_spec!r}: {len(used)} were selected by "
+                    "earlier attempts at this claim; a new attempt needs records nobody has looked at (add data, or "
+                    "state another claim)"
                 )
-            raise UsageError(f"corpus {setup.corpus_spec!r} has no record{which} that this claim speaks of")
+            advice = getattr(setup.scenario, "strata_advice", {}).get(name)
+            raise UsageError(
+                f"corpus {setup.corpus_spec!r} has no record{which} that this claim speaks of"
+                + (f": {advice}" if advice else "")
+            )
         pairs += drawn
     if len(strata) > 1:
         random.Random(seed).shuffle(pairs)

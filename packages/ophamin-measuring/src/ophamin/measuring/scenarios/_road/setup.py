@@ -14,8 +14,9 @@ from typing import Any
 
 from ophamin import registry
 from ophamin.measuring.decision import check_claim
+from ophamin.measuring.scenarios._road.checks import check_settings
 from ophamin.measuring.scenarios._road.rehearsal import rehearse
-from ophamin.measuring.scenarios.roles import RoleReader
+from ophamin.measuring.scenarios.roles import RoleReader, kinds_of, roles_of
 from ophamin.proof.canonical import digest
 from ophamin.proof.claims import attempt_key, claim_hash
 from ophamin.proof.errors import CorpusUnavailable, NotApplicable, UsageError
@@ -236,7 +237,12 @@ def payload_hash(record: Record) -> str:
 
 
 def _open_arms(
-    spec: RunSpec, names: Sequence[str], roles: Mapping[str, str], instruments: Sequence[Instrument], stack: ExitStack
+    spec: RunSpec,
+    names: Sequence[str],
+    roles: Mapping[str, str],
+    kinds: Mapping[str, str],
+    instruments: Sequence[Instrument],
+    stack: ExitStack,
 ) -> list[Arm]:
     given = dict(spec.arms)
     if len(names) == 1 and len(given) == 1:
@@ -260,7 +266,7 @@ def _open_arms(
         substrate = bare
         for instrument in instruments:
             substrate = instrument.wrap(substrate)
-        reader = RoleReader(list(roles), spec.fields, getattr(bare, "fields", None) or {})
+        reader = RoleReader(list(roles), spec.fields, getattr(bare, "fields", None) or {}, kinds)
         arms.append(Arm(name, given[name], bare, substrate, bare.identity(), reader))
     return arms
 
@@ -274,6 +280,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
         CorpusUnavailable: The corpus is not there.
         SubstrateFailure: A substrate cannot be made.
     """
+    check_settings(spec)
     scenario, options, claim = resolve_claim(spec)
     check_claim(claim)  # what no sample can decide is refused before anything is opened
     corpus_spec = spec.corpus or scenario.default_corpus
@@ -286,10 +293,10 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
     # Which corpus it is stands beside the key, by content and by place: another spelling is no other corpus.
     counted = _targeted(claim)
     claim = _targeted(claim, f"{dataset.name} {data_hash[:23]}")
-    offered = getattr(scenario, "roles", None)
-    roles = dict(offered(options) if offered is not None else scenario.observables)
+    roles = roles_of(scenario, options)
     instruments = [registry.instruments.get(name)() for name in spec.instruments]
-    arms = _open_arms(spec, list(scenario.arms(options)), roles, instruments, stack)
+    kinds = kinds_of(scenario, options)
+    arms = _open_arms(spec, list(scenario.arms(options)), roles, kinds, instruments, stack)
     rehearse(scenario, options, claim, next(iter(corpus.records()), None), list(roles))
     strata = getattr(scenario, "strata", None)
     identities = [{"arm": a.name, **to_json(a.identity)} for a in arms]
