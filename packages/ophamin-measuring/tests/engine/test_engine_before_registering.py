@@ -84,3 +84,16 @@ def test_interrupted_before_its_first_row_it_was_no_attempt_and_is_not_resumed(r
     with pytest.raises(KeyboardInterrupt):
         road.run(substrate="tiny?fault=interrupt&at=0", n=50)
     assert [e["attempt"] for e in road.entries("registration")] == [1, 1]
+
+
+@pytest.mark.parametrize("more", [{"fresh": True}, {"n": 40}])
+def test_without_fresh_records_an_interrupted_attempt_is_offered_and_not_lost(road, more):
+    given = {"substrate": "tiny?fault=interrupt&at=10", "corpus": "tiny:100"}
+    with pytest.raises(KeyboardInterrupt):
+        road.run(**given)
+    with pytest.raises(UsageError, match=r"100 were selected by earlier attempts.*run the same command to resume it"):
+        road.run(**given, **more)
+    assert len(road.journals()) == 1
+    with pytest.raises(KeyboardInterrupt):
+        road.run(**given)
+    assert len(road.entries("registration")) == 1

@@ -32,7 +32,16 @@ from ophamin.proof.atomic import write_all, write_atomic
 from ophamin.proof.canonical import canonical_bytes, digest
 from ophamin.proof.merkle import leaf_hash, root_hash
 
-__all__ = ["Journal", "encode", "journal_folder", "journals_of", "keep_selection", "kept_selection", "parse_rows"]
+__all__ = [
+    "Journal",
+    "encode",
+    "is_left",
+    "journal_folder",
+    "journals_of",
+    "keep_selection",
+    "kept_selection",
+    "parse_rows",
+]
 
 JSON = Any
 # Made once: json.dumps would make one for every row.
@@ -218,6 +227,11 @@ def journals_of(journals: Path, run_key: str) -> list[Path]:
 def journal_folder(journals: Path, run_key: str, attempt: int, name: str) -> Path:
     """Folder of one attempt's journal; ``name`` keeps two of one number apart."""
     return journals / f"{_prefix(run_key)}-{attempt}-{_prefix(name)}"
+
+
+def is_left(journals: Path, name: str) -> bool:
+    """Whether the journal of that name still lies there, so that its run can be resumed."""
+    return any(journals.glob(f"*-{_prefix(name)}/plan.json"))
 
 
 def _prefix(hashed: str) -> str:

@@ -19,6 +19,7 @@ from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_c
 from ophamin.measuring.scenarios._road.deciding import plain
 from ophamin.measuring.scenarios._road.journal import (
     Journal,
+    is_left,
     journal_folder,
     journals_of,
     keep_selection,
@@ -97,12 +98,13 @@ def register(setup: Setup, ledger: Ledger, journals: Path) -> Registered:
     journals.mkdir(parents=True, exist_ok=True)
     with ledger.exclusive():
         attempts = attempts_of(setup, ledger)
+        given_up = []
         for folder in journals_of(journals, setup.run_key):
             journal = Journal.adopt(folder)
             if journal is None:
                 continue
             if setup.spec.fresh:
-                journal.remove()
+                given_up.append(journal)
                 continue
             try:
                 found = _resume(setup, ledger, journal, attempts)
@@ -112,7 +114,16 @@ def register(setup: Setup, ledger: Ledger, journals: Path) -> Registered:
             if found is not None:
                 return found
             journal.remove()
-        return _begin(setup, ledger, journals, attempts)
+        try:
+            begun = _begin(setup, ledger, journals, attempts)
+        except BaseException:
+            # What is given up for a new attempt is not lost when there can be none.
+            for journal in given_up:
+                journal.close()
+            raise
+        for journal in given_up:
+            journal.remove()
+        return begun
 
 
 def _resume(setup: Setup, ledger: Ledger, journal: Journal, attempts: Sequence[Attempt]) -> Registered | None:
@@ -169,7 +180,9 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     seed = spec.seed if spec.seed is not None else _derived_seed(setup.claim_hash, number, len(attempts))
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
-    selection = select(setup, wanted_units(setup.claim, spec.n, alpha).n_units, seed, used, payloads)
+    open_ones = (a.outcome in (None, "ABORTED") and is_left(journals, a.value["journal"]) for a in earlier)
+    wanted = wanted_units(setup.claim, spec.n, alpha).n_units
+    selection = select(setup, wanted, seed, used, payloads, interrupted=any(open_ones))
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
     stimuli_hash = keep_selection(journals, ids, [payload_hash(record) for record in selection.records])

@@ -96,7 +96,15 @@ def _fresh(setup: Setup, used: Collection[str], payloads: Collection[str]) -> Ca
     return fresh
 
 
-def select(setup: Setup, n: int | None, seed: int, used: Collection[str], payloads: Collection[str] = ()) -> Selection:
+def select(
+    setup: Setup,
+    n: int | None,
+    seed: int,
+    used: Collection[str],
+    payloads: Collection[str] = (),
+    *,
+    interrupted: bool = False,
+) -> Selection:
     """Draw the records of one attempt.
 
     Args:
@@ -105,6 +113,7 @@ def select(setup: Setup, n: int | None, seed: int, used: Collection[str], payloa
         seed: Seed of the draw and of the order.
         used: Ids measured by earlier attempts, which are left out.
         payloads: Payload hashes of the same records, which are left out under any other id.
+        interrupted: Whether an earlier attempt can be resumed.
 
     Raises:
         UsageError: No record is left that no earlier attempt has seen.
@@ -123,6 +132,7 @@ def select(setup: Setup, n: int | None, seed: int, used: Collection[str], payloa
                     f"no fresh record{which} is left in {setup.corpus_spec!r}: {len(used)} were selected by "
                     "earlier attempts at this claim; a new attempt needs records nobody has looked at (add data, or "
                     "state another claim)"
+                    + ("; one of them was interrupted: run the same command to resume it" if interrupted else "")
                 )
             advice = getattr(setup.scenario, "strata_advice", {}).get(name)
             raise UsageError(
