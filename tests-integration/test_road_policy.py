@@ -87,8 +87,8 @@ def test_whatever_seed_n_and_alpha_it_is_another_attempt(command: Command) -> No
     registered = record["preregistration"]
     assert (registered["seed"], registered["seed_origin"], registered["attempt"]) == (7, "chosen", 2)
     assert record["data"]["datasets"][0]["selection"]["seed"] == 7
-    record, _, _ = road(command, *PYTHON, "--n", "50", "--alpha", "0.1")
-    assert (record["preregistration"]["attempt"], record["preregistration"]["alpha_used"]) == (3, 0.025)
+    record, _, _ = road(command, *PYTHON, "--n", "50", "--alpha", "0.04")
+    assert (record["preregistration"]["attempt"], record["preregistration"]["alpha_used"]) == (3, 0.01)
     other, _, _ = road(command, *PYTHON[:1], "--claim", "accuracy >= 0.7", *PYTHON[3:], "--n", "60")
     assert other["preregistration"]["attempt"] == 1
 
