@@ -83,6 +83,7 @@ def test_a_system_that_always_fails_is_told_why_and_nothing_is_advised(ask, givi
     result = ask(run, "metric", "--corpus", "tiny:300", "--substrate", "tiny", "--claim", "rate(answer) >= 0.8",
                  "--n", "100")  # fmt: skip
     assert "error    ValueError: boom (86 cycles, the commonest)" in result.stdout
+    assert "rate(answer) has no value, interval" in result.stdout
     assert "next" not in result.stdout
     found = json.loads(ask(run, "tiny", "--corpus", "tiny:300", "--substrate", "tiny", "--n", "100", "--json").stdout)
     assert "Commonest error: ValueError: boom (" in found["reasoning"]

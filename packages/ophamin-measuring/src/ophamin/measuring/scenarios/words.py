@@ -73,7 +73,8 @@ def _number(value: JSON) -> str:
 
 def _against(threshold: Mapping[str, JSON], found: Mapping[str, JSON]) -> str:
     units = f" {threshold['units']}" if threshold["units"] else ""
-    words = f"{threshold['metric']} = {_number(found['observed_value'])}{units}"
+    value = found["observed_value"]
+    words = f"{threshold['metric']}" + (" has no value" if value is None else f" = {_number(value)}{units}")
     interval = found["interval"]
     if interval is not None:
         low = "-inf" if interval["lower"] is None else _number(interval["lower"])
