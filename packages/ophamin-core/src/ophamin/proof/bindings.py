@@ -110,9 +110,14 @@ def _disagreements(
     for entry in earlier:
         same_claim = entry.value.get("attempt_key") == leaf.value.get("attempt_key")
         # A registration that measured nothing is no attempt, and the next one keeps its number.
-        counted = entry.value.get("attempt", 0) < attempt
+        counted = entry.value.get("attempt", 0) < attempt and _same_corpus(entry.value, leaf.value)
         if selection and same_claim and counted and entry.value.get("selection_hash") == selection:
             yield f"its selection is that of the earlier attempt at leaf {entry.index}, not fresh records"
+
+
+def _same_corpus(left: Mapping[str, JSON], right: Mapping[str, JSON]) -> bool:
+    """Whether two registrations speak of one corpus: the same bytes, or the same place though it has grown."""
+    return any(left.get(name) == right.get(name) for name in ("data_hash", "source"))
 
 
 def _selection(record: SignedRecord) -> JSON:
@@ -219,7 +224,11 @@ def check_selection(record: SignedRecord, ledger: JSON, store: JSON) -> list[Fin
     if exact or not registered.get("ledger") or registered.get("attempt", 1) < 2 or record.path is None:
         return []
     own = ledger.entry(registered["ledger"]["index"]).value
-    earlier = [a for a in ledger.attempts(own.get("attempt_key", "")) if a.value.get("attempt", 0) < own["attempt"]]
+    earlier = [
+        attempt
+        for attempt in ledger.attempts(own.get("attempt_key", ""))
+        if attempt.value.get("attempt", 0) < own.get("attempt", 0) and _same_corpus(attempt.value, own)
+    ]
     missing = 0
     try:
         mine = _measured(record.path.with_name(OBSERVATIONS))

@@ -67,9 +67,9 @@ def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
                     for instrument in setup.instruments:
                         around.enter_context(instrument.scenario(spec))
                 except BaseException as error:
-                    _leave(ledger, attempt, "ABORTED", error)
+                    attempt.leave("ABORTED", error)
                     raise
-                digests = _measure(setup, ledger, attempt, attempt.selection, progress)
+                digests = _measure(setup, attempt, attempt.selection, progress)
             try:
                 raw = attempt.journal.end()
                 rows = parse_rows(raw)
@@ -77,14 +77,12 @@ def run_scenario(spec: RunSpec, *, progress: Report | None = None) -> RunResult:
                 write_proof(setup, project, attempt, attempt.selection, raw, decided, signer)
             except BaseException as error:
                 # What was measured is whole: the same command decides it once the cause is gone.
-                _leave(ledger, attempt, "ABORTED", error)
+                attempt.leave("ABORTED", error)
                 raise
         return file_proof(setup, project, ledger, attempt)
 
 
-def _measure(
-    setup: Setup, ledger: Ledger, attempt: Registered, selection: Selection, progress: Report | None
-) -> Mapping[str, str]:
+def _measure(setup: Setup, attempt: Registered, selection: Selection, progress: Report | None) -> Mapping[str, str]:
     """Run all cycles that are not in the journal yet; under rule exact, then all of them once more.
 
     Returns:
@@ -99,32 +97,22 @@ def _measure(
             observe_cycles(setup, selection, seed, journal.append, ticker, done=done, established=established)
         return {"second_pass": _second_pass(setup, selection, seed, progress)} if setup.exact else {}
     except NotApplicable as error:
-        _leave(ledger, attempt, "NOT_APPLICABLE", error)
+        attempt.leave("NOT_APPLICABLE", error)
         journal.remove()
         raise
     except SubstrateFailure as error:
         kept = len(journal.lines())
         if kept:
-            _leave(ledger, attempt, "ABORTED", error)
+            attempt.leave("ABORTED", error)
             raise SubstrateFailure(
                 f"{error}; {kept} cycles are kept, and the same command goes on from there"
             ) from error
-        _leave(ledger, attempt, "ERRORED", error)
+        attempt.leave("ERRORED", error)
         journal.remove()
         raise
     except BaseException as error:
-        _leave(ledger, attempt, "ABORTED", error)
+        attempt.leave("ABORTED", error)
         raise
-
-
-def _leave(ledger: Ledger, attempt: Registered, outcome: str, error: BaseException) -> None:
-    reason = str(error) or type(error).__name__
-    reason = reason[:400].encode("utf-8", "backslashreplace").decode("utf-8")
-    cycles = len(attempt.journal.lines())
-    ledger.close(attempt.index, outcome, reason=reason, cycles=cycles)
-    if outcome == "ABORTED" and not cycles:
-        # Nothing was learnt, so it is no attempt; resumed later, it would be one beside another of its number.
-        attempt.journal.remove()
 
 
 def _second_pass(setup: Setup, selection: Selection, seed: int, progress: Report | None) -> str:
