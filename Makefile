@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # A uv on PATH is used; otherwise one is installed into a private environment.
-UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTHON ?= python3
 # Imports stay fast where PYTHONDONTWRITEBYTECODE is set; no interpreter is ever downloaded.
 export UV_COMPILE_BYTECODE := 1

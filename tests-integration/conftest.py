@@ -76,7 +76,8 @@ def uv(root: Path) -> str:
     """A uv: the one make uses."""
     from shutil import which
 
-    found = which("uv") or str(root / ".uv/bin/uv")
+    # make says which one it uses, relative to the repository when it brought its own.
+    found = str(root / os.environ["UV"]) if "UV" in os.environ else which("uv") or str(root / ".uv/bin/uv")
     assert Path(found).exists(), "run the tests through make, which brings its own uv"
     return found
 

@@ -283,7 +283,7 @@ def test_leaving_errors_out_needs_a_limit_on_them(command: Command) -> None:
     done = command("run", *words, "accuracy >= 0.7")
     assert done.returncode == 2
     assert "error_rate" in done.stderr
-    assert json.loads(command("log", "show", "--json").stdout)["entries"] == []
+    assert command("log", "show").returncode == 2, "a claim that is refused leaves no ledger"
 
 
 def test_a_system_that_always_fails_validates_nothing(command: Command) -> None:

@@ -111,26 +111,32 @@ def locate(settings: Settings, word: str) -> Path:
 
 
 def ledger_of(settings: Settings, record: SignedRecord) -> Ledger | None:
-    """This project's ledger, if it is the one the record says it was registered in; opened for reading only.
+    """The ledger the record says it was registered in: this project's, or that of the project it lies in.
 
     Args:
-        settings: Of the project.
+        settings: Of this project.
         record: As read; its sections need not be what they should.
+
+    Returns:
+        The ledger, opened for reading only; ``None`` when neither project has it.
     """
     registered = record.object.get("preregistration")
     place = registered.get("ledger") if isinstance(registered, dict) else None
     wanted = place.get("log_id") if isinstance(place, dict) else None
     if not wanted:
         return None
+    from ophamin.proof.ledger import Ledger
     from ophamin.proof.project import Project
 
-    directory = Project(Path(settings.project)).ledger_dir
-    if not directory.is_dir():
-        return None
-    from ophamin.proof.ledger import Ledger
-
-    ledger = Ledger(directory, create=False)
-    return ledger if ledger.log_id == wanted else None
+    projects = [Project(Path(settings.project))]
+    if record.path is not None:
+        projects.append(Project.find(record.path.parent))
+    for project in projects:
+        if project.ledger_dir.is_dir():
+            ledger = Ledger(project.ledger_dir, create=False)
+            if ledger.log_id == wanted:
+                return ledger
+    return None
 
 
 def _is_record_folder(path: Path) -> bool:

@@ -54,9 +54,10 @@ def check_store(proofs: Path) -> None:
     Raises:
         UsageError: The folder cannot be made or written.
     """
+    # A folder that is not there yet is not made: a run that ends without a proof leaves none.
+    there = next(folder for folder in (proofs.absolute(), *proofs.absolute().parents) if folder.exists())
     try:
-        proofs.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=proofs, prefix=".ophamin-"):
+        with tempfile.TemporaryDirectory(dir=there, prefix=".ophamin-"):
             pass
     except OSError as error:
         raise UsageError(
