@@ -194,6 +194,17 @@ def test_dumb_systems_get_what_is_literally_true_of_them(name, control):
         assert control.why
 
 
+SIMULATED = [p for p in controls_of("inside", "outside", "dumb") if p.values[1].options.get("design") == "simulated"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 10))
+@pytest.mark.parametrize(("name", "control"), SIMULATED)
+def test_simulated_controls_on_the_other_seeds(name, control, seed):
+    """With seeds 0 and 1 above: all ten."""
+    assert decided(name, control, seed).outcome in control.expect
+
+
 @pytest.mark.slow
 def test_a_right_interval_is_validated_on_every_seed():
     scenario = registry.get_scenario("interval-coverage")()
