@@ -5,7 +5,7 @@ Not a ``Mapping``: ``in`` on a mapping of plug-ins would import them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -196,8 +196,3 @@ class Group(Generic[P]):
                 problem = str(error)
             lines.append(PluginState(self.group.removeprefix("ophamin."), name, origin, problem))
         return lines
-
-
-def registrar(group: Group[P]) -> Callable[[str, P], P]:
-    """The ``register_*`` function of a group."""
-    return group.register
