@@ -58,9 +58,8 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def _json_lines(path: Path) -> pd.DataFrame:
-    opened = gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
-    with opened as file:
-        rows = [json.loads(line) for line in file if line.strip()]
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        rows = [json.loads(line.decode("utf-8-sig")) for line in file if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("a JSON object is needed on every line")
     return pd.DataFrame(rows)
