@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ophamin.measuring.estimators.paired import calibration_shift, mean_shift
-from ophamin.measuring.scenarios.comparing import answer_of, compare
+from ophamin.measuring.scenarios.agreement import answer_of, compare
 from ophamin.proof.types import Claim, CoPrimary, Decision, Threshold
 from ophamin.protocols import EstimatorCall
 

@@ -1,6 +1,6 @@
 """Running a proof again: the same records, the same seed, and an answer that is more than "the verdict changed".
 
-The same observations agree exactly; else ``comparing`` decides. A reproduction is logged as such and is no attempt.
+The same observations agree exactly; else ``agreement`` decides. A reproduction is logged as such and is no attempt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ophamin.measuring.scenarios._road.journal import parse_rows
 from ophamin.measuring.scenarios._road.registration import utc_now
 from ophamin.measuring.scenarios._road.selection import Selection, by_ids
 from ophamin.measuring.scenarios._road.setup import Setup, prepare
-from ophamin.measuring.scenarios.comparing import Comparison, answer_of, compare
+from ophamin.measuring.scenarios.agreement import Comparison, answer_of, compare
 from ophamin.proof.errors import IntegrityError, UsageError
 from ophamin.proof.keys import Keyring
 from ophamin.proof.ledger import Ledger

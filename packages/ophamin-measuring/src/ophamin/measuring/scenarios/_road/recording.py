@@ -93,7 +93,13 @@ def file_proof(setup: Setup, project: Project, ledger: Ledger, attempt: Register
     )
     proof_id, outcome = record["proof_id"], record["verdict"]["outcome"]
     if not attempt.closed:
-        ledger.close(attempt.index, outcome, proof_id=proof_id, cycles=record["verdict"]["n_planned"])
+        ledger.close(
+            attempt.index,
+            outcome,
+            proof_id=proof_id,
+            signature=record["signature"],
+            cycles=record["verdict"]["n_planned"],
+        )
     journal.remove()
     return RunResult(outcome, record["verdict"]["reasoning"], proof_id, str(path), record)
 
