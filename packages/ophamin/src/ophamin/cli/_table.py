@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "plan": ("ophamin-measuring", "Say how many units a claim needs, or what a given n can show."),
     "plugins": ("ophamin", "List every plug-in, its distribution, and why it does not load if it does not."),
+    "recompute": (
+        "ophamin-measuring",
+        "Score a proof's stored observations again, and say whether they give what it states.",
+    ),
     "report": ("ophamin-reporting", "Show records to people, as one self-contained HTML page or as Markdown."),
     "reproduce": (
         "ophamin-measuring",

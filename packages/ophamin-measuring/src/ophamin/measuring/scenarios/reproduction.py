@@ -5,33 +5,28 @@ The same observations agree exactly; else ``agreement`` decides. A reproduction 
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ophamin import registry
 from ophamin.measuring.scenarios._road.cycles import Ticker, cycle_count, observe_cycles, values_digest_of
 from ophamin.measuring.scenarios._road.deciding import plain, score_rows
 from ophamin.measuring.scenarios._road.journal import parse_rows
 from ophamin.measuring.scenarios._road.registration import utc_now
 from ophamin.measuring.scenarios._road.selection import Selection, by_ids
 from ophamin.measuring.scenarios._road.setup import Setup, prepare
+from ophamin.measuring.scenarios._road.stored import open_proof, spec_of, stored_rows
 from ophamin.measuring.scenarios.agreement import Comparison, answer_of, compare
-from ophamin.proof.errors import IntegrityError, UsageError
-from ophamin.proof.keys import Keyring
+from ophamin.proof.errors import KeyPolicyError, UsageError
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
-from ophamin.proof.signed import read, verify
 from ophamin.protocols import Progress, RunSpec
 
 __all__ = ["Reproduction", "reproduce"]
 
 JSON = Any
-OBSERVATIONS = "observations.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -80,14 +75,17 @@ def reproduce(
     Raises:
         UsageError: The record says nothing of how it was run, or the corpus is not the one it was run on.
         IntegrityError: The record or its observations are not what was signed.
+        KeyPolicyError: Nobody known signed it, and it would say what to run.
     """
-    record = read(path, [registry.records.get("proof")])
-    for finding in verify(record, Keyring()).checks:
-        if finding.state == "bad":
-            raise IntegrityError(f"{path}: {finding.name} is bad: {finding.detail}; nothing was run")
-    body = record.object
-    first = _first_rows(Path(path), body)
-    spec = _spec(body, path, data_root, arms)
+    record, found = open_proof(path, "nothing was run")
+    body, first, stated = record.object, stored_rows(record), spec_of(record)
+    its_own = [] if arms and len(stated.arms) == 1 else [v for k, v in stated.arms.items() if k not in (arms or {})]
+    if its_own and not found.signer:
+        raise KeyPolicyError(
+            f"nobody known signed {path}, and running it again runs {', '.join(map(repr, its_own))}: "
+            "trust its signer (ophamin key trust), or name the system yourself with --substrate"
+        )
+    spec = _here(stated, data_root, arms)
     registered = body["preregistration"]
     with ExitStack() as stack:
         setup = prepare(spec, stack)
@@ -129,29 +127,8 @@ def reproduce(
     return result
 
 
-def _first_rows(path: Path, body: Mapping[str, JSON]) -> list[dict[str, JSON]]:
-    stated = body.get("data", {}).get("observations")
-    if not stated or "values_digest" not in stated or "run_spec" not in body.get("reproduction", {}):
-        raise UsageError(
-            f"{path} does not say how to run it again (records from 1.1 on do); run its claim anew with ophamin run"
-        )
-    beside = path.with_name(OBSERVATIONS)
-    try:
-        data = gzip.decompress(beside.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{beside} is missing; a proof is reproduced on the records its observations name") from None
-    if "sha256:" + hashlib.sha256(data).hexdigest() != stated["digest"]:
-        raise IntegrityError(f"{beside} is not what the record was signed with; nothing was run")
-    return parse_rows(data)
-
-
-def _spec(body: Mapping[str, JSON], path: Path | str, data_root: str, arms: Mapping[str, str] | None) -> RunSpec:
-    words = dict(body["reproduction"]["run_spec"])
-    known = set(RunSpec.__dataclass_fields__)
-    newer = sorted(set(words) - known)
-    if newer:
-        raise UsageError(f"{path} was run with {', '.join(newer)}, which this version does not know; upgrade ophamin")
-    spec = RunSpec(**words)
+def _here(spec: RunSpec, data_root: str, arms: Mapping[str, str] | None) -> RunSpec:
+    """The same run with this machine's addresses."""
     if arms:
         # A single unnamed one stands for the single arm.
         given = dict(arms) if len(spec.arms) > 1 else dict.fromkeys(spec.arms, next(iter(arms.values())))
