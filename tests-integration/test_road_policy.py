@@ -229,6 +229,7 @@ def test_json_is_one_object_on_stdout(command: Command, project: Path) -> None:
              "substrate")  # fmt: skip
     commands = [
         "plugins", "verify", "key list", "key create spare", "log show", "log verify", "schema list",
+        "schema info proof", f"recompute {path}",
         f"schema validate {path}", f"report {path}", f"reproduce {path}", f"compare {path} {path}", "proof index",
         "proof list", "record list", "record index", f"audit {project / 'road_policy_system.py'}", "audit-record list",
         "corpus sample cyber-payloads --out sampled", "plan metric --claim accuracy>=0.9",
