@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ def mean_shift(
         method: ``auto``, or ``t`` to keep betting for the case without any spread.
         support: ``[low, high]`` of one difference.
 
+    Returns:
+        The estimate; ``detail["few"]`` says that few units differ, so that its bounds come nearer with n, not √n.
+
     Raises:
         UsageError: A confidence outside (0.5, 1), or a malformed support.
 
@@ -68,30 +72,43 @@ def mean_shift(
     table = read(columns, "value")
     grouped = table.codes is not None
     if support is not None and not grouped and method == "auto":
-        return mean(columns, confidence=confidence, seed=seed, support=support)
+        found = mean(columns, confidence=confidence, seed=seed, support=support)
+        few = bool(table.n) and _few(table.value)
+        return replace(found, detail={**found.detail, "few": few})
     if table.problem:
         return failed(table.problem, table, method="t")
-    if few := too_few_groups(table):
-        return failed(few, table, method="t")
+    if problem := too_few_groups(table):
+        return failed(problem, table, method="t")
     x = table.value
     common = float(x.mean())
     if float(np.ptp(x)) <= 1e-12 * max(1.0, abs(common)):
         if support is not None:
-            return mean({"value": [common] * table.n_groups}, confidence=confidence, seed=seed, support=support)
+            same = [common] * table.n_groups
+            found = mean({"value": same}, confidence=confidence, seed=seed, support=support)
+            return replace(found, detail={**found.detail, "few": True})
         if common == 0 or table.n_groups >= 20:
             return _shift(table, common, 0.0, "the same difference in every unit")
     found = mean(columns, confidence=confidence, seed=seed, method="t")
     if found.problem or found.value is None or found.upper is None:
         return found
-    half = max(found.upper - found.value, _rare(table.totals(x), table.n, alpha))
-    return _shift(table, found.value, half, "t" if half == found.upper - found.value else "t, poisson where few differ")
+    half = found.upper - found.value
+    rare = _rare(table.totals(x), table.n, alpha)
+    if rare > half:
+        return _shift(table, found.value, rare, "t, poisson where few differ", few=True)
+    return _shift(table, found.value, half, "t")
 
 
-def _shift(table: Table, value: float, half: float, method: str) -> Estimate:
+def _shift(table: Table, value: float, half: float, method: str, *, few: bool = False) -> Estimate:
     return Estimate(
         value, value - half, value + half, table.n, method=method, library="scipy", version=installed("scipy"),
-        n_groups=table.n_groups,
+        n_groups=table.n_groups, detail={"few": few},
     )  # fmt: skip
+
+
+def _few(sizes: Floats) -> bool:
+    """Whether so few units differ that a bound comes nearer with n, not with its root."""
+    squares = float(sizes @ sizes)
+    return squares == 0 or float(np.abs(sizes).sum()) ** 2 / squares < _ENOUGH
 
 
 def _rare(sizes: Floats, n: int, alpha: float, one: float = 0.0) -> float:
@@ -170,10 +187,10 @@ def calibration_shift(
         half = float(ndtri(1 - alpha)) * math.sqrt(max(float(sizes @ sizes) / n - value * value, 0.0) / n)
     else:
         half = float(stdtrit(units - 1, 1 - alpha)) * math.sqrt(units / (units - 1) * float(sizes @ sizes)) / n
-    half = max(half, _rare(sizes, n, alpha, one=2.0 * n / units))
+    rare = _rare(sizes, n, alpha, one=2.0 * n / units)
     return Estimate(
-        value, 0.0, min(2.0, value + half), n, method="sign-vectors", library=OWN, version=installed(OWN),
-        n_groups=units,
+        value, 0.0, min(2.0, value + max(half, rare)), n, method="sign-vectors", library=OWN, version=installed(OWN),
+        n_groups=units, detail={"few": rare > half},
     )  # fmt: skip
 
 

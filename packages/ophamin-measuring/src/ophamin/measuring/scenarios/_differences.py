@@ -53,6 +53,7 @@ class Shift:
         differ: Bounds that may show a difference: each is wrong with at most the second.
         method: Where the first bounds come from.
         n: Independent units of a run.
+        few: Whether so few of them differ that the bounds come nearer with n, not with its root.
         problem: Why there are no bounds, or "".
     """
 
@@ -61,6 +62,7 @@ class Shift:
     differ: Bounds
     method: str
     n: int
+    few: bool = False
     problem: str = ""
 
 
@@ -76,7 +78,7 @@ def shift(question: Question, agree: float, differ: float) -> Shift:
 
 
 def _nothing(problem: str) -> Shift:
-    return Shift(None, (None, None), (None, None), "", 0, problem)
+    return Shift(None, (None, None), (None, None), "", 0, problem=problem)
 
 
 def _shift(
@@ -87,8 +89,8 @@ def _shift(
     if problem := next((e.problem for e in (low, high, far_low, far_high) if e.problem), ""):
         return _nothing(problem)
     return Shift(
-        value, (low.lower, high.upper), (far_low.lower, far_high.upper), low.method, low.n_groups or low.n
-    )  # fmt: skip
+        value, (low.lower, high.upper), (far_low.lower, far_high.upper), low.method, low.n_groups or low.n,
+        bool(low.detail.get("few")))  # fmt: skip
 
 
 # --- averages over records
@@ -214,7 +216,14 @@ def _calibration(question: Question, agree: float, differ: float) -> Shift:
     if found.problem or found.upper is None:
         return _nothing(found.problem)
     own = _apart(question, agree, differ)
-    return Shift(own.value, (-found.upper, found.upper), own.differ, found.method, found.n_groups or found.n)
+    return Shift(
+        own.value,
+        (-found.upper, found.upper),
+        own.differ,
+        found.method,
+        found.n_groups or found.n,
+        bool(found.detail["few"]),
+    )
 
 
 # --- any estimator
@@ -225,7 +234,9 @@ def _apart(question: Question, agree: float, differ: float) -> Shift:
     (low, high), (far_low, far_high) = _own(question, agree), _own(question, differ)
     size = len(next(iter(question.old.columns.values()), ()))
     problem = "" if (low, high) != (None, None) else _problem(question, agree)
-    return Shift(_gap(question, agree), (low, high), (far_low, far_high), "both runs' own bounds", size, problem)
+    return Shift(
+        _gap(question, agree), (low, high), (far_low, far_high), "both runs' own bounds", size, problem=problem
+    )
 
 
 def _decided(question: Question, call: EstimatorCall, error: float) -> Any:

@@ -114,10 +114,13 @@ def _part(
 
 
 def _needed(found: Shift, low: float, high: float, margin: float) -> int | None:
-    """Units at which an interval of this shape no longer straddles the margin; widths shrink with √n."""
+    """Units at which an interval of this shape no longer straddles the margin.
+
+    Widths shrink with √n, or with n where few units differ.
+    """
     value = found.value or 0.0
     distance = abs(margin - abs(value))
     half = max(high - value, value - low)
     if distance <= 0.05 * margin or half <= 0:
         return None
-    return max(found.n + 1, math.ceil(found.n * (half / distance) ** 2))
+    return max(found.n + 1, math.ceil(found.n * (half / distance) ** (1 if found.few else 2)))
