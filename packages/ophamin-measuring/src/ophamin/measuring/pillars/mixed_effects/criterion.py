@@ -115,30 +115,24 @@ class Criterion:
         return logdet + self.free * math.log(2 * math.pi * sigma2) + found.rss / sigma2
 
     def minimum(self) -> Floats | None:
-        """The parameters of the greatest likelihood, from three starts; ``None`` when there is none."""
+        """The parameters of the greatest likelihood; ``None`` when there is none."""
         free = self.random.nonnegative
         bounds = [(0.0 if b else None, None) for b in free]
+        # A simplex: there are at most three parameters, and the edges at 0 need no gradient.
+        starts = [np.array([size if b else 0.0 for b in free]) for size in (1.0, 0.1, 8.0, 0.0)]
         best: tuple[float, Floats] | None = None
-        for start in (1.0, 0.1, 8.0):
-            at = np.array([start if b else 0.0 for b in free])
-            if not math.isfinite(self.profiled(at)):
+        for at in starts:
+            here = self.profiled(at)
+            # Another start is worth its time only where the maximum so far lies below it.
+            if not math.isfinite(here) or (best is not None and here >= best[0]):
                 continue
-            found = minimize(self._finite, at, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-7})
-            if best is None or found.fun < best[0] - 1e-9:
+            options: Any = {"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000}
+            found = minimize(self._finite, at, method="Nelder-Mead", bounds=bounds, options=options)
+            if best is None or found.fun < best[0]:
                 best = (float(found.fun), found.x)
         if best is None:
             return None
-        # Differences of the likelihood carry its rounding; a simplex from there settles the last digits.
-        size = np.maximum(np.abs(best[1]) * 1e-3, 1e-4)
-        simplex = np.vstack([best[1], best[1] + np.diag(size)])
-        low = [0.0 if b else -np.inf for b in free]
-        options: Any = {"initial_simplex": simplex, "xatol": 1e-9, "fatol": 1e-10, "maxiter": 400}
-
-        def inside(values: Floats) -> float:
-            return self._finite(np.maximum(values, low))
-
-        done = minimize(inside, best[1], method="Nelder-Mead", options=options)
-        theta = np.maximum(done.x, low) if done.fun <= best[0] else best[1]
+        theta = best[1]
         # A variance that does not pay for itself is zero.
         for i, bounded in enumerate(free):
             zero = theta.copy()
@@ -146,6 +140,26 @@ class Criterion:
             if bounded and theta[i] < 1e-2 and self.profiled(zero) <= self.profiled(theta) + 1e-8:
                 theta = zero
         return theta
+
+    def settled(self, theta: Floats) -> Floats:
+        """The maximum near ``theta`` to its last digits: gradients by differences carry the likelihood's rounding."""
+        free = [i for i, b in enumerate(self.random.nonnegative) if not b or theta[i] > 0]
+        if not free:
+            return theta
+
+        def whole(values: Floats) -> Floats:
+            every = theta.copy()
+            every[free] = values
+            return every
+
+        def inside(values: Floats) -> float:
+            bounded = [v < 0 and self.random.nonnegative[i] for i, v in zip(free, values, strict=True)]
+            return 1e300 if any(bounded) else self._finite(whole(values))
+
+        size = np.maximum(np.abs(theta[free]) * 1e-3, 1e-4)
+        simplex = np.vstack([theta[free], theta[free] + np.diag(size)])
+        options: Any = {"initial_simplex": simplex, "xatol": 1e-9, "fatol": 1e-10, "maxiter": 400}
+        return whole(minimize(inside, theta[free], method="Nelder-Mead", options=options).x)
 
     def _finite(self, theta: Floats) -> float:
         value = self.profiled(theta)

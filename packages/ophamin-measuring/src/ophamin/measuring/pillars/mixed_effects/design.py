@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ophamin.measuring.pillars._columns import Floats
@@ -32,12 +33,20 @@ def coded(column: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.i
         >>> coded([10, 2, 10])[0]
         ['2', '10']
     """
-    values = list(column)
-    number = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in values)
-    order = sorted(set(values)) if number else sorted({str(v) for v in values})
-    index = {v: i for i, v in enumerate(order)}
-    codes = np.array([index[v if number else str(v)] for v in values], dtype=np.intp)
-    return [str(v) for v in order], codes
+    if isinstance(column, np.ndarray) and column.dtype != object:
+        values = column
+    else:
+        values = np.empty(len(column), dtype=object)
+        values[:] = list(column)
+    codes, seen = pd.factorize(values)
+    number = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in seen)
+    names = [str(v) for v in seen]
+    order = (
+        sorted(range(len(seen)), key=lambda i: seen[i]) if number else sorted(range(len(seen)), key=lambda i: names[i])
+    )
+    place = np.empty(len(seen), dtype=np.intp)
+    place[order] = np.arange(len(seen))
+    return [names[i] for i in order], place[codes]
 
 
 @dataclass(frozen=True)

@@ -124,10 +124,12 @@ def factorial(
         terms += list(combinations(range(start, len(names)), size))
     y = y - y.mean()
     blocks = [sum_contrasts(levels, term) for term in terms]
-    cells = np.unique(np.column_stack([codes for _, codes in levels[start:]]), axis=0, return_counts=True)[1]
-    possible = math.prod(len(kinds) for kinds, _ in levels[start:])
+    shape = tuple(len(kinds) for kinds, _ in levels[start:])
+    counts = np.bincount(np.ravel_multi_index([codes for _, codes in levels[start:]], shape))
+    cells, possible = counts[counts > 0], math.prod(shape)
     whole = np.column_stack([np.ones(len(y)), *blocks])
-    rank = int(np.linalg.matrix_rank(whole))
+    # Contrasts are whole numbers, so their cross-products are exact.
+    rank = int(np.linalg.matrix_rank(whole.T @ whole, hermitian=True))
     if len(y) <= rank:
         raise UsageError(
             f"{len(y)} rows for {rank} parameters leave nothing to judge by; repeat cells, or lower the order"

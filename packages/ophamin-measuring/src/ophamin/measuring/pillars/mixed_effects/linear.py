@@ -224,10 +224,10 @@ def _confirm(criterion: Criterion, x: Floats, y: Floats, theta: Floats) -> tuple
     edge = [theta[i] < BOUNDARY for i, bounded in enumerate(criterion.random.nonnegative) if bounded]
     solved = criterion.solve(theta)
     if any(edge) or solved is None:
-        return theta, OWN
+        return criterion.settled(theta), OWN
     theirs = confirmed(x, y, criterion.random, theta, solved.beta, reml=criterion.reml)
     if theirs is None or criterion.profiled(theirs) > criterion.profiled(theta) + 1e-5:
-        return theta, OWN
+        return criterion.settled(theta), OWN
     return theirs, "statsmodels"
 
 

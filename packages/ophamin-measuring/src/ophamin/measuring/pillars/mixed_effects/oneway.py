@@ -134,7 +134,8 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
     if min(sizes) > 1 and (sds > 0).all():
         found = anova_oneway(parts, use_var="unequal", welch_correction=True)
         welch = Test(float(found.statistic), df, float(found.df_denom), float(found.pvalue))
-        bartlett = Test(*map(float, (stats.bartlett(*parts).statistic, df, math.inf, stats.bartlett(*parts).pvalue)))
+        spread = stats.bartlett(*parts)
+        bartlett = Test(float(spread.statistic), df, math.inf, float(spread.pvalue))
     if min(sizes) > 1:
         levene, brown = _spread(parts, "mean", df, df2), _spread(parts, "median", df, df2)
     ranks = _NONE
@@ -149,7 +150,7 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
 
 
 def _spread(parts: list[Floats], centre: Literal["mean", "median"], df: int, df2: int) -> Test:
-    deviations = [np.abs(p - (p.mean() if centre == "mean" else np.median(p))) for p in parts]
+    deviations = (np.abs(p - (p.mean() if centre == "mean" else np.median(p))) for p in parts)
     if all(np.ptp(d) <= 1e-12 * max(float(d.max()), 1e-300) for d in deviations):
         return _NONE
     found = stats.levene(*parts, center=centre)
