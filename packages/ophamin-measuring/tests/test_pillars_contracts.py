@@ -56,6 +56,40 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT}, {"family": "normal", "h0": 0.4, "h1": 0.6}),
     ],
     "A.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
+    "D.anticipatory_failure": [
+        (
+            {
+                "target": _UNIT,
+                "prediction": [v + (i % 7 - 3) / 20 for i, v in enumerate(_UNIT)],
+                "part": ["calibration" if i % 2 else "test" for i in range(80)],
+                **more,
+            },
+            {"limit": 0.7, "fails": side},
+        )
+        for side, more in (("above", {}), ("below", {"scale": [0.5 + v for v in _UNIT]}))
+    ],
+    "D.cognitive_inertia": [
+        (
+            {
+                "prior": _UNIT,
+                "posterior": _UNIT[::-1],
+                "log_likelihood_ratio": [i % 5 - 2 for i in range(80)],
+                "group": [i // 4 for i in range(80)],
+            },
+            {},
+        )
+    ],
+    "D.kernel_coupling": [
+        (
+            {"value": _UNIT, "coupling": [i % 4 for i in range(80)], "setting": ["ab"[i // 4 % 2] for i in range(80)]},
+            {},
+        ),
+        ({"value": _UNIT, "coupling": [i % 4 for i in range(80)], "group": [i // 8 for i in range(80)]}, {}),
+    ],
+    "D.posterior": [
+        ({"value": _UNIT}, {}),
+        ({"value": _BITS}, {"of": "proportion"}),
+    ],
     "I.cumulative": [
         (_STUDIES, {}),
         ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
