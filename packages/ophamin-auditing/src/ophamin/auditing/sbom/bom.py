@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 from urllib.parse import quote
 
@@ -177,8 +178,9 @@ def _row(row: dict[str, JSON], part: Part | None) -> str:
         ]
     if not part.files:
         return _encode(row)
+    # By the ten thousand: written out, four times as fast. Algorithm and digits are letters, digits and a dash.
     files = (
-        _encode({"type": "file", "name": name, "hashes": [_hash(algorithm, digits)]})
+        f'{{"hashes":[{{"alg":"{algorithm}","content":"{digits}"}}],"name":{quoted(name)},"type":"file"}}'
         for name, algorithm, digits in part.files
     )
     return _encode(row)[:-1] + ',"components":[\n' + ",\n".join(files) + "\n]}"

@@ -11,11 +11,12 @@ import hashlib
 import posixpath
 from dataclasses import dataclass
 
-from ophamin.auditing.sbom.parts import FileHash, hash_of
+from ophamin.auditing.sbom.parts import FileHash
 
 __all__ = ["Recorded", "parse"]
 
-_PADDING = {43: "=", 64: "", 86: "=="}
+_SHAPES = {"sha256": ("SHA-256", 43, b"="), "sha384": ("SHA-384", 64, b""), "sha512": ("SHA-512", 86, b"==")}
+"""Name in RECORD → name in CycloneDX, characters in unpadded base64, and the padding."""
 csv.field_size_limit(1 << 20)
 
 
@@ -71,11 +72,14 @@ def parse(data: bytes, depth: int) -> Recorded:
             without += not row[1]
             damaged += bool(row[1])
             continue
-        known = hash_of(algorithm.lower(), _hex(encoded))
-        if known is None or files.get(path, known) not in (known, (path, *known)):
+        shape = _SHAPES.get(algorithm)
+        digits = _hex(encoded, *shape[1:]) if shape else ""
+        if shape is None or not digits:
             damaged += 1
             continue
-        files[path] = (path, *known)
+        row_hash = (path, shape[0], digits)
+        if files.setdefault(path, row_hash) != row_hash:
+            damaged += 1
     ordered = tuple(files[path] for path in sorted(files))
     return Recorded(hashlib.sha256(data).hexdigest(), ordered, without, tuple(sorted(outside)), damaged)
 
@@ -102,13 +106,14 @@ def _leaves(path: str, depth: int) -> bool:
     return steps.count("..") > depth
 
 
-def _hex(encoded: str) -> str:
-    """Hex digits of unpadded URL-safe base64; "" when it is none."""
+def _hex(encoded: str, length: int, padding: bytes) -> str:
+    """Hex digits of unpadded URL-safe base64; "" when it is none of that length."""
+    if len(encoded) != length:
+        return ""
     try:
-        padded = encoded.translate(_URL_SAFE) + _PADDING[len(encoded)]
-        return binascii.a2b_base64(padded, strict_mode=True).hex()
-    except (KeyError, ValueError):
+        return binascii.a2b_base64(encoded.encode("ascii").translate(_URL_SAFE) + padding, strict_mode=True).hex()
+    except ValueError:
         return ""
 
 
-_URL_SAFE = str.maketrans("-_+/", "+/!!")
+_URL_SAFE = bytes.maketrans(b"-_+/", b"+/!!")
