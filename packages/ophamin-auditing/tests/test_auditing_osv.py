@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import socket
 import subprocess
+import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -158,7 +160,14 @@ def test_the_server_answers_queries_batches_and_single_advisories(service):
     ]
     assert ask(service, "/v1/vulns/OPH-3")[1]["withdrawn"]
     assert ask(service, "/v1/vulns/OPH-4") == (404, {"code": 5, "message": "Bug not found."})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere 127.0.0.2 is nobody's address")
+def test_the_server_answers_on_this_address_only(service):
+    port = urlsplit(service).port
     assert urlsplit(service).hostname == "127.0.0.1"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
 @pytest.mark.parametrize(

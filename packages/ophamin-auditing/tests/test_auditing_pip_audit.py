@@ -135,6 +135,15 @@ def test_the_running_environment_is_never_audited(tree, monkeypatch):
     assert (none["status"], none["findings"], none["complete"]) == ("ok", [], True)
 
 
+def test_it_is_run_by_default_once_there_are_advisories(osv, tree, settings, monkeypatch):
+    root = tree({"uv.lock": LOCK, "a.py": ""})
+    assert "pip-audit" in [p["pillar_name"] for p in audit(root, settings).record["pillars"]]
+    monkeypatch.delenv(VARIABLE)
+    assert "pip-audit" not in [p["pillar_name"] for p in audit(root, settings).record["pillars"]]
+    gated = audit(root, settings, tools=["pip-audit"], gates=["high == 0"])
+    assert gated.outcome == "INCONCLUSIVE"
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

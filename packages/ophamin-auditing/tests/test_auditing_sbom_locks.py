@@ -76,27 +76,35 @@ def test_scopes_markers_extras_groups_forks_and_rings(bill):
         '{ name = "fork", version = "1.0", source = { registry = "https://pypi.org/simple" }, marker = "python_version < \'3\'" }, '
         '{ name = "fork", version = "2.0", source = { registry = "https://pypi.org/simple" }, marker = "python_version >= \'3\'" }]\n'
         '[package.optional-dependencies]\nplot = [{ name = "plot" }]\n'
-        '[package.dev-dependencies]\ntest = [{ name = "pytest" }, { name = "lib" }]\n'
+        '[package.dev-dependencies]\ntest = [{ name = "pytest" }, { name = "lib", extra = ["doc"] }]\n'
     )
     lock = (
         HEAD
         + me
         + package(
-            "lib", deps='{ name = "ring" }', more='[package.optional-dependencies]\nfast = [{ name = "speed" }]\n'
+            "lib",
+            deps='{ name = "ring" }',
+            more='[package.optional-dependencies]\nfast = [{ name = "speed" }]\ndoc = [{ name = "sphinx" }]\n',
         )
     )
     lock += package("ring", deps='{ name = "lib" }') + package("fork", "1.0") + package("fork", "2.0")
-    lock += package("win") + package("speed") + package("plot", deps='{ name = "speed" }') + package("pytest")
+    lock += (
+        package("win")
+        + package("speed")
+        + package("plot", deps='{ name = "speed" }')
+        + package("pytest")
+        + package("sphinx")
+    )
     written, summary = bill(lock)
     scopes = {f"{c['name']} {c['version']}": c["scope"] for c in written["components"]}
     assert scopes == {
         "lib 1.0": "required", "ring 1.0": "required", "speed 1.0": "required", "fork 2.0": "required",
-        "plot 1.0": "optional", "pytest 1.0": "excluded",
+        "plot 1.0": "optional", "pytest 1.0": "excluded", "sphinx 1.0": "excluded",
     }  # fmt: skip
     found = edges(written)
-    assert found["pkg:pypi/lib@1.0"] == ["pkg:pypi/ring@1.0", "pkg:pypi/speed@1.0"]
+    assert found["pkg:pypi/lib@1.0"] == [f"pkg:pypi/{name}@1.0" for name in ("ring", "speed", "sphinx")]
     assert found["pkg:pypi/ring@1.0"] == ["pkg:pypi/lib@1.0"]
-    assert summary["hashed"] == 6
+    assert summary["hashed"] == 7
     assert {p["name"]: p["value"] for p in written["metadata"]["properties"]}["ophamin:lock:other-platforms"] == "2"
 
 
