@@ -286,6 +286,23 @@ def test_a_package_installed_twice_is_listed_twice_and_said(env, project):
     assert any("interrupted pip" in w for w in summary["warnings"])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_pipes_in_the_place_of_files_are_not_waited_for(env, project):
+    info = env("one", record=False)
+    (info / "METADATA").unlink()
+    for name in ("METADATA", "RECORD", "direct_url.json", "LICENSE"):
+        os.mkfifo(info / name)
+    _, summary = bill(project, env)
+    assert summary["unhashed"][0]["reason"] == "it has no RECORD"
+
+
+def test_a_record_too_large_to_read_has_no_digest_of_a_part(env, project, monkeypatch):
+    monkeypatch.setattr("ophamin.auditing.sbom.environment.MOST_RECORD", 20)
+    env("one")
+    written, _ = bill(project, env)
+    assert props(by_name(written)["one"]) == {"ophamin:unhashed": "its RECORD is too large"}
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of any bytes are a matter of the platform")
 def test_names_that_are_no_utf8(env, project):
     folder = Path(os.fsdecode(os.fsencode(env.site) + b"/b\xffd-1.dist-info"))

@@ -27,6 +27,7 @@ __all__ = ["Installed", "installed", "purl", "read_environment", "unique"]
 
 JSON = Any
 MOST_METADATA = 16 << 20
+MOST_RECORD = 256 << 20
 LICENCE_FILES = ("LICEN", "COPYING", "UNLICEN")
 MOST_LICENCE = 200_000
 
@@ -141,6 +142,8 @@ def _open(place: Path, name: str) -> Installed:
 
 def _read(file: Path, most: int) -> bytes:
     try:
+        if not file.is_file():  # a pipe of that name would be waited for
+            return b""
         with file.open("rb") as stream:
             return stream.read(most)
     except OSError:
@@ -187,11 +190,12 @@ def _part(one: Installed, platform: Platform, tree: Path, taken: set[str], warni
         # Its RECORD lists a pointer to the sources, not the sources: a hash of that would say nothing.
         part.unhashed = "editable"
         return part
-    data = _read(one.folder / "RECORD", MOST_METADATA) if one.folder.is_dir() else b""
-    if not data:
-        part.unhashed = "" if part.hashes else "it has no RECORD"
+    data = _read(one.folder / "RECORD", MOST_RECORD + 1)
+    if not data or len(data) > MOST_RECORD:
+        reason = "its RECORD is too large" if data else "it has no RECORD"
+        part.unhashed = "" if part.hashes else reason
         if part.unhashed:
-            warnings.append(f"{label} has no RECORD, so nothing states its files' hashes")
+            warnings.append(f"{label}: {reason}, so nothing states its files' hashes")
         return part
     recorded = record.parse(data, _depth(platform.prefix, one.place))
     part.files = recorded.files

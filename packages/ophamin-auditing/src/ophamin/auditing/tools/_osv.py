@@ -57,6 +57,8 @@ class Advisories:
         for file in sorted(folder.rglob("*.json")):
             name = text(file.relative_to(folder).as_posix())
             try:
+                if not file.is_file():
+                    raise ValueError("no regular file")
                 if file.stat().st_size > MOST_BYTES:
                     raise ValueError(f"more than {MOST_BYTES >> 20} MiB")
                 read[name] = json.loads(file.read_bytes().decode("utf-8"))
