@@ -47,6 +47,24 @@ def test_the_surest_statement_counts(stated, free, classifiers, found):
     assert [(one.value, one.form) for one in from_metadata(stated, free, classifiers)] == found
 
 
+BSD_LICENSE = "License :: OSI Approved :: BSD License"
+APACHE = "License :: OSI Approved :: Apache Software License"
+
+
+@pytest.mark.parametrize(
+    ("classifiers", "texts", "found"),
+    [
+        ([BSD_LICENSE], [BSD], [Licence("BSD-2-Clause", "id", "concluded")]),
+        ([], [MIT, "NOTICE"], [Licence("MIT", "id", "concluded")]),
+        ([BSD_LICENSE], [BSD, MIT], [Licence("BSD License", "name")]),
+        ([APACHE, BSD_LICENSE], [BSD], [Licence("Apache Software License", "name"), Licence("BSD License", "name")]),
+        ([], [BSD, MIT], []),
+    ],
+)
+def test_one_text_of_several_is_not_taken_for_the_licence(classifiers, texts, found):
+    assert list(from_metadata("", "", classifiers, texts)) == found
+
+
 @given(st.text(), st.text(), st.lists(st.text()))
 def test_whatever_is_stated_gives_licences_with_a_name(stated, free, classifiers):
     for one in from_metadata(stated, free, classifiers):

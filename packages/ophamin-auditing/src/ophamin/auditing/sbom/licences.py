@@ -141,9 +141,12 @@ def from_metadata(stated: str, free: str, classifiers: Sequence[str], texts: Seq
     mapped = [CLASSIFIERS.get(leaf, "") for leaf in leaves]
     if mapped and all(mapped):
         return tuple(sorted(Licence(name) for name in mapped))
-    for written in (free, *texts):
-        if name := recognise(written):
-            return (Licence(name, "id", "declared" if written is free else "concluded"),)
+    if name := recognise(free):
+        return (Licence(name),)
+    # Two texts, or two classifiers, may be a choice or may be of parts: then no single text is the licence.
+    recognised = {recognise(written) for written in texts} - {""}
+    if len(recognised) == 1 and len(leaves) < 2:
+        return (Licence(recognised.pop(), "id", "concluded"),)
     if leaves:
         return tuple(
             sorted(Licence(name or leaf, "id" if name else "name") for name, leaf in zip(mapped, leaves, strict=True))
