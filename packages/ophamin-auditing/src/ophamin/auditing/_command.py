@@ -1,4 +1,4 @@
-"""``ophamin audit``."""
+"""``ophamin audit`` and ``ophamin sbom``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ophamin.auditing.audit import Audited
     from ophamin.protocols import Settings
 
-__all__ = ["audit"]
+__all__ = ["audit", "sbom"]
 
 EXIT = {"": 0, "VALIDATED": 0, "REFUTED": 1, "INCONCLUSIVE": 4}
 SHOWN = 20
@@ -137,3 +137,72 @@ def _printable(value: str) -> str:
     clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
     encoding = sys.stdout.encoding or "utf-8"
     return clean.encode(encoding, "backslashreplace").decode(encoding)
+
+
+@click.command("sbom", short_help="Software bill of materials of a tree, as CycloneDX 1.6.")
+@click.argument("tree", default=".", type=click.Path(path_type=Path))
+@click.option(
+    "--environment",
+    type=click.Path(path_type=Path),
+    help="Virtual environment to list; with a lock or requirements: the one they are for. Default: this one.",
+)
+@click.option("--lock", type=click.Path(path_type=Path), help="List a uv.lock instead.")
+@click.option(
+    "--requirements",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="List a hashed requirements file instead; may be given again.",
+)
+@click.option("--allow-unhashed", is_flag=True, help="List requirements without a hash as unhashed; else refuse them.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default: standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on what was written; needs --out.")
+def sbom(
+    tree: Path,
+    environment: Path | None,
+    lock: Path | None,
+    requirements: tuple[Path, ...],
+    allow_unhashed: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the bill of materials of TREE: every package with purl, licence, hashes, and who needs whom.
+
+    Without options it lists the packages of the environment ophamin runs in. TREE itself is bound in by the hash of
+    its content and its git revision. The same input gives the same bytes; SOURCE_DATE_EPOCH, when set, is its time.
+
+    A lock or hashed requirements give the hashes of archives; an environment those of files, as RECORD states them.
+    What has no hash is listed as such.
+
+    Example: ophamin sbom . --lock uv.lock --out bom.cdx.json
+    """
+    from ophamin.auditing.sbom.make import make_sbom
+    from ophamin.proof.atomic import write_atomic
+    from ophamin.proof.errors import UsageError
+
+    if as_json and out is None:
+        raise UsageError("standard output holds one thing: give --out with --json, or leave out --json")
+    bill = make_sbom(tree, environment=environment, lock=lock, requirements=requirements, allow_unhashed=allow_unhashed)
+    for line in bill.inventory.warnings:
+        click.echo(_printable(line), err=True)
+    if out is None:
+        sys.stdout.buffer.write(bill.content)
+        return
+    try:
+        write_atomic(out, bill.content)
+    except OSError as error:
+        raise UsageError(f"{out}: {error.strerror or error}; give a file in a folder that can be written") from error
+    summary = {"out": str(out), **bill.summary()}
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    said = f"{summary['components']} components, {summary['hashed']} with hashes"
+    if summary["unhashed"]:
+        said += f", {len(summary['unhashed'])} without: {_shortened([u['name'] for u in summary['unhashed']])}"
+    if summary["licence_unknown"]:
+        said += f"; licence unknown: {_shortened(summary['licence_unknown'])}"
+    click.echo(_printable(f"{out}: {said}"))
+
+
+def _shortened(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

@@ -89,7 +89,7 @@ def audit(
         raise UsageError(f"no Python file under {path}; name a folder or a file with code")
     if not timeout_s > 0:
         raise UsageError(f"a timeout is more than 0 seconds, not {timeout_s:g}")
-    names = list(dict.fromkeys(tools)) or registry.auditors.names()
+    names = list(dict.fromkeys(tools)) or _by_default()
     auditors = {name: _auditor(name, isolated) for name in names}
     thresholds = [parse(gate, names) for gate in gates]
     signer = Keyring().signer(key_file)  # before the tools run: a key that cannot be used costs nothing yet
@@ -142,6 +142,12 @@ def audit(
         stored = _store(settings).put(record, AUDIT)
     ledger.close(registered["ledger"]["index"], verdict["outcome"], proof_id=record["audit_id"])
     return Audited(record, stored, verdict["outcome"])
+
+
+def _by_default() -> list[str]:
+    """Every installed auditor; one that has to be set up first is run once it is, or when it is named."""
+    asked = {name: getattr(registry.auditors.get(name), "by_default", None) for name in registry.auditors.names()}
+    return [name for name, ready in asked.items() if ready is None or ready()]
 
 
 def _auditor(name: str, isolated: bool) -> Auditor:
