@@ -34,7 +34,9 @@ def check_sarif(log):
 
 
 def check_run(run):
-    assert set(run) <= {"tool", "invocations", "originalUriBaseIds", "columnKind", "results", "properties"}
+    known = {"tool", "invocations", "originalUriBaseIds", "columnKind", "results", "properties", "automationDetails"}
+    assert set(run) <= known
+    assert re.fullmatch(r"ophamin/[a-z-]+/[0-9a-f]{64}", run["automationDetails"]["id"])
     driver = run["tool"]["driver"]
     assert isinstance(driver["name"], str)
     assert driver["name"]
@@ -43,9 +45,15 @@ def check_run(run):
     ids = [rule["id"] for rule in driver["rules"]]
     assert len(set(ids)) == len(ids)
     for rule in driver["rules"]:
-        assert set(rule) <= {"id", "name", "shortDescription", "helpUri", "properties"}
-        if "shortDescription" in rule:
-            assert rule["shortDescription"]["text"]
+        known = {"id", "name", "shortDescription", "fullDescription", "help", "helpUri", "properties"}
+        assert set(rule) <= {*known, "defaultConfiguration"}
+        assert rule["shortDescription"]["text"]
+        assert rule["fullDescription"]["text"]
+        assert rule["help"]["text"]
+        assert 1 <= len(rule["properties"]["tags"]) <= 20
+        if "security-severity" in rule["properties"]:
+            assert "security" in rule["properties"]["tags"]
+            assert 0.0 < float(rule["properties"]["security-severity"]) <= 10.0
         if "helpUri" in rule:
             assert urlsplit(rule["helpUri"]).scheme == "https"
     for base in run["originalUriBaseIds"].values():
@@ -106,7 +114,7 @@ def test_records_of_every_version_export(path):
 
 
 def test_findings_arrive_with_place_level_rule_and_fingerprint(messy, settings):
-    record = audit(messy, settings).record
+    record = audit(messy, settings, tools=["bandit", "ruff"]).record
     log, _ = export(record)
     check_sarif(log)
     bandit, ruff = log["runs"]
@@ -133,7 +141,7 @@ def test_names_are_percent_encoded_and_come_back(tree, settings):
 
 def test_failed_tools_are_runs_that_did_not_succeed(clean, settings, only_fakes):
     only_fakes("ruff", "sys.exit('out of order')")
-    log, _ = export(audit(clean, settings).record)
+    log, _ = export(audit(clean, settings, tools=["bandit", "ruff"]).record)
     check_sarif(log)
     bandit, ruff = log["runs"]
     for run, words in ((bandit, "pip install bandit"), (ruff, "out of order")):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ophamin.auditing.audit import examine_with
+from ophamin.auditing.examining import examine_with
 from ophamin.auditing.target import Target
 from ophamin.auditing.tools import _run
 from ophamin.auditing.tools.bandit import Bandit

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,11 @@ UNREAD_FOLDERS = SKIPPED_FOLDERS | {".git", ".hg", ".svn", "node_modules"}
 """Where no tool of ours looks for sources or settings."""
 SOURCES = (".py", ".pyi", ".pyw", ".ipynb")
 SETTINGS = frozenset(
-    {"pyproject.toml", "ruff.toml", ".ruff.toml", ".bandit", "setup.cfg", "tox.ini", ".gitignore", ".ignore"}
-)
+    {
+        "pyproject.toml", "setup.cfg", "tox.ini", ".gitignore", ".ignore", "ruff.toml", ".ruff.toml", ".bandit",
+        "mypy.ini", ".mypy.ini", "radon.cfg",
+    }
+)  # fmt: skip
 
 
 def text(value: str | Path) -> str:
@@ -167,6 +170,26 @@ class Target:
             except (OSError, ValueError):
                 self._lines[path] = []
         return self._lines[path]
+
+    def nearest(self, holds: Callable[[Path], bool], *names: str) -> Path | None:
+        """The settings file that counts for the whole target: from its folder up to the root, the first that ``holds``.
+
+        Args:
+            holds: Whether a file has settings of the tool at all.
+            *names: In one folder, the first of these goes first.
+        """
+        folder = self.path if self.is_folder else self.path.parent
+        for above in (folder, *folder.parents):
+            for name in names:
+                if (above / name) in self._known and holds(above / name):
+                    return above / name
+            if above == self.root:
+                break
+        return None
+
+    @cached_property
+    def _known(self) -> frozenset[Path]:
+        return frozenset(self.files)
 
     def toml_table(self, file: Path, table: str) -> bool:
         """Whether a TOML file has ``[tool.<table>]``; an unreadable one is for the tool to complain about."""

@@ -1,0 +1,186 @@
+"""Mypy: types."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
+from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
+from ophamin.auditing.tools._run import Completed
+
+__all__ = ["SEVERITY", "Mypy", "severity"]
+
+JSON = Any
+
+SEVERITY = {
+    # It cannot work when it is reached.
+    "syntax": "high", "name-defined": "high", "used-before-def": "high", "call-arg": "high",
+    # Something is not annotated, or an annotation says too little.
+    "no-untyped-def": "low", "no-untyped-call": "low", "type-arg": "low", "no-any-return": "low",
+    "var-annotated": "low", "misc": "low", "unused-ignore": "low", "redundant-cast": "low",
+    "no-any-unimported": "low", "no-any-expr": "low",
+    # About this environment rather than about the code.
+    "import-not-found": "info", "import-untyped": "info", "import": "info", "annotation-unchecked": "info",
+}  # fmt: skip
+"""Error code → severity; all else is medium. Notes are info."""
+DEFAULTS = ("--ignore-missing-imports", "--follow-imports=silent")
+"""What is asked for where a project has no mypy settings: only what its own code says."""
+CODES = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
+
+
+def severity(code: str) -> str:
+    """The normalised severity of a mypy error code; mypy itself has none.
+
+    Example:
+        >>> severity("name-defined"), severity("arg-type"), severity("type-arg")
+        ('high', 'medium', 'low')
+    """
+    return SEVERITY.get(code, "medium")
+
+
+class Mypy:
+    """The auditor ``mypy``.
+
+    Args:
+        isolated: Ignore the project's settings and use ``DEFAULTS``.
+
+    Example:
+        >>> Mypy().audit(Path(__file__), timeout_s=120.0)["pillar_name"]
+        'mypy'
+    """
+
+    name = "mypy"
+    requirement = "ophamin-auditing[extra]"
+    parser = 1
+    cost = 30.0
+
+    def __init__(self, isolated: bool = False) -> None:
+        self.isolated = isolated
+
+    def audit(self, path: Path, *, timeout_s: float) -> Mapping[str, JSON]:
+        """Run mypy; one entry of the audit record's ``pillars``."""
+        return examine(self, path, timeout_s)
+
+    def _settings(self, target: Target) -> Path | None:
+        """Mypy looks in its working folder only, so the folder of the settings becomes that."""
+        if self.isolated:
+            return None
+
+        def holds(file: Path) -> bool:
+            if file.name == "pyproject.toml":
+                return target.toml_table(file, "mypy")
+            return file.name != "setup.cfg" or _has_section(file)
+
+        return target.nearest(holds, "mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
+
+    def cwd(self, target: Target) -> Path:
+        """The folder its settings are relative to."""
+        file = self._settings(target)
+        return file.parent if file else target.root
+
+    def arguments(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
+        """Its command line, and which settings hold."""
+        words = ["--output", "json", "--show-absolute-path", "--show-error-codes", "--no-error-summary", "--no-pretty"]
+        # Nothing is written into the target, and no earlier run is believed.
+        words += ["--no-incremental", f"--cache-dir={os.devnull}"]
+        file = self._settings(target)
+        if file is None:
+            # An empty name: not even the user's own settings are read.
+            words += ["--config-file=", *DEFAULTS]
+        else:
+            words += [f"--config-file={file}"]
+        return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
+
+    def also_reads(self, target: Target) -> Iterator[Path]:
+        """Whatever the target may import: the rest of its repository, and folders installed as editable."""
+        for folder in (target.root, *_editable()):
+            for place, below, names in os.walk(folder):
+                below[:] = [d for d in below if d not in UNREAD_FOLDERS]
+                yield from (Path(place, name) for name in names if name.endswith((".py", ".pyi")))
+
+    def parse(self, done: Completed, target: Target) -> Parsed:
+        """Its findings; at a file it cannot parse mypy stops, so that is an error and not a finding."""
+        if not done.stdout.strip() and not _lines_of(done.stderr) and target.is_folder and not target.sources():
+            return Parsed([])
+        if done.exit_code not in (0, 1):
+            if b"There are no .py[i] files in directory" in done.stderr + done.stdout:
+                return Parsed([])
+            raise failed("mypy", done, f"stopped before it had checked everything{_first(done.stdout)}")
+        found: list[dict[str, JSON]] = []
+        try:
+            for line in done.stdout.splitlines():
+                row = json.loads(line)
+                found.append(_finding(row, target))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise failed("mypy", done, f"printed something else than findings ({type(error).__name__})") from error
+        if done.exit_code == 1 and not found:
+            raise failed("mypy", done, "printed no findings")
+        rules = {f["rule_id"]: {"name": f["rule_id"], "url": _url(f["rule_id"])} for f in found}
+        return Parsed(found, rules, [], warnings_in(done.stderr))
+
+
+def _url(code: str) -> str:
+    return CODES + code if code not in ("note", "error") else ""
+
+
+def _lines_of(data: bytes) -> list[str]:
+    return [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _first(stdout: bytes) -> str:
+    """What stopped it, in its own words."""
+    for line in stdout.splitlines():
+        try:
+            row = json.loads(line)
+            return f" at {text(row['file'])}:{row['line']}: {text(row['message'])}"
+        except (ValueError, KeyError, TypeError):
+            continue
+    return ""
+
+
+def _finding(row: Mapping[str, JSON], target: Target) -> dict[str, JSON]:
+    note = row["severity"] == "note"
+    code = text(row.get("code") or ("note" if note else "error"))
+    hint = text(row.get("hint") or "")
+    line, column = max(0, row["line"]), row["column"]
+    end_line, end_column = row.get("end_line"), row.get("end_column")
+    if not (isinstance(end_line, int) and end_line >= 1 and isinstance(end_column, int) and end_column >= 0):
+        end_line = end_column = None
+    return {
+        "pillar_name": "mypy",
+        "rule_id": code,
+        "severity": "info" if note else severity(code),
+        "message": text(row["message"]),
+        "path": target.relative(row["file"]),
+        "line": line,
+        "column": column + 1 if column >= 0 else 0,  # it counts from 0, and -1 is not known
+        "end_line": end_line,
+        "end_column": end_column,
+        "extra": {"hint": hint} if hint else {},
+    }
+
+
+def _has_section(file: Path) -> bool:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(file.read_text("utf-8", "replace"))
+    except configparser.Error:
+        return False
+    return parser.has_section("mypy")
+
+
+def _editable() -> Iterator[Path]:
+    """Folders that ``.pth`` files of this environment put on the path."""
+    for entry in sys.path:
+        if not entry.endswith("site-packages"):
+            continue
+        for file in sorted(Path(entry).glob("*.pth")):
+            for line in file.read_text("utf-8", "replace").splitlines():
+                if line.startswith(("/", "\\")) and Path(line.strip()).is_dir():
+                    yield Path(line.strip())
