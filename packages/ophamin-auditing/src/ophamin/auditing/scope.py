@@ -67,6 +67,8 @@ def changed_since(target: Target, revision: str) -> Changed:
     """
     git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(target.root)]
     try:
+        if not (target.root / ".git").exists():
+            raise FileNotFoundError(target.root)
         commit = _git([*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
         head = commit.decode().strip()
         # Of a renamed file this gives the new name, of a deleted one none.

@@ -23,6 +23,8 @@ SKIPPED_FOLDERS = frozenset({"__pycache__", ".venv"})
 UNREAD_FOLDERS = SKIPPED_FOLDERS | {".git", ".hg", ".svn", "node_modules"}
 """Where no tool of ours looks for sources or settings."""
 SOURCES = (".py", ".pyi", ".pyw", ".ipynb")
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Where packages are installed: a repository around such a folder is not theirs, nor are its settings."""
 SETTINGS = frozenset(
     {
         "pyproject.toml", "setup.cfg", "tox.ini", ".gitignore", ".ignore", "ruff.toml", ".ruff.toml", ".bandit",
@@ -42,7 +44,8 @@ class Target:
 
     Args:
         path: Absolute, symbolic links resolved.
-        root: The repository it lies in, else the folder itself (of a file: its folder).
+        root: The repository it lies in, or the folder that packages are installed in; else the folder itself (of a
+            file: its folder).
 
     Example:
         >>> import tempfile
@@ -70,7 +73,8 @@ class Target:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UsageError(f"{text(path)}: neither a file nor a folder; give a path to audit")
         folder = real if stat.S_ISDIR(mode) else real.parent
-        root = next((p for p in (folder, *folder.parents) if (p / ".git").exists()), folder)
+        above = (folder, *folder.parents)
+        root = next((p for p in above if p.name in INSTALLED or (p / ".git").exists()), folder)
         return cls(real, root)
 
     @property
@@ -187,6 +191,15 @@ class Target:
                 break
         return None
 
+    def dangling(self) -> list[Path]:
+        """Links that look like a source and lead nowhere, such as an editor's locks: some tools stumble over them."""
+        found = []
+        for folder, below, names in os.walk(self.path):
+            below[:] = [d for d in below if d not in UNREAD_FOLDERS]
+            files = (Path(folder, name) for name in names if name.endswith(SOURCES))
+            found += [file for file in files if file.is_symlink() and not file.exists()]
+        return sorted(found)
+
     @cached_property
     def _known(self) -> frozenset[Path]:
         return frozenset(self.files)
@@ -201,6 +214,8 @@ class Target:
 
     def revision(self) -> tuple[str, bool | None]:
         """Git commit of the repository, and whether tracked files were changed; ``("", None)`` without git."""
+        if not (self.root / ".git").exists():
+            return "", None
         # A repository's own settings must not start programs.
         git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(self.root)]
         try:

@@ -45,6 +45,9 @@ INFORMATION = {
     "radon": "https://radon.readthedocs.io/",
     "interrogate": "https://interrogate.readthedocs.io/",
 }
+BATCH = 64
+# Without indentation: with it the encoder of the standard library is ten times slower.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 BASE = "SRCROOT"
 FINGERPRINT = "ophamin/v1"
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
@@ -85,13 +88,11 @@ class SarifExporter:
             raise TypeError(f"the SARIF exporter has no option {', '.join(options)}")
         pillars = record["pillars"][:MAX_RUNS]
         shown = _shown(pillars)
-        log = {
-            "$schema": SCHEMA,
-            "version": "2.1.0",
-            "runs": [_run(pillar, found, record) for pillar, found in zip(pillars, shown, strict=True)],
-        }
-        # One line: with indentation the encoder of the standard library is ten times slower.
-        out.write(json.dumps(log, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8") + b"\n")
+        out.write(f'{{"$schema":{_encode(SCHEMA)},"version":"2.1.0","runs":['.encode())
+        for number, (pillar, found) in enumerate(zip(pillars, shown, strict=True)):
+            out.write((",\n" if number else "\n").encode())
+            _write_run(pillar, found, record, out)
+        out.write(b"\n]}\n")
         return LossReport(tuple(_lost(record, shown)))
 
 
@@ -113,9 +114,22 @@ def _shown(pillars: Sequence[Mapping[str, JSON]]) -> list[list[Mapping[str, JSON
     return kept
 
 
+def _write_run(
+    pillar: Mapping[str, JSON], shown: Sequence[Mapping[str, JSON]], record: Mapping[str, JSON], out: BinaryIO
+) -> None:
+    """One run, its results a few at a time: what lives shortly costs the garbage collector nothing."""
+    run, where = _run(pillar, shown, record)
+    out.write(f'{_encode(run)[:-1]},"results":['.encode())
+    for start in range(0, len(shown), BATCH):
+        results = [_result(finding, where) for finding in shown[start : start + BATCH]]
+        out.write((",\n" if start else "\n").encode() + _encode(results)[1:-1].encode())
+    out.write(b"]}")
+
+
 def _run(
     pillar: Mapping[str, JSON], shown: Sequence[Mapping[str, JSON]], record: Mapping[str, JSON]
-) -> dict[str, JSON]:
+) -> tuple[dict[str, JSON], dict[str, int]]:
+    """A run without its results, and where each rule stands in it."""
     tool, known = pillar["tool_name"], pillar.get("rules", {})
     worst: dict[str, str] = {}
     for finding in shown:
@@ -143,16 +157,16 @@ def _run(
         properties["ophamin/left_out"] = dict(sorted(left_out.items()))
         said = f"{missing} findings of lesser severity are left out: a log holds {MAX_RESULTS} results"
         invocation.setdefault("toolExecutionNotifications", []).append({"level": "note", "message": {"text": said}})
-    return {
+    run = {
         "tool": {"driver": driver},
         # What stands before the last slash is the category: a later upload replaces the results of the same one.
         "automationDetails": {"id": f"ophamin/{quote(tool, safe='')}/{record['audit_id']}"},
         "invocations": [invocation],
         "originalUriBaseIds": {BASE: {"description": {"text": "The root of the audited repository."}}},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(finding, where) for finding in shown],
         "properties": properties,
     }
+    return run, where
 
 
 def _rule(tool: str, rule: str, known: Mapping[str, JSON], severity: str | None) -> dict[str, JSON]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sys
 from typing import Any
 
 from interrogate import config as settings
 from interrogate.coverage import InterrogateCoverage
+
+from ophamin.auditing.target import UNREAD_FOLDERS
 
 __all__ = ["main"]
 
@@ -35,6 +39,8 @@ def main(argv: list[str]) -> int:
     with contextlib.suppress(SystemExit):  # it found no file
         names = coverage.get_filenames_from_paths()
     for name in names:
+        if not UNREAD_FOLDERS.isdisjoint(os.path.relpath(name, path).split(os.sep)):
+            continue
         try:
             # The one step of its own loop that can fail; there is no public name for it.
             result = coverage._get_file_coverage(name)
@@ -54,8 +60,6 @@ def _config(file: str) -> tuple[dict[str, Any], list[str]]:
     excluded = given.pop("exclude", [])
     for name in ("ignore_regex", "include_regex", "whitelist_regex"):
         if name in given:
-            import re
-
             patterns = [given[name]] if isinstance(given[name], str) else given[name]
             given[name] = [re.compile(p) for p in patterns]
     if "whitelist_regex" in given:

@@ -20,6 +20,8 @@ from typing import IO
 
 __all__ = ["Completed", "Running", "in_environment", "library", "locate", "run", "running"]
 
+NOWHERE = Path(__file__).parent.parent / "schema"
+"""A folder without modules or settings of any tool: where a tool works that would believe those around it."""
 MAX_OUTPUT = 128 << 20
 """Bytes of output a tool may write to either stream: more is a flood, and parsing it would exhaust the memory."""
 STDERR_KEPT = 1 << 20

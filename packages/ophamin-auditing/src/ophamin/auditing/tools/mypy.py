@@ -5,14 +5,15 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
+from ophamin.auditing.target import INSTALLED, UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import Completed
+from ophamin.auditing.tools._run import NOWHERE, Completed
 
 __all__ = ["SEVERITY", "Mypy", "severity"]
 
@@ -31,6 +32,8 @@ SEVERITY = {
 """Error code → severity; all else is medium. Notes are info."""
 DEFAULTS = ("--ignore-missing-imports", "--follow-imports=silent")
 """What is asked for where a project has no mypy settings: only what its own code says."""
+# A complaint about one setting goes on with its section.
+_REFUSED = re.compile(rb"^([^\n]*(?:mypy\.ini|pyproject\.toml|setup\.cfg): (?!\[)[^\n]*)", re.MULTILINE)
 CODES = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
 
 
@@ -80,8 +83,10 @@ class Mypy:
         return target.nearest(holds, "mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
 
     def cwd(self, target: Target) -> Path:
-        """The folder its settings are relative to."""
+        """The folder its settings are relative to; it looks there for modules too."""
         file = self._settings(target)
+        if file is None and target.root.name in INSTALLED:
+            return NOWHERE
         return file.parent if file else target.root
 
     def arguments(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
@@ -95,11 +100,13 @@ class Mypy:
             words += ["--config-file=", *DEFAULTS]
         else:
             words += [f"--config-file={file}"]
-        return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
+        return [*words, *_what(target)], {"settings": [target.relative(file)] if file else []}
 
     def also_reads(self, target: Target) -> Iterator[Path]:
         """Whatever the target may import: the rest of its repository, and folders installed as editable."""
-        for folder in (target.root, *_editable()):
+        # What is installed is known by its version.
+        own = [] if target.root.name in INSTALLED else [target.root]
+        for folder in (*own, *_editable()):
             for place, below, names in os.walk(folder):
                 below[:] = [d for d in below if d not in UNREAD_FOLDERS]
                 yield from (Path(place, name) for name in names if name.endswith((".py", ".pyi")))
@@ -112,6 +119,9 @@ class Mypy:
             if b"There are no .py[i] files in directory" in done.stderr + done.stdout:
                 return Parsed([])
             raise failed("mypy", done, f"stopped before it had checked everything{_first(done.stdout)}")
+        if refused := _REFUSED.search(done.stderr):
+            # It goes on without them, as if the project had none.
+            raise failed("mypy", done, f"could not read its settings: {refused[1].decode('utf-8', 'replace')}")
         found: list[dict[str, JSON]] = []
         try:
             for line in done.stdout.splitlines():
@@ -122,11 +132,25 @@ class Mypy:
         if done.exit_code == 1 and not found:
             raise failed("mypy", done, "printed no findings")
         rules = {f["rule_id"]: {"name": f["rule_id"], "url": _url(f["rule_id"])} for f in found}
-        return Parsed(found, rules, [], warnings_in(done.stderr))
+        return Parsed(found, rules, [], [*warnings_in(done.stderr), *_settings_said(done.stderr)])
+
+
+def _what(target: Target) -> list[str]:
+    """A path; of an installed package its name, since as a path all that is installed beside it would be its own."""
+    if target.root.name in INSTALLED and str(target.root) in map(os.path.realpath, sys.path):
+        parts = list(Path(target.name).parts)
+        if target.is_folder and (target.path / "__init__.py").is_file() and all(p.isidentifier() for p in parts):
+            return ["--package", ".".join(parts)]
+    return ["--", str(target.path)]
 
 
 def _url(code: str) -> str:
     return CODES + code if code not in ("note", "error") else ""
+
+
+def _settings_said(stderr: bytes) -> list[str]:
+    """What it has to say about single settings."""
+    return [line for line in _lines_of(stderr) if ": [mypy" in line]
 
 
 def _lines_of(data: bytes) -> list[str]:
@@ -161,7 +185,7 @@ def _finding(row: Mapping[str, JSON], target: Target) -> dict[str, JSON]:
         "line": line,
         "column": column + 1 if column >= 0 else 0,  # it counts from 0, and -1 is not known
         "end_line": end_line,
-        "end_column": end_column,
+        "end_column": end_column + 1 if end_column is not None else None,
         "extra": {"hint": hint} if hint else {},
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import Completed
+from ophamin.auditing.tools._run import NOWHERE, Completed
 
 __all__ = ["SEVERITY", "Radon"]
 
@@ -61,11 +62,11 @@ class Radon:
     def cwd(self, target: Target) -> Path:
         """Radon takes its settings from the working folder: without any, from one that has none."""
         file = self._settings(target)
-        return file.parent if file else Path(__file__).parent
+        return file.parent if file else NOWHERE
 
     def environment(self, target: Target) -> Mapping[str, str]:
         """The user's own ``~/.radon.cfg`` is not read."""
-        return {"HOME": str(Path(__file__).parent), "USERPROFILE": str(Path(__file__).parent)}
+        return {"HOME": str(NOWHERE), "USERPROFILE": str(NOWHERE)}
 
     def arguments(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
         """Its command line, and which settings hold."""
@@ -74,6 +75,8 @@ class Radon:
         words = ["cc", "--json", "--min", "A", "--max", "F", "--output-file", "/dev/stdout"]
         if file is None:
             words += ["--ignore", ",".join(sorted(d for d in UNREAD_FOLDERS if not d.startswith(".")))]
+            if links := target.dangling():
+                words += ["--exclude", ",".join(re.sub(r"[,*?\[\]]", "?", str(link)) for link in links)]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
 
     def parse(self, done: Completed, target: Target) -> Parsed:

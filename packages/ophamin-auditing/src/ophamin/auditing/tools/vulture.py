@@ -19,6 +19,7 @@ JSON = Any
 DEFAULT_CONFIDENCE = 80
 """Asked for where a project has no vulture settings: below that are the public functions of every library."""
 HELP = "https://github.com/jendrikseipp/vulture#how-does-it-work"
+_SPECIAL = re.compile(r"[,*?\[\]]")
 _CLEAN, _INVALID, _DEAD = 0, 1, 3
 # A name may hold anything, line ends too; what follows it may not.
 _ITEM = re.compile(
@@ -71,8 +72,12 @@ class Vulture:
         if file is None:
             # A file without settings: else it would take those of the working folder.
             words += ["--config", os.devnull, "--min-confidence", str(DEFAULT_CONFIDENCE)]
-            inside = set(Path(target.name).parts)
-            words += ["--exclude", ",".join(f"*/{d}/*" for d in sorted(UNREAD_FOLDERS) if d not in inside)]
+            # Below the target only; a comma would end a pattern, a bracket begin a set.
+            place = _SPECIAL.sub("?", str(target.path))
+            below = sorted(UNREAD_FOLDERS)
+            patterns = [f"{place}/{middle}{d}/*" for d in below for middle in ("", "*/")]
+            patterns += [_SPECIAL.sub("?", str(link)) for link in target.dangling()]
+            words += ["--exclude", ",".join(patterns)]
         else:
             words += ["--config", str(file)]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
