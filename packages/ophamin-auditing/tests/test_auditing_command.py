@@ -37,7 +37,7 @@ def test_findings_without_gates_are_fine(command, messy):
 
 @pytest.mark.parametrize(("gate", "code"), [("high == 0", 1), ("high <= 9", 0), ("critical == 0", 0), ("total < 1", 1)])
 def test_gates_decide_the_exit_code(command, messy, gate, code):
-    assert command(messy, "--gate", gate).exit_code == code
+    assert command(messy, "--tools", "ruff,bandit", "--gate", gate).exit_code == code
 
 
 def test_a_missing_tool_is_undecided_under_a_gate_and_never_called_clean(command, clean, only_fakes):
