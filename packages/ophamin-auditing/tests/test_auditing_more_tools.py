@@ -105,12 +105,31 @@ def test_unparsable_and_undecodable_files_are_said_and_leave_it_incomplete(tool,
         assert places(entry) == {("unused-import", "new\nline.py", 1, "low")}
 
 
-@pytest.mark.parametrize("content", ["def f(:\n", b"x = '\xff\xfe'\n"])
-def test_mypy_stops_at_a_file_it_cannot_parse_and_that_is_an_error(content, tree):
-    entry = Mypy().audit(tree({"bad.py": content, "ok.py": "x: int = ''\n"}), timeout_s=60)
-    assert entry["status"] == "error"
-    assert entry["finding_count"] is None
-    assert "bad.py" in entry["error_message"]
+def test_mypy_goes_on_without_a_file_it_stops_at_and_says_so(tree):
+    files = {"bad.py": "def f(:\n", "latin.py": b"x = '\xff\xfe'\n", "ok.py": "x: int = ''\n"}
+    files |= {"a/conftest.py": "x: int = ''\n", "b/conftest.py": "x: int = ''\n"}
+    entry = Mypy().audit(tree(files, "it's [1]"), timeout_s=60)
+    assert entry["status"] == "ok", entry["error_message"]
+    assert not entry["complete"]
+    unread = {u["path"] for u in entry["extra"]["unread"]}
+    assert {"bad.py", "latin.py"} < unread
+    assert len(unread & {"a/conftest.py", "b/conftest.py"}) == 1
+    assert {f["path"] for f in entry["findings"]} == {"ok.py", "a/conftest.py", "b/conftest.py"} - unread
+    assert any("bad.py was not examined: " in w for w in entry["warnings"])
+
+
+def test_mypy_cannot_go_on_without_what_others_import_and_that_is_an_error(tree):
+    for target in (root := tree({"bad.py": "def f(:\n", "ok.py": "import bad\n"}), root / "bad.py"):
+        entry = Mypy().audit(target, timeout_s=60)
+        assert entry["status"] == "error"
+        assert entry["finding_count"] is None
+        assert "bad.py" in entry["error_message"]
+
+
+def test_the_projects_own_exclusions_hold_beside_ours(tree):
+    files = {"bad.py": "def f(:\n", "tests/x.py": "x: int = ''\n", "mypy.ini": "[mypy]\nexclude = tests/\n"}
+    entry = Mypy().audit(tree(files), timeout_s=60)
+    assert (entry["status"], entry["finding_count"]) == ("ok", 0), entry["error_message"]
 
 
 NASTY = ["a b.py", "quo'te\".py", "new\nline.py", "-dash.py", "per%cent.py", "#hash?.py", "日本.py", "comma,.py"]

@@ -6,7 +6,7 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -17,15 +17,42 @@ from ophamin.auditing.cache import caching
 from ophamin.auditing.target import Target, text
 from ophamin.auditing.tools._run import Completed, in_environment, locate, run
 
-__all__ = ["Parsed", "Tool", "ToolError", "examine", "pillar_entry", "program_of", "requirement", "tool_version"]
+__all__ = [
+    "Blocker",
+    "Parsed",
+    "Tool",
+    "ToolError",
+    "examine",
+    "pillar_entry",
+    "program_of",
+    "requirement",
+    "tool_version",
+]
 
 JSON = Any
 STDERR_KEPT = 4000
 VERSION_TIMEOUT_S = 20.0
+MAX_BLOCKERS = 50
+"""More files at which a tool stops are not passed over one by one: that is no state to check."""
 
 
 class ToolError(ValueError):
     """A tool ended in a way, or printed something, that is not a result."""
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A file at which a tool stops, and how to make it go on without.
+
+    Args:
+        path: As the record names it.
+        reason: Why it stopped.
+        words: What to add to its command line.
+    """
+
+    path: str
+    reason: str
+    words: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -52,7 +79,8 @@ class Tool(Protocol):
 
     Besides these a tool may have ``requirement`` (what ``pip install`` brings it; default: its name), ``parser`` (the
     version of our reading of its output; a tool that has one is cached), ``program()``, ``cwd(target)``,
-    ``environment(target)`` and ``also_reads(target)``: files besides sources and settings that can change its answer.
+    ``environment(target)``, ``also_reads(target)``: files besides sources and settings that can change its answer, and
+    ``blockers(done, target)``: files it has to be run again without.
     """
 
     name: str
@@ -100,9 +128,17 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
     session = caching.get()
     if session and (known_entry := session.find(tool, target, program, version, arguments)):
         return known_entry
-    left = max(timeout_s - (time.perf_counter() - began), 0.001)
     cwd, env = (_asked(tool, name, target) for name in ("cwd", "environment"))
-    done = run([*program, *arguments], cwd=cwd or target.root, timeout_s=left, env=env)
+    passed_over: dict[str, Blocker] = {}
+    while True:
+        left = max(timeout_s - (time.perf_counter() - began), 0.001)
+        words = [word for blocker in passed_over.values() for word in blocker.words]
+        done = run([*program, *words, *arguments], cwd=cwd or target.root, timeout_s=left, env=env)
+        new = {b.path: b for b in (tool.blockers(done, target) if hasattr(tool, "blockers") else ())}
+        # One that comes again cannot be passed over: something imports it.
+        if done.stopped or not new or new.keys() & passed_over.keys() or len(passed_over) + len(new) > MAX_BLOCKERS:
+            break
+        passed_over |= new
     known: dict[str, JSON] = {
         "version": version,
         "done": done,
@@ -122,6 +158,9 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         if done.exit_code is None or done.exit_code < 0:
             raise ToolError(f"{tool.name} was killed by signal {-(done.exit_code or 0)}{_stderr(done)}")
         parsed = tool.parse(done, target)
+        parsed = replace(
+            parsed, unread=[*parsed.unread, *({"path": b.path, "reason": b.reason} for b in passed_over.values())]
+        )
     except ToolError as error:
         return pillar_entry(tool.name, target, "error", error_message=str(error), **known)
     return pillar_entry(tool.name, target, "ok", parsed=parsed, **known)

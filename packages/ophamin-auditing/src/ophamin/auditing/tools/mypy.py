@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.auditing.target import INSTALLED, UNREAD_FOLDERS, Target, text
-from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
+from ophamin.auditing.tools._examine import Blocker, Parsed, examine, failed, warnings_in
 from ophamin.auditing.tools._run import NOWHERE, Completed
 
 __all__ = ["SEVERITY", "Mypy", "severity"]
@@ -34,6 +35,8 @@ DEFAULTS = ("--ignore-missing-imports", "--follow-imports=silent")
 """What is asked for where a project has no mypy settings: only what its own code says."""
 # A complaint about one setting goes on with its section.
 _REFUSED = re.compile(rb"^([^\n]*(?:mypy\.ini|pyproject\.toml|setup\.cfg): (?!\[)[^\n]*)", re.MULTILINE)
+_TWICE = re.compile("Duplicate module named|Source file found twice")
+_UNDECODED = re.compile(r"^(.+?): error: (Cannot decode file: [^\n]*)$", re.MULTILINE | re.DOTALL)
 CODES = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
 
 
@@ -111,8 +114,27 @@ class Mypy:
                 below[:] = [d for d in below if d not in UNREAD_FOLDERS]
                 yield from (Path(place, name) for name in names if name.endswith((".py", ".pyi")))
 
+    def blockers(self, done: Completed, target: Target) -> list[Blocker]:
+        """Files it cannot parse, or whose module's name another file has: there it stops, whatever else there is."""
+        if done.exit_code != 2 or not target.is_folder:
+            return []
+        found: dict[str, str] = {}
+        for row in _rows(done.stdout):
+            if row.get("code") == "syntax" or (row.get("line", 0) < 1 and _TWICE.match(str(row.get("message")))):
+                found.setdefault(str(row["file"]), str(row["message"]))
+        for match in _UNDECODED.finditer(done.stderr.decode("utf-8", "surrogateescape")):
+            found.setdefault(match[1], match[2])
+        inside = {name: why for name, why in found.items() if Path(name).is_relative_to(target.path)}
+        return [
+            # It compares with the path as seen from its working folder.
+            Blocker(
+                target.relative(n), text(why), ["--exclude", f"^{re.escape(os.path.relpath(n, self.cwd(target)))}$"]
+            )
+            for n, why in inside.items()
+        ]
+
     def parse(self, done: Completed, target: Target) -> Parsed:
-        """Its findings; at a file it cannot parse mypy stops, so that is an error and not a finding."""
+        """Its findings; when it stopped at a file that others import, nothing is known."""
         if not done.stdout.strip() and not _lines_of(done.stderr) and target.is_folder and not target.sources():
             return Parsed([])
         if done.exit_code not in (0, 1):
@@ -157,14 +179,19 @@ def _lines_of(data: bytes) -> list[str]:
     return [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
 
 
+def _rows(stdout: bytes) -> Iterator[dict[str, JSON]]:
+    """What of its output is in the form it should have."""
+    for line in stdout.splitlines():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and {"file", "line", "message"} <= row.keys():
+                yield row
+
+
 def _first(stdout: bytes) -> str:
     """What stopped it, in its own words."""
-    for line in stdout.splitlines():
-        try:
-            row = json.loads(line)
-            return f" at {text(row['file'])}:{row['line']}: {text(row['message'])}"
-        except (ValueError, KeyError, TypeError):
-            continue
+    for row in _rows(stdout):
+        return f" at {text(row['file'])}:{row['line']}: {text(row['message'])}"
     return ""
 
 
