@@ -29,6 +29,7 @@ SOURCES = {
     "same.py": "import os\nimport os\nprint(undefined)\n",
     "new\nline.py": "def g(a: int) -> str:\n    return a\n    print(1)\n",
     "bad.py": "def f(:\n",
+    "uses.py": "import bad\n",  # so that mypy cannot go on without it
 }
 
 
