@@ -44,7 +44,8 @@ def test_mypy_finds_wrong_types_with_places(tree):
     assert entry["exit_code"] == 1  # findings are not a failure
     assert places(entry) == {("arg-type", "a.py", 5, "medium"), ("name-defined", "a.py", 5, "high")}
     argument = next(f for f in entry["findings"] if f["rule_id"] == "arg-type")
-    assert (argument["column"], argument["end_line"], argument["end_column"]) == (3, 5, 8)
+    # Before mypy 2 there are no ends.
+    assert (argument["column"], argument["end_line"], argument["end_column"]) in ((3, 5, 8), (3, None, None))
     assert entry["rules"]["arg-type"]["url"].startswith("https://mypy.")
 
 

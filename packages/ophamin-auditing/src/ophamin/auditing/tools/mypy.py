@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.auditing.target import INSTALLED, UNREAD_FOLDERS, Target, text
-from ophamin.auditing.tools._examine import Blocker, Parsed, examine, failed, warnings_in
+from ophamin.auditing.tools._examine import Blocker, Parsed, examine, failed, first_line, warnings_in
 from ophamin.auditing.tools._run import NOWHERE, Completed
 
 __all__ = ["SEVERITY", "Mypy", "severity"]
@@ -36,7 +36,13 @@ DEFAULTS = ("--ignore-missing-imports", "--follow-imports=silent")
 # A complaint about one setting goes on with its section.
 _REFUSED = re.compile(rb"^([^\n]*(?:mypy\.ini|pyproject\.toml|setup\.cfg): (?!\[)[^\n]*)", re.MULTILINE)
 _TWICE = re.compile("Duplicate module named|Source file found twice")
-_UNDECODED = re.compile(r"^(.+?): error: (Cannot decode file: [^\n]*)$", re.MULTILINE | re.DOTALL)
+# Some of this it does not say as JSON, and before mypy 2 none of it.
+_PLAIN = re.compile(
+    r"^([^\n{][^\n]*?)(?::\d+)*: error: "
+    r"((?:Cannot decode|Duplicate module|Source file found twice)[^\n]*|[^\n]*\[syntax\])$"
+    r"|^mypy: can't decode file '([^\n]*)': ([^\n]*)$",
+    re.MULTILINE,
+)
 CODES = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
 
 
@@ -122,9 +128,10 @@ class Mypy:
         for row in _rows(done.stdout):
             if row.get("code") == "syntax" or (row.get("line", 0) < 1 and _TWICE.match(str(row.get("message")))):
                 found.setdefault(str(row["file"]), str(row["message"]))
-        for match in _UNDECODED.finditer(done.stderr.decode("utf-8", "surrogateescape")):
-            found.setdefault(match[1], match[2])
-        inside = {name: why for name, why in found.items() if Path(name).is_relative_to(target.path)}
+        for match in _PLAIN.finditer((done.stdout + b"\n" + done.stderr).decode("utf-8", "surrogateescape")):
+            found.setdefault(match[1] or match[3], match[2] or match[4])
+        placed = {os.path.normpath(self.cwd(target) / name): why for name, why in found.items()}
+        inside = {name: why for name, why in placed.items() if Path(name).is_relative_to(target.path)}
         return [
             # It compares with the path as seen from its working folder.
             Blocker(
@@ -192,7 +199,8 @@ def _first(stdout: bytes) -> str:
     """What stopped it, in its own words."""
     for row in _rows(stdout):
         return f" at {text(row['file'])}:{row['line']}: {text(row['message'])}"
-    return ""
+    plain = first_line(stdout)
+    return f": {plain}" if plain else ""
 
 
 def _finding(row: Mapping[str, JSON], target: Target) -> dict[str, JSON]:
