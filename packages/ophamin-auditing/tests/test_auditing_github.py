@@ -6,7 +6,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ophamin import registry
@@ -63,6 +63,7 @@ def test_an_annotation_has_its_place_level_and_tools():
 
 
 @given(message=st.text(st.characters(codec="utf-8")), path=st.text(st.characters(codec="utf-8"), min_size=1))
+@example(message="100%0A, %25: a%3Ab\r\n", path="per%2Ccent,a:b.py")
 def test_whatever_a_message_or_a_name_holds_comes_back(message, path):
     output, _ = export(finding(message, path))
     # The runner reads lines that end with a line feed; others of Unicode are part of them.
