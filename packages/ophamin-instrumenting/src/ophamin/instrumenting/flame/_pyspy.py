@@ -26,6 +26,9 @@ _GONE = re.compile(r"no such process|process doesn't exist|os error 3\b", re.IGN
 _FOREIGN = re.compile(r"failed to find (a )?python|is this a python program|no python processes found", re.IGNORECASE)
 
 
+NOTHING = "py-spy saw no Python thread at work: the program ended at once, only waited, or is not Python."
+
+
 class Refused(OphaminError, PermissionError):
     """The system does not let py-spy look into a process; the message says what lets it."""
 
@@ -155,7 +158,8 @@ class PySpy:
 
     def _interrupt(self) -> None:
         with contextlib.suppress(OSError):
-            self.process.send_signal(signal.SIGINT if os.name == "posix" else signal.CTRL_C_EVENT)
+            # Windows knows no gentle end for it: what it saw is then lost, and wait() says so.
+            self.process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
 
     def _read(self, text: str) -> Stacks:
         raw = Stacks.from_collapsed(text)
@@ -165,7 +169,7 @@ class PySpy:
             "rate": f"{self.rate:g} a second",
             "over": f"{time.perf_counter() - self._began:.2f} s",
         }
-        note = "" if weights else "py-spy found no Python thread at work."
+        note = "" if weights else NOTHING
         return Stacks(weights, "samples", "", note, details)
 
 
@@ -173,9 +177,9 @@ def _named(frame: str) -> str:
     """py-spy's frame in our spelling: paths from the import root on, threads as ``thread NAME``."""
     from ophamin.instrumenting.flame._labels import short_path
 
-    thread = re.fullmatch(r"thread \(0x[0-9A-Fa-f]+\)(?:: (.*))?|thread \d+(?:: (.*))?", frame)
+    thread = re.fullmatch(r"thread \((?:0x)?[0-9A-Fa-f]+\)(?:: (.*))?", frame)
     if thread:
-        return f"thread {thread[1] or thread[2] or 'unnamed'}"
+        return f"thread {thread[1] or 'unnamed'}"
     process = re.fullmatch(r'process \d+:"(.*)"', frame)
     if process:
         # Pids and folders differ from run to run; what was started is what a reader compares.

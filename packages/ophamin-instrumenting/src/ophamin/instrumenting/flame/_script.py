@@ -56,7 +56,8 @@ SCRIPT = """
           if (f.x + f.w > from) { w += f.x + f.w - from; end = f.x + f.w; }
         });
     }
-    find.textContent = wanted === '' ? 'search' : 'found ' + (100 * w / frames[0].w).toFixed(1) + ' %: ' + words.slice(0, 20);
+    var share = (100 * w / frames[0].w).toFixed(1);
+    find.textContent = wanted === '' ? 'search' : 'found ' + share + ' %: ' + words.slice(0, 20);
   }
   var find = button('search', 0, function () {
     var words = window.prompt('Frames that contain', '');
@@ -64,7 +65,10 @@ SCRIPT = """
   });
   var reset = button('show all', 240, function () { zoom(frames[0]); });
   reset.style.display = 'none';
-  frames.forEach(function (f) { f.g.addEventListener('click', function () { zoom(f); }); f.g.style.cursor = 'pointer'; });
+  frames.forEach(function (f) {
+    f.g.style.cursor = 'pointer';
+    f.g.addEventListener('click', function () { zoom(f); });
+  });
   function linked() {
     var words = '';
     try { words = decodeURIComponent(window.location.hash.slice(1)); } catch (e) { words = ''; }

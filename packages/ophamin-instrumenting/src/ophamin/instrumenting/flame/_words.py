@@ -17,7 +17,8 @@ def amount(weight: float, unit: str) -> str:
     if unit == "samples":
         return f"{weight:,} sample" if weight == 1 else f"{weight:,} samples"
     if unit == "bytes":
-        sizes, step = ("B", "KiB", "MiB", "GiB", "TiB"), 1024.0
+        sizes: tuple[str, ...] = ("B", "KiB", "MiB", "GiB", "TiB")
+        step = 1024.0
     else:
         sizes, step = ("µs", "ms", "s"), 1000.0
     value, size = float(weight), 0

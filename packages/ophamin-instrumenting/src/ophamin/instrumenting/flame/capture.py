@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ophamin.instrumenting.flame import _launch
-from ophamin.instrumenting.flame._pyspy import PySpy, Refused
+from ophamin.instrumenting.flame._pyspy import NOTHING, PySpy, Refused
 from ophamin.instrumenting.flame._stacks import Stacks
 from ophamin.proof.errors import SubstrateFailure, UsageError
 
@@ -105,7 +105,7 @@ def _started(argv: Sequence[str], rate: float, duration: float | None, idle: boo
                 weights[stack[1:]] = weight
         seen = Stacks(weights, stacks.unit, name, stacks.note, stacks.details)
         if not weights and not stacks.note:
-            seen = Stacks({}, stacks.unit, name, "py-spy found no Python thread at work.", stacks.details)
+            seen = Stacks({}, stacks.unit, name, NOTHING, stacks.details)
         return Captured(seen, code)
     finally:
         for stream in streams:
