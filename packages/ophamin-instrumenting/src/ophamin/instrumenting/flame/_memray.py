@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import CodeType
 
 from ophamin.instrumenting.flame._labels import short_path
 from ophamin.instrumenting.flame._stacks import Stacks
@@ -30,6 +31,10 @@ _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 def allocations_of(work: Callable[[], None], *, name: str = "") -> Stacks:
     """What was allocated by Python and native code at the moment ``work`` held most, by the stack that asked.
 
+    Args:
+        work: A Python function.
+        name: What is captured.
+
     Raises:
         UsageError: Another memray already watches this process.
     """
@@ -47,17 +52,17 @@ def allocations_of(work: Callable[[], None], *, name: str = "") -> Stacks:
             work()
         finally:
             tracker.__exit__(None, None, None)
-        return stacks_of_file(capture, below=work.__code__.co_name, name=name)
+        return stacks_of_file(capture, below=getattr(work, "__code__", None), name=name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def stacks_of_file(path: Path, *, below: str = "", name: str = "") -> Stacks:
+def stacks_of_file(path: Path, *, below: CodeType | None = None, name: str = "") -> Stacks:
     """A memray capture as stacks in bytes at its high-water mark; one that was cut short is read as far as it goes.
 
     Args:
         path: The capture.
-        below: Leave out the stack down to the innermost function of this name, and whatever it does not stand on.
+        below: Keep only what this function called.
         name: What was captured.
 
     Raises:
@@ -75,11 +80,11 @@ def stacks_of_file(path: Path, *, below: str = "", name: str = "") -> Stacks:
                     frames = []
                 # Innermost first; a frame is a function, wherever in it the line is.
                 stack = [f"{function} ({short_path(file)})" for function, file, _ in frames]
-                if below:
-                    names = [function for function, _, _ in frames]
-                    if below not in names:
+                if below is not None:
+                    callers = [(function, file) for function, file, _ in frames]
+                    if (below.co_name, below.co_filename) not in callers[1:]:
                         continue
-                    stack = stack[: names.index(below)]
+                    stack = stack[: callers.index((below.co_name, below.co_filename))]
                 while stack and stack[-1].endswith(_OWN):
                     stack.pop()  # memray's own start of the program
                 key = tuple(reversed(stack)) or ("outside Python",)

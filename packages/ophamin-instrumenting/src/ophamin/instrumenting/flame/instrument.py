@@ -209,16 +209,18 @@ class MemoryFlameGraph:
                 "The system lives in other processes, into which memray cannot look from here: profile its program "
                 "by itself with 'ophamin instrument --flamegraph -- COMMAND'."
             )
-        answered: list[int] = []
+        answered = 0
 
         def memory_pass() -> None:
-            answered.append(system.again())
+            nonlocal answered
+            for _ in system.again():
+                answered += 1
 
         try:
             stacks = self._memray.allocations_of(memory_pass)
         except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises, the run is over and kept
             return nothing, f"The pass under memray failed: {type(error).__name__}: {error}."
-        cycles = {"cycles": f"{answered[0]:,} answered again after the run"}
+        cycles = {"cycles": f"{answered:,} answered again after the run"}
         return Stacks(stacks.weights, "bytes", "", stacks.note, {**stacks.details, **cycles}), ""
 
 
@@ -238,17 +240,11 @@ class _Remembering(WatchedSubstrate):
         self.closed = True
         super().close()
 
-    def again(self) -> int:
-        """Answer the remembered records once more; how many it came to."""
+    def again(self) -> Iterator[CycleResult]:
+        """Answer the remembered records once more, until the time is over."""
         until = time.perf_counter() + LONGEST_PASS_S
         self._wrapped.reset(self._seed)
-        count = 0
-        cycles = iter(self._wrapped.run_batch(self.records, seed=self._seed, timeout_s=self._timeout_s))
-        for _ in cycles:
-            count += 1
+        for result in self._wrapped.run_batch(self.records, seed=self._seed, timeout_s=self._timeout_s):
+            yield result
             if time.perf_counter() > until:
-                break
-        close = getattr(cycles, "close", None)
-        if close is not None:
-            close()
-        return count
+                return
