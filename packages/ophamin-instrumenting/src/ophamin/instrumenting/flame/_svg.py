@@ -108,7 +108,7 @@ def draw(
     top = MARGIN + 24 + LINE * len(head) + 6
     foot = [line for words_ in below for line in _wrapped(words_, columns)]
     height = top + ROW * depth + (LINE * (len(foot) + 1) if foot else 0) + MARGIN
-    alternative = " ".join(filter(None, [" · ".join(facts), *notes, alternative, *below]))
+    alternative = " ".join(filter(None, [" · ".join(facts) + ".", *notes, alternative, *below]))
     parts = [
         f'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title desc">\n'
