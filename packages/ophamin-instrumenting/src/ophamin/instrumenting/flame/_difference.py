@@ -160,4 +160,4 @@ def _color(change: float, most: float) -> str:
     if most == 0 or abs(change) < 1e-9:
         return "hsl(0,0%,92%)"
     strength = min(abs(change) / most, 1.0)
-    return f"hsl({0 if change > 0 else 212},85%,{94 - 32 * strength:.0f}%)"
+    return f"hsl({0 if change > 0 else 212},85%,{94 - 24 * strength:.0f}%)"
