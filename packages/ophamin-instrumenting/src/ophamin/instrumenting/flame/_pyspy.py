@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ophamin.instrumenting.flame._stacks import Stacks
@@ -20,6 +20,8 @@ from ophamin.proof.errors import MissingDependency, OphaminError, SubstrateFailu
 
 __all__ = ["PySpy", "Refused", "find_py_spy"]
 
+_RECORD = re.compile(r'\n(?=process \d+:"|thread \()')
+_PROCESS = re.compile(r'process \d+:"(.*?)";(?=process \d+:"|thread \()', re.DOTALL)
 _ALREADY_SHORT = re.compile(r"^(.*) \((.*?)(?::(\d+))?\)$")
 _PERMISSION = re.compile(r"permission denied|operation not permitted|EPERM|os error 1\b|os error 13", re.IGNORECASE)
 _GONE = re.compile(r"no such process|process doesn't exist|os error 3\b", re.IGNORECASE)
@@ -162,8 +164,9 @@ class PySpy:
             self.process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
 
     def _read(self, text: str) -> Stacks:
-        raw = Stacks.from_collapsed(text)
-        weights = {tuple(map(_named, stack)): weight for stack, weight in raw.weights.items()}
+        weights: dict[tuple[str, ...], int] = {}
+        for stack, weight in _records(text):
+            weights[stack] = weights.get(stack, 0) + weight
         details = {
             "sampler": "py-spy",
             "rate": f"{self.rate:g} a second",
@@ -173,6 +176,22 @@ class PySpy:
         return Stacks(weights, "samples", "", note, details)
 
 
+def _records(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Stacks of py-spy's raw output, in which a command line may hold line ends and semicolons."""
+    for record in _RECORD.split(text.strip("\n")):
+        rest, _, count = record.rpartition(" ")
+        if not count.isdecimal():
+            continue
+        frames = []
+        while process := _PROCESS.match(rest):
+            # Pids and folders differ from run to run; what was started is what a reader compares.
+            words = [w.rpartition("/")[2] if w.startswith("/") else w for w in process[1].split()]
+            command = " ".join(words)
+            frames.append(f"process {command if len(command) <= 100 else command[:99] + '…'}")
+            rest = rest[process.end() :]
+        yield (*frames, *map(_named, rest.split(";"))), int(count)
+
+
 def _named(frame: str) -> str:
     """py-spy's frame in our spelling: paths from the import root on, threads as ``thread NAME``."""
     from ophamin.instrumenting.flame._labels import short_path
@@ -180,11 +199,6 @@ def _named(frame: str) -> str:
     thread = re.fullmatch(r"thread \((?:0x)?[0-9A-Fa-f]+\)(?:: (.*))?", frame)
     if thread:
         return f"thread {thread[1] or 'unnamed'}"
-    process = re.fullmatch(r'process \d+:"(.*)"', frame)
-    if process:
-        # Pids and folders differ from run to run; what was started is what a reader compares.
-        words = [word.rpartition("/")[2] if word.startswith("/") else word for word in process[1].split(" ")]
-        return f"process {' '.join(words)}"
     match = _ALREADY_SHORT.fullmatch(frame)
     if not match:
         return frame
@@ -195,10 +209,13 @@ def _named(frame: str) -> str:
 def explained(err: str, pid: int | None) -> OphaminError:
     """What py-spy's words mean for who ran it, and what helps."""
     whom = f"process {pid}" if pid is not None else "the program"
-    if _PERMISSION.search(err):
+    # With --subprocesses a refusal looks to py-spy as if there were no Python.
+    if _PERMISSION.search(err) or (pid is not None and not _readable(pid)):
         return Refused(f"py-spy may not look into {whom}: {permission_advice()}")
     if _GONE.search(err) or (pid is not None and not _alive(pid)):
         return UsageError(f"{whom} is not there, or ended before py-spy had looked at it")
+    if _FOREIGN.search(err) and pid is None:
+        return Refused(f"py-spy could not look into {whom}, which it started: {permission_advice()}")
     if _FOREIGN.search(err):
         return UsageError(f"{whom} is not a Python program that py-spy understands; it samples CPython only")
     told = re.findall(r"^Error: (.+)|^ +\d+: ([^<].* .*)$", err.partition("Stack backtrace")[0], re.MULTILINE)
@@ -221,6 +238,17 @@ def permission_advice() -> str:
                       "securityContext.capabilities.add: [SYS_PTRACE]")  # fmt: skip
     advice.append("run as the same user as the process, with the capability SYS_PTRACE or as root")
     return "; or ".join(advice) + "; without privileges the in-process sampler does it"
+
+
+def _readable(pid: int) -> bool:
+    """Whether the system would let this process read the other's memory; True where that cannot be asked."""
+    try:
+        with open(f"/proc/{pid}/mem", "rb"):
+            return True
+    except PermissionError:
+        return False
+    except OSError:
+        return True
 
 
 def _alive(pid: int) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ophamin.instrumenting.flame import _launch
 from ophamin.instrumenting.flame._pyspy import NOTHING, PySpy, Refused
 from ophamin.instrumenting.flame._stacks import Stacks
-from ophamin.proof.errors import SubstrateFailure, UsageError
+from ophamin.proof.errors import OphaminError, SubstrateFailure, UsageError
 
 __all__ = ["Captured", "PySpy", "Refused", "capture_cpu", "capture_memory"]
 
@@ -85,6 +85,11 @@ def _started(argv: Sequence[str], rate: float, duration: float | None, idle: boo
         spy = PySpy.launch(command, rate=rate, duration=duration, idle=idle, pass_fds=streams)
         try:
             stacks = spy.wait()
+        except OphaminError as error:
+            if _reported(report)[1] is None:
+                raise
+            # It did run; what it left behind is not thrown away because nobody saw it.
+            stacks = Stacks({}, "samples", "", f"{str(error)[:1].upper()}{str(error)[1:]}.")
         except BaseException:
             if spy.process.poll() is None:
                 spy.abandon()
