@@ -93,10 +93,9 @@ def _span(span: ReadableSpan) -> dict[str, JSON]:
         if dropped:
             found[name] = dropped
     status = span.status
-    if status.status_code.value:
-        found["status"] = {"code": status.status_code.value}
-        if status.description:
-            found["status"]["message"] = status.description
+    found["status"] = {"code": status.status_code.value} if status.status_code.value else {}
+    if status.description:
+        found["status"]["message"] = status.description
     return found
 
 

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 from opentelemetry import context as contexts
@@ -207,7 +208,8 @@ class _Traced(WatchedSubstrate):
 
 
 def _failed(span: Span, error: BaseException) -> None:
-    span.record_exception(error)
+    clean = {"exception.message": _text(str(error)), "exception.stacktrace": _text("".join(format_exception(error)))}
+    span.record_exception(error, clean)
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(Status(StatusCode.ERROR, _text(f"{type(error).__name__}: {error}")))
 
