@@ -191,8 +191,7 @@ def test_the_file_says_what_the_protocol_says_of_the_same_spans():
             pass
         outer.set_status(Status(StatusCode.ERROR, "why"))
     spans = kept.get_finished_spans()
-    line = json.dumps(request(spans))
-    ours, theirs = parsed(line), encode_spans(spans)
+    ours, theirs = parsed(request(spans)), encode_spans(spans)
     assert json_format.MessageToDict(ours) == json_format.MessageToDict(theirs)
 
 
