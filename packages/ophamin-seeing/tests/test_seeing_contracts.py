@@ -51,7 +51,16 @@ def test_substrates(spec: str, tmp_path: Path, cyber_root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["table:rows.csv?group=group", "cyber-payloads", "cyber-payloads?split=test", "flores"]
+    "spec",
+    [
+        "table:rows.csv?group=group",
+        "cyber-payloads",
+        "cyber-payloads?split=test",
+        "flores",
+        "enron",
+        "enron?form=csv&dedup=none",
+        "enron?form=maildir&dedup=mail",
+    ],
 )
 def test_corpora(spec: str, tmp_path: Path) -> None:
     def make(root: Path) -> DatasetConnector:
