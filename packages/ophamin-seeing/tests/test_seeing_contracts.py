@@ -60,6 +60,8 @@ def test_substrates(spec: str, tmp_path: Path, cyber_root: Path) -> None:
         "enron",
         "enron?form=csv&dedup=none",
         "enron?form=maildir&dedup=mail",
+        "linux",
+        "linux?rev=all&mailmap=none",
     ],
 )
 def test_corpora(spec: str, tmp_path: Path) -> None:
