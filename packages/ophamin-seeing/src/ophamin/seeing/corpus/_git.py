@@ -23,6 +23,7 @@ _SAFE = (
     "core.pager=cat",
     "core.alternateRefsCommand=",
     "protocol.allow=never",
+    "advice.graftFileDeprecated=false",
     "gc.auto=0",
     "maintenance.auto=false",
 )
@@ -165,4 +166,5 @@ def _command(repository: Path, arguments: Sequence[str]) -> list[str]:
 
 
 def _first_line(said: bytes) -> str:
-    return said.decode("utf-8", "replace").strip().partition("\n")[0][:200]
+    lines = [line for line in said.decode("utf-8", "replace").splitlines() if line and not line.startswith("hint:")]
+    return lines[0][:200] if lines else ""

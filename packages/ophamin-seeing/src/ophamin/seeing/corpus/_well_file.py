@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,17 +16,51 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 
-__all__ = ["Field", "WellFile", "WellFileError"]
+__all__ = ["Field", "FrameMeta", "WellFile", "WellFileError"]
 
 _ORDERS = ("t0_fields", "t1_fields", "t2_fields")
-_BLOCK = 4 << 20
-"""Bytes that are read at once: several small frames cost one call of the library."""
+_SMALL, _BLOCK = 64 << 10, 1 << 20
+"""Bytes; frames smaller than the first are read by the second at once: one call of the library for several."""
 _LARGEST = 1 << 30
 _SHOWN = 16
 
 
 class WellFileError(Exception):
     """A file that is not as the layout says; the message is the reason, without the file's name."""
+
+
+class FrameMeta(Mapping[str, Any]):
+    """What is known of a frame: what its file says, ``trajectory``, ``frame``, ``time`` and ``non_finite``.
+
+    ``non_finite`` is how many values are NaN or infinite; they are counted when it is asked for.
+    """
+
+    __slots__ = ("_about", "_own", "_payload")
+
+    def __init__(self, about: dict[str, Any], payload: np.ndarray, own: dict[str, Any]) -> None:
+        self._about, self._payload, self._own = about, payload, own
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self._own:
+            return self._own[key]
+        if key == "non_finite":
+            finite = np.count_nonzero(np.isfinite(self._payload))
+            self._own[key] = int(self._payload.size - finite)
+            return self._own[key]
+        return self._about[key]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._about
+        yield from ("trajectory", "frame", "time", "non_finite")
+
+    def __len__(self) -> int:
+        return len(self._about) + 4
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +82,12 @@ class Field:
     time_varying: bool
     dim_varying: tuple[bool, ...]
     data: Any
+
+    def index(self, trajectory: int, frames: int | slice) -> tuple[int | slice, ...]:
+        """Where a frame, or a run of frames, lies in the dataset."""
+        if self.sample_varying:
+            return (trajectory, frames) if self.time_varying else (trajectory,)
+        return (frames,) if self.time_varying else ()
 
 
 class WellFile:
@@ -124,7 +164,9 @@ class WellFile:
         size = math.prod(self.sizes) * len(self.channels) * self.dtype.itemsize
         if size > _LARGEST:
             raise WellFileError(f"a frame of {size} bytes")
-        self._at_once = max(1, _BLOCK // max(size, 1))
+        self._at_once = 1 if size >= _SMALL else _BLOCK // max(size, 1) or 1
+        only = self.fields[0]
+        self._plain = len(self.fields) == 1 and only.order == 0 and all(only.dim_varying) and only.time_varying
 
     def _stored(self) -> Iterator[tuple[int, str, Any]]:
         for order, group_name in enumerate(_ORDERS):
@@ -165,12 +207,12 @@ class WellFile:
         return ["_".join((field.name, "".join(parts))) if parts else field.name for parts in itertools.product(*axes)]
 
     def read(self, trajectory: int, frame: int) -> np.ndarray:
-        """One frame, ``(*spatial, channels)``.
+        """One frame, ``(*spatial, channels)``, an array of its own.
 
         Raises:
             OSError: It cannot be read: a damaged chunk, a missing filter.
         """
-        return self._block(trajectory, frame, frame + 1)[0]
+        return self._joined([field.data[field.index(trajectory, frame)] for field in self.fields])
 
     def read_or_error(self, trajectory: int, frame: int) -> np.ndarray | OSError:
         """``read``, or the error it raised."""
@@ -179,63 +221,59 @@ class WellFile:
         except OSError as error:
             return error
 
-    @staticmethod
-    def non_finite(frame: np.ndarray) -> int:
-        """How many values of a frame are NaN or infinite."""
-        # A sum is several times faster than looking at each value; only where it overflows or is NaN are they counted.
-        with np.errstate(all="ignore"):
-            if frame.dtype.kind != "f" or math.isfinite(frame.sum(dtype=np.float64)):
-                return 0
-        return int(frame.size - np.count_nonzero(np.isfinite(frame)))
-
-    def frames_of(self, trajectory: int) -> Iterator[tuple[int, np.ndarray | OSError]]:
+    def frames_of(self, trajectory: int) -> Iterator[np.ndarray | OSError]:
         """Every frame of a trajectory in turn; in place of one that cannot be read, the error."""
+        if self._at_once == 1:
+            for frame in range(self.frames):
+                yield self.read_or_error(trajectory, frame)
+            return
         for begin in range(0, self.frames, self._at_once):
             end = min(begin + self._at_once, self.frames)
             try:
-                block = self._block(trajectory, begin, end)
-            except OSError:
-                # One damaged chunk must not hide its neighbours.
-                yield from ((frame, self.read_or_error(trajectory, frame)) for frame in range(begin, end))
+                slabs = [field.data[field.index(trajectory, slice(begin, end))] for field in self.fields]
+            except OSError:  # one damaged chunk must not hide its neighbours
+                yield from (self.read_or_error(trajectory, frame) for frame in range(begin, end))
                 continue
-            yield from zip(range(begin, end), block, strict=True)
+            vary = [field.time_varying for field in self.fields]
+            for i in range(end - begin):
+                # Copies: a view would keep the whole block in memory for as long as one frame is held.
+                yield self._joined([np.array(s[i] if v else s) for s, v in zip(slabs, vary, strict=True)])
 
-    def _block(self, trajectory: int, begin: int, end: int) -> list[np.ndarray]:
-        """The frames from ``begin`` to before ``end``, each an array of its own."""
-        parts = [self._part(field, trajectory, begin, end) for field in self.fields]
-        if len(parts) == 1:
-            # A copy: a view would keep the whole block in memory for as long as one frame is held.
-            return [np.array(frame, dtype=self.dtype) for frame in parts[0]]
-        return [np.concatenate([part[i] for part in parts], axis=-1, dtype=self.dtype) for i in range(end - begin)]
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        """The fields' arrays of one frame as one array, channels last."""
+        if len(parts) == 1 and self._plain:
+            return parts[0][..., np.newaxis]
+        joined = np.empty((*self.sizes, len(self.channels)), self.dtype)
+        flat, channel = joined.reshape(-1, len(self.channels)), 0
+        for field, part in zip(self.fields, parts, strict=True):
+            components = part.shape[part.ndim - field.order :] if field.order else ()
+            if not all(field.dim_varying):
+                axes = [size if there else 1 for size, there in zip(self.sizes, field.dim_varying, strict=True)]
+                part = np.broadcast_to(part.reshape((*axes, *components)), (*self.sizes, *components))
+            columns = part.reshape(len(flat), -1)
+            for column in range(columns.shape[1]):  # one by one: several times faster than np.concatenate
+                flat[:, channel] = columns[:, column]
+                channel += 1
+        return joined
 
-    def _part(self, field: Field, trajectory: int, begin: int, end: int) -> np.ndarray:
-        index: list[Any] = [trajectory] if field.sample_varying else []
-        index += [slice(begin, end)] if field.time_varying else []
-        data = field.data[tuple(index)] if index else field.data[()]
-        if not field.time_varying:
-            data = data[np.newaxis]
-        components = data.shape[data.ndim - field.order :] if field.order else ()
-        if not all(field.dim_varying):
-            axes = [size if there else 1 for size, there in zip(self.sizes, field.dim_varying, strict=True)]
-            data = data.reshape((data.shape[0], *axes, *components))
-        data = data.reshape((*data.shape[: data.ndim - field.order], -1)) if field.order else data[..., np.newaxis]
-        whole = (end - begin, *self.sizes, data.shape[-1])
-        return data if data.shape == whole else np.broadcast_to(data, whole)
+    def times(self, trajectory: int) -> list[float | None]:
+        """The time of each frame in the simulation's unit; ``None`` where the file does not say."""
+        values = self._time
+        if values is not None and values.ndim == 2:
+            values = values[trajectory]
+        if values is None or values.ndim != 1:
+            return [None] * self.frames
+        known = [_finite(value) for value in values[: self.frames]]
+        return known + [None] * (self.frames - len(known))
 
-    def time(self, trajectory: int, frame: int) -> float | None:
-        """The frame's time in the simulation's unit; ``None`` where the file does not say."""
-        if self._time is None:
-            return None
-        times = self._time[trajectory] if self._time.ndim == 2 else self._time
-        return _finite(times[frame]) if times.ndim and frame < len(times) else None
-
-    def scalars(self, trajectory: int, frame: int) -> dict[str, Any]:
-        """Parameters of the simulation at a frame; ``None`` for one that is not finite."""
-        found = {}
+    def scalars(self, trajectory: int) -> list[dict[str, Any]]:
+        """Parameters of the simulation at each frame; ``None`` for one that is not finite."""
+        found: list[dict[str, Any]] = [{} for _ in range(self.frames)]
         for name, (values, by_sample, by_time) in self._scalars.items():
             value = values[trajectory] if by_sample else values
-            value = value[frame] if by_time else value
-            found[name] = _finite(value)
+            series = [_finite(one) for one in value] if by_time else [_finite(value)] * self.frames
+            for one, known in zip(series, found, strict=True):
+                known[name] = one
         return found
 
     def _read_scalars(self) -> dict[str, tuple[np.ndarray, bool, bool]]:

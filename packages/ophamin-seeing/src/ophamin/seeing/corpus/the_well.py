@@ -24,6 +24,7 @@ __all__ = ["TheWellCorpus"]
 _SPLITS = ("train", "valid", "test")
 _ENDINGS = (".hdf5", ".h5")
 _NOTE = "SAMPLE.md"
+_UNREADABLE = "a frame that cannot be read"
 _HOW = (
     "pip install the_well and the-well-download --base-path <data root>/the_well "
     "--dataset turbulent_radiative_layer_2D --split valid, or a generated sample: ophamin corpus sample the_well "
@@ -42,7 +43,7 @@ class TheWellCorpus(StreamedCorpus):
     (``velocity_x``, ``stress_xy``); ``meta["channels"]`` names them. A field without an axis for a dimension is spread
     along it. Labels: ``dataset``, ``split`` and the simulation's scalars at that frame. ``meta`` also holds ``time``,
     ``spatial_dims``, ``boundary_conditions`` and what the file states of itself. A frame with NaN or infinite values is
-    a record, with ``meta["non_finite"]`` saying how many, and is counted in ``problems()``.
+    a record as any other, because simulations end so; ``meta["non_finite"]`` says how many there are.
 
     Only the frames asked for are read, a few at a time. ``sample`` without ``where`` reads no others.
 
@@ -133,15 +134,21 @@ class TheWellCorpus(StreamedCorpus):
         return directory
 
     def _read(self, problems: Problems) -> Iterator[Record]:
-        self._require()
+        readable = False
         for path, dataset, split in self._files():
             with self._opened(path, problems) as file:
-                for trajectory in range(file.trajectories if file else 0):
-                    assert file is not None  # or there are no trajectories
-                    for frame, payload in file.frames_of(trajectory):
-                        record = _record(path, dataset, split, file, trajectory, frame, payload, problems)
-                        if record is not None:
-                            yield record
+                if file is None:
+                    continue
+                readable = True
+                for trajectory in range(file.trajectories):
+                    make = _maker(path, dataset, split, file, trajectory)
+                    for frame, payload in enumerate(file.frames_of(trajectory)):
+                        if isinstance(payload, OSError):
+                            problems.add(f"{_prefix(path, dataset, split)}:{trajectory}:{frame}", _UNREADABLE)
+                        else:
+                            yield make(frame, payload)
+        if not readable:
+            require(self.name, self.availability())
 
     def _bare(self) -> Iterator[Record]:
         """Every record without what is read of it."""
@@ -163,9 +170,8 @@ class TheWellCorpus(StreamedCorpus):
                     assert file is not None  # or there is nothing to fill
                     _, dataset, split, trajectory, frame = record.meta["at"]
                     payload = file.read_or_error(trajectory, frame)
-                    full = _record(path, dataset, split, file, trajectory, frame, payload, Problems())
-                    if full is not None:
-                        found[record.id] = full
+                    if not isinstance(payload, OSError):
+                        found[record.id] = _maker(path, dataset, split, file, trajectory)(frame, payload)
         return [found[record.id] for record in bare if record.id in found]
 
     @contextmanager
@@ -173,11 +179,11 @@ class TheWellCorpus(StreamedCorpus):
         """The open file, or ``None`` and a line in ``problems``."""
         from ophamin.seeing.corpus._well_file import WellFile, WellFileError
 
-        wrong = foreign(path)
+        file, wrong = None, ""
         try:
-            file = None if wrong else WellFile(path, self._fields)
+            file = WellFile(path, self._fields)
         except WellFileError as error:
-            file, wrong = None, str(error)
+            wrong = foreign(path) or str(error)
         if file is None:
             problems.add(str(path), f"a file that cannot be read: {wrong}")
             yield None
@@ -189,14 +195,11 @@ class TheWellCorpus(StreamedCorpus):
         """What is wrong with a file, in words, or ""."""
         from ophamin.seeing.corpus._well_file import WellFile, WellFileError
 
-        reason = foreign(path)
-        if reason:
-            return reason
         try:
             with WellFile(path, self._fields):
                 return ""
         except WellFileError as error:
-            return f"{path.name}: {error}"
+            return foreign(path) or f"{path.name}: {error}"
 
     def _require(self) -> None:
         files = self._files()
@@ -243,21 +246,19 @@ class TheWellCorpus(StreamedCorpus):
         return ""
 
 
-def _record(
-    path: Path, dataset: str, split: str, file: WellFile, trajectory: int, frame: int, payload: Any, problems: Problems
-) -> Record | None:
-    group = f"{_prefix(path, dataset, split)}:{trajectory}"
-    name = f"{group}:{frame}"
-    if isinstance(payload, OSError):
-        problems.add(name, "a frame that cannot be read")
-        return None
-    labels = {"dataset": dataset, "split": split, **file.scalars(trajectory, frame)}
-    meta = {**file.about, "trajectory": trajectory, "frame": frame, "time": file.time(trajectory, frame)}
-    odd = file.non_finite(payload)
-    if odd:
-        problems.add(name, "a frame with non-finite values (kept)")
-        meta["non_finite"] = odd
-    return Record(name, payload, group, labels, meta)
+def _maker(path: Path, dataset: str, split: str, file: WellFile, trajectory: int) -> Callable[[int, Any], Record]:
+    """Makes the records of one trajectory; what its frames share is put together once."""
+    from ophamin.seeing.corpus._well_file import FrameMeta
+
+    group, about = f"{_prefix(path, dataset, split)}:{trajectory}", file.about
+    times, scalars = file.times(trajectory), file.scalars(trajectory)
+    whose = {"dataset": dataset, "split": split}
+
+    def make(frame: int, payload: Any) -> Record:
+        own = {"trajectory": trajectory, "frame": frame, "time": times[frame]}
+        return Record(f"{group}:{frame}", payload, group, whose | scalars[frame], FrameMeta(about, payload, own))
+
+    return make
 
 
 def _prefix(path: Path, dataset: str, split: str) -> str:
