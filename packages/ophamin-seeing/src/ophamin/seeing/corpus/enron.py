@@ -103,7 +103,8 @@ class EnronCorpus(StreamedCorpus):
         """``sha256:…`` of the archive's or the table's bytes, or over the files of ``maildir``."""
         form, path = self._usable()
         if form == "maildir":
-            return tree_hash(path, lambda: mail_files(path))
+            # Only what can be a mail: a pipe among the files would be waited for.
+            return tree_hash(path, lambda: (e for e in mail_files(path) if e.is_file(follow_symlinks=False)))
         return f"sha256:{file_sha256(path, inflate=False)}"
 
     def describe(self) -> DatasetInfo:
