@@ -171,7 +171,9 @@ class WellFile:
     def _stored(self) -> Iterator[tuple[int, str, Any]]:
         for order, group_name in enumerate(_ORDERS):
             group = _group(self._file, group_name)
-            for name in group if group is not None else ():
+            named = [] if group is None else _names(group.attrs.get("field_names"))
+            # In the order the file gives them; those it does not name follow.
+            for name in sorted(group or (), key=lambda n: named.index(n) if n in named else len(named)):
                 data = _dataset(group, name)
                 if data.dtype.kind not in "fiub":
                     raise WellFileError(f"the field {name} holds no numbers")

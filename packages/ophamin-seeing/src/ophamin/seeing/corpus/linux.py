@@ -9,7 +9,7 @@ from pathlib import Path
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, tried
-from ophamin.seeing.corpus._commit import CommitMeta, Identities, message_of
+from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of
 from ophamin.seeing.corpus._git import GitFailed, framed, git_dir, git_output, have_git, object_stream
 from ophamin.seeing.corpus._linux_sample import SAMPLE_NOTE, write_linux_sample
 from ophamin.seeing.corpus._mailmap import Mailmap
@@ -155,7 +155,7 @@ class LinuxCorpus(StreamedCorpus):
                     problems.add(oid.decode("ascii", "replace"), "a commit without tree or author")
                     continue
                 line = head[begin + 8 :].partition(b"\n")[0]
-                name, address = people.proper(line[: line.rfind(b">") + 1])
+                name, address = people.proper(line[: line.rfind(b">") + 1], declared_encoding(head))
                 text, encoding, doubt = message_of(head, body)
                 identifier = oid.decode("ascii")
                 if doubt:
