@@ -22,8 +22,8 @@ from ophamin.seeing.corpus._streamed import StreamedCorpus
 __all__ = ["EnronCorpus"]
 
 _HOW = (
-    "curl -LO https://www.cs.cmu.edu/~enron/enron_mail_20150507.tar.gz into <data root>/enron (it is read as it is), "
-    "or a generated sample: ophamin corpus sample enron --out data; "
+    "curl --create-dirs -o <data root>/enron/enron_mail_20150507.tar.gz "
+    "https://www.cs.cmu.edu/~enron/enron_mail_20150507.tar.gz (it is read as it is, not unpacked), or a generated sample: ophamin corpus sample enron --out data; "
     f"then name the folder by --data-root or {ROOT_VARIABLE}"
 )
 _SIZE = "423 MB as .tar.gz, 1.4 GB unpacked, 517,401 mails of 150 users"
@@ -42,7 +42,7 @@ class EnronCorpus(StreamedCorpus):
     ``meta["headers"]`` holds all headers, lower-case, unfolded and decoded; ``meta["encoding"]`` is there when the
     text's bytes were not read as the mail declares, ``meta["doubts"]`` when the text is only the best reading.
 
-    The mailboxes hold about half of the mails twice or more, each copy with a Message-ID of its own, so mails with the
+    The mailboxes hold many mails twice or more, each copy with a Message-ID of its own, so mails with the
     same text (after Unicode NFC and without surrounding white space) are one by default: the first in the order of
     reading is kept, the others are counted in ``problems()``. That takes 8 bytes of hash for each; see ``DigestSet``
     for the odds of a mistake.
