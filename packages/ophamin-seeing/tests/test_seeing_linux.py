@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ophamin.proof.errors import CorpusUnavailable, UsageError
 from ophamin.protocols import Record
 from ophamin.registry import make_corpus
-from ophamin.seeing.corpus._commit import CommitMeta, Identities, message_of, moment
+from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of, moment
 from ophamin.seeing.corpus._git import GitFailed, framed, git_environment
 from ophamin.seeing.corpus._mailmap import Mailmap
 from ophamin.seeing.corpus._trailers import trailers
@@ -326,7 +326,7 @@ def test_no_commit_makes_it_fail(raw: bytes) -> None:
     people = Identities(Mailmap())
     for data in (raw, b"tree x\nauthor " + raw, b"tree x\nauthor a <b> 1 +0000\nencoding " + raw):
         head, _, body = data.partition(b"\n\n")
-        message, encoding, _ = message_of(head, body)
+        message, encoding, _ = message_of(body, declared_encoding(head))
         meta = CommitMeta(head, message, encoding, people)
         assert pickle.loads(pickle.dumps(meta)) == dict(meta)
         assert len(meta) == len(list(meta))

@@ -142,9 +142,13 @@ def moment(raw: bytes) -> dict[str, Any]:
     return {"seconds": seconds, "zone": zone, "date": date}
 
 
-def message_of(head: bytes, message: bytes) -> tuple[str, str, str]:
-    """The message as text, how its bytes were read ("" for UTF-8), and what is doubtful about that ("" for nothing)."""
-    declared = declared_encoding(head)
+def message_of(message: bytes, declared: str) -> tuple[str, str, str]:
+    """The message as text, how its bytes were read ("" for UTF-8), and what is doubtful about that ("" for nothing).
+
+    Args:
+        message: The bytes after the first empty line.
+        declared: The commit's ``encoding``, "" for none.
+    """
     if not declared:
         try:
             return message.decode(), "", ""

@@ -225,6 +225,16 @@ class WellFile:
 
     def frames_of(self, trajectory: int) -> Iterator[np.ndarray | OSError]:
         """Every frame of a trajectory in turn; in place of one that cannot be read, the error."""
+        if self._at_once == 1 and self._plain:  # the same as below, without what a single whole field does not need
+            data, lead = self.fields[0].data, (trajectory,) if self.fields[0].sample_varying else ()
+            for frame in range(self.frames):
+                try:
+                    array: np.ndarray = data[(*lead, frame)]
+                except OSError as error:
+                    yield error
+                else:
+                    yield array[..., np.newaxis]
+            return
         if self._at_once == 1:
             for frame in range(self.frames):
                 yield self.read_or_error(trajectory, frame)

@@ -23,7 +23,8 @@ __all__ = ["EnronCorpus"]
 
 _HOW = (
     "curl --create-dirs -o <data root>/enron/enron_mail_20150507.tar.gz "
-    "https://www.cs.cmu.edu/~enron/enron_mail_20150507.tar.gz (it is read as it is, not unpacked), or a generated sample: ophamin corpus sample enron --out data; "
+    "https://www.cs.cmu.edu/~enron/enron_mail_20150507.tar.gz (it is read as it is, not unpacked), "
+    "or a generated sample: ophamin corpus sample enron --out data; "
     f"then name the folder by --data-root or {ROOT_VARIABLE}"
 )
 _SIZE = "423 MB as .tar.gz, 1.4 GB unpacked, 517,401 mails of 150 users"
