@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from ophamin.seeing.corpus._enron_sample import generated_mails
 from ophamin.seeing.corpus.enron import EnronCorpus
@@ -112,9 +113,8 @@ def _hash(path: Path) -> None:
 def run() -> list[dict[str, Any]]:
     """One row per promise: name, ratio, bar, ok, detail."""
     rows = []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, {"OPHAMIN_HOME": f"{name}/home"}):
         folder = Path(name)
-        os.environ["OPHAMIN_HOME"] = str(folder / "home")
         path = folder / "enron_mail_bench.tar.gz"
         mails = write_archive(path, MAILS)
         ratio, seconds = ratio_of(lambda: _bare(path), lambda: _ours(path))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from ophamin.seeing.corpus._git import git_environment
 from ophamin.seeing.corpus._linux_sample import generated_history
@@ -78,9 +79,8 @@ def _bare(path: Path) -> int:
 def run() -> list[dict[str, Any]]:
     """One row per promise: name, ratio, bar, ok, detail."""
     rows = []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, {"OPHAMIN_HOME": f"{name}/home"}):
         folder = Path(name)
-        os.environ["OPHAMIN_HOME"] = str(folder / "home")
         path = repository(folder / "bench.git", generated_history(Random(1), COMMITS))
         subprocess.run(["git", f"--git-dir={path}", "repack", "-adq", "--threads=1"], check=True, env=git_environment())
         ratio, seconds = _enron.ratio_of(lambda: _bare(path), lambda: _ours(path))

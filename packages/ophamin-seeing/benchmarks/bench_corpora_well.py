@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import h5py
 import numpy as np
@@ -72,8 +73,7 @@ def _bare(path: Path, fields: dict[str, int]) -> Callable[[], int]:
 def run() -> list[dict[str, Any]]:
     """One row per promise: name, ratio, bar, ok, detail."""
     rows = []
-    with tempfile.TemporaryDirectory() as name:
-        os.environ["OPHAMIN_HOME"] = str(Path(name) / "home")
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, {"OPHAMIN_HOME": f"{name}/home"}):
         whole = {"chunks": (1, 1, *SIZES), "compression": "gzip", "compression_opts": 4, "shuffle": True}
         for label, fields, storage in (
             ("one field, contiguous", {"density": 0}, {}),
