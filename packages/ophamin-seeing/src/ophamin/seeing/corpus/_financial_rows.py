@@ -5,27 +5,29 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, pairwise
-from operator import itemgetter
+from itertools import chain, groupby
+from operator import itemgetter, lt
 from pathlib import Path
 from typing import IO
 
+from ophamin.seeing.corpus._csv_batches import Batch, batches
 from ophamin.seeing.corpus._financial_dates import DayOrder, Days, decide_order, slashed
-from ophamin.seeing.corpus._financial_forms import Form, recognise
+from ophamin.seeing.corpus._financial_forms import Form, Series, recognise
 from ophamin.seeing.corpus._problems import Problems
 
-__all__ = ["MISSING", "Block", "Row", "Unreadable", "open_form", "read_blocks"]
+__all__ = ["MISSING", "Block", "Unreadable", "open_form", "read_blocks"]
 
 MISSING = frozenset({"", ".", "-", "null", "NULL", "None", "nan", "NaN", "NA", "N/A", "#N/A", "n/a", "ND"})
-_FIELD_LIMIT = 2**31 - 1
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1 << 16
 
+Run = tuple[str, list[int], list[list[str]]]
+"""Name as it is spelled, lines of the file, and the fields of each column: rows would keep the garbage collector busy."""
 Values = tuple[float | None, ...]
-Row = tuple[str, float, int, Values | None]
-"""ISO day, days since 0001-01-01, line of the file, numbers; ``None`` for a day that is there but cannot be told."""
+Columns = tuple[list[str], list[float], list[int], Iterable[Values | None]]
+"""ISO days, days since 0001-01-01, lines of the file, numbers; ``None`` for a day that is there but cannot be told."""
 
 
 class Unreadable(Exception):
@@ -38,7 +40,11 @@ class Block:
 
     instrument: str
     columns: Sequence[str]
-    rows: list[Row]
+    days: Sequence[str]
+    since: Sequence[float]
+    lines: Sequence[int]
+    values: Iterable[Values | None]
+    """To be read once."""
 
 
 def open_form(path: Path, name: Path) -> Form:
@@ -82,21 +88,17 @@ def read_blocks(path: Path, form: Form, order: DayOrder, problems: Problems) -> 
         Unreadable: Its days do not say whether month or day comes first.
     """
     together, order = _survey(path, form, order)
-    rows = _rows(path, form, Days(order), problems)
-    columns = {series.name: series.columns for series in form.series}
-    if together:
-        for name, group in groupby(rows, key=itemgetter(0)):
-            yield Block(name, _named_columns(form, name, columns), _tidy(form, [row for _, row in group], problems))
-        return
-    held: dict[str, list[Row]] = {}
-    for name, row in rows:
-        held.setdefault(name, []).append(row)
-    for name, found in held.items():
-        yield Block(name, _named_columns(form, name, columns), _tidy(form, found, problems))
-
-
-def _named_columns(form: Form, name: str, columns: Mapping[str, Mapping[str, int]]) -> list[str]:
-    return list(columns[name] if name in columns and form.instrument is None else form.series[0].columns)
+    days, place = Days(order), form.instrument
+    for name, lines, fields in _runs(path, form, together, problems):
+        instrument = name.strip()  # text whatever it spells: NA and TRUE are tickers
+        if place is not None and not instrument:
+            for line in lines:
+                problems.add(f"{form.file}:{line}", "a row without an instrument (left out)")
+            continue
+        for series in form.series:
+            known = instrument or series.name or form.fallback
+            found = _plain(lines, fields, form, days, series) or _told(lines, fields, form, days, series, problems)
+            yield Block(known, list(series.columns), *_tidy(form, found, problems))
 
 
 def _open(path: Path) -> IO[str]:
@@ -105,99 +107,128 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _raw(path: Path, form: Form, problems: Problems) -> Iterator[tuple[int, list[str]]]:
-    """Line and fields of every row that is as wide as the header."""
-    csv.field_size_limit(_FIELD_LIMIT)  # the library's 128 KiB would end the file
+def _runs(path: Path, form: Form, together: bool, problems: Problems) -> Iterator[Run]:
+    """Name, lines and rows of each instrument, as far as it stands together; else of each in the whole file."""
+    place = form.instrument
+    held: dict[str, Run] = {}
+    for lines, rows in _raw(path, form, problems):
+        start = 0
+        for name, group in groupby(map(itemgetter(place), rows)) if place is not None else [("", rows)]:
+            end = start + len(list(group))
+            if together and held and name not in held:
+                yield held.popitem()[1]
+            run = held.setdefault(name, (name, [], [[] for _ in form.header]))
+            run[1].extend(lines[start:end])
+            for column, cells in zip(run[2], zip(*rows[start:end], strict=True), strict=True):
+                column.extend(cells)
+            start = end
+    yield from held.values()
+
+
+def _raw(path: Path, form: Form, problems: Problems) -> Iterator[Batch]:
+    """Lines and fields of the rows that are as wide as the header, in batches."""
     width = len(form.header)
-    reader = None
+    line, header = 0, True
     try:
         with _open(path) as file:
-            reader = csv.reader(file, delimiter=form.separator, strict=True)
-            next(reader, None)
-            for row in reader:
-                if len(row) == width:
-                    yield reader.line_num, row
-                elif len(row) == 1 and row[0].startswith("Downloaded from Barchart"):
-                    continue  # its footer
-                elif row:
-                    problems.add(f"{form.file}:{reader.line_num}", "a row narrower or wider than the header (left out)")
+            for lines, rows in batches(file, form.separator):
+                if header:
+                    lines, rows, header = lines[1:], rows[1:], False
+                if set(map(len, rows)) != {width}:
+                    _name_ragged(form, lines, rows, problems)
+                    fit = [pair for pair in zip(lines, rows, strict=True) if len(pair[1]) == width]
+                    lines, rows = [number for number, _ in fit], [row for _, row in fit]
+                if rows:
+                    line = lines[-1]
+                    yield lines, rows
     except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
-        line = reader.line_num + 1 if reader is not None else 1
         reason = "no UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"it breaks off ({error})"
-        problems.add(f"{form.file}:{line}", f"{reason}: the rest of the file is not read")
+        problems.add(f"{form.file}, after line {line}", f"{reason}: the rest of the file is not read")
+
+
+def _name_ragged(form: Form, lines: Sequence[int], rows: list[list[str]], problems: Problems) -> None:
+    for line, row in zip(lines, rows, strict=True):
+        footer = len(row) == 1 and row[0].startswith("Downloaded from Barchart")
+        if row and len(row) != len(form.header) and not footer:
+            problems.add(f"{form.file}:{line}", "a row narrower or wider than the header (left out)")
 
 
 def _survey(path: Path, form: Form, order: DayOrder) -> tuple[bool, DayOrder]:
     """Whether each instrument stands in one run, and how its days are to be read: a pass over two columns at most."""
-    rows = (row for _, row in _raw(path, form, Problems()))
-    first = next(rows, None)
-    if first is None:
-        return True, order
-    undecided = not order and slashed(first[form.date]) is not None
-    together = len(form.series) == 1
-    if form.instrument is None and not undecided:
+    together = len(form.series) == 1 and (form.instrument is None or _in_runs(path, form, form.instrument))
+    batched = (rows for _, rows in _raw(path, form, Problems()))
+    first = next(batched, None)
+    if first is None or order or slashed(first[0][form.date]) is None:
         return together, order
-    days: set[str] = set()
-    runs: set[str] = set()
-    current = None
-    for row in chain([first], rows):
-        if undecided:
-            days.add(row[form.date])
-        if form.instrument is not None and row[form.instrument] != current:
-            current = row[form.instrument]
-            together = together and current not in runs
-            runs.add(current)
-        if not together and not undecided:
-            break
     try:
-        return together, decide_order(sorted(days)) if undecided else order
+        return together, decide_order({row[form.date] for rows in chain([first], batched) for row in rows})
     except ValueError as error:
         raise Unreadable(str(error)) from None
 
 
-def _rows(path: Path, form: Form, days: Days, problems: Problems) -> Iterator[tuple[str, Row]]:
-    date, time, instrument = form.date, form.time, form.instrument
-    plans = [(series.name or form.fallback, _getter(tuple(series.columns.values()))) for series in form.series]
-    for line, row in _raw(path, form, problems):
+def _in_runs(path: Path, form: Form, place: int) -> bool:
+    """Whether no instrument comes back after another one; a file that breaks off or has quotes may say no."""
+    separator, last = form.separator, place == len(form.header) - 1
+    seen: set[str] = set()
+    try:
+        with _open(path) as file:
+            cells = (
+                (line.rpartition(separator)[2] for line in file)
+                if last
+                else (line.split(separator, place + 1)[place] for line in file)
+            )
+            for name, _ in groupby(cells):
+                if name in seen:
+                    return False
+                seen.add(name)
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error, IndexError):
+        return False
+    return True
+
+
+def _plain(lines: list[int], fields: list[list[str]], form: Form, days: Days, series: Series) -> Columns | None:
+    """The rows column by column, where every cell is a plain number and every day a day; else ``None``."""
+    if form.time is not None or form.zero_is_missing:
+        return None
+    numbers = []
+    try:
+        moments = [days(text) for text in fields[form.date]]
+        for place in series.columns.values():
+            cells = fields[place]
+            values = list(map(float, cells))
+            total, text = sum(values), "".join(cells)
+            # float() reads words, too (then the sum is not finite), and 1_000, and digits of other scripts.
+            if total - total != 0 or "_" in text or not text.isascii():
+                return None
+            numbers.append(values)
+    except ValueError:
+        return None
+    names, since = zip(*moments, strict=True)
+    return list(names), list(since), lines, zip(*numbers, strict=True)
+
+
+def _told(
+    lines: list[int], fields: list[list[str]], form: Form, days: Days, series: Series, problems: Problems
+) -> Columns:
+    """The rows one by one, each cell that is missing or no number told."""
+    date, time, zero = form.date, form.time, form.zero_is_missing
+    found: tuple[list[str], list[float], list[int], list[Values | None]] = ([], [], [], [])
+    for line, *row in zip(lines, *fields, strict=True):
         try:
             day, since = days(row[date] if time is None else f"{row[date]} {row[time]}")
         except ValueError as error:
             problems.add(f"{form.file}:{line}: {error}", "a day that is no date (row left out)")
             continue
-        for series, take in plans:
-            name = series
-            if instrument is not None:
-                name = row[instrument].strip()  # text whatever it spells: NA and TRUE are tickers
-                if not name:
-                    problems.add(f"{form.file}:{line}", "a row without an instrument (left out)")
-                    continue
-            cells = take(row)
-            try:
-                values: Values | None = tuple(map(float, cells))
-                total = sum(values)  # type: ignore[arg-type]
-                # Infinite or not a number: float() reads words, too. And it reads 1_000 and digits of other scripts.
-                plain = not form.zero_is_missing and total - total == 0 and _spelled(cells)
-            except ValueError:
-                plain = False
-            if not plain:
-                try:
-                    values = tuple(_number(cell, form.zero_is_missing) for cell in cells)
-                except ValueError:
-                    problems.add(f"{form.file}:{line}", "a cell that is no number (day left out)")
-                    values = None
-            yield name, (day, since, line, values)
-
-
-def _getter(places: tuple[int, ...]) -> Callable[[list[str]], tuple[str, ...]]:
-    if len(places) == 1:
-        only = places[0]
-        return lambda row: (row[only],)
-    return itemgetter(*places)
-
-
-def _spelled(cells: tuple[str, ...]) -> bool:
-    text = "".join(cells)
-    return text.isascii() and "_" not in text
+        try:
+            values: Values | None = tuple(_number(row[place], zero) for place in series.columns.values())
+        except ValueError:
+            problems.add(f"{form.file}:{line}", "a cell that is no number (day left out)")
+            values = None
+        found[0].append(day)
+        found[1].append(since)
+        found[2].append(line)
+        found[3].append(values)
+    return found
 
 
 def _number(cell: str, zero_is_missing: bool) -> float | None:
@@ -205,26 +236,29 @@ def _number(cell: str, zero_is_missing: bool) -> float | None:
     if text in MISSING:
         return None
     value = float(text.removeprefix("$"))
-    if value - value != 0 or not _spelled((text,)):
+    if value - value != 0 or not text.isascii() or "_" in text:
         raise ValueError(text)
     return None if zero_is_missing and value == 0 else value
 
 
-def _tidy(form: Form, rows: list[Row], problems: Problems) -> list[Row]:
+def _tidy(form: Form, found: Columns, problems: Problems) -> Columns:
     """Days ascending and each once: equal rows of a day are merged, unequal ones leave a day that cannot be told."""
-    ascending = all(a[1] < b[1] for a, b in pairwise(rows))
-    if ascending:
-        return rows
-    rows.sort(key=itemgetter(1))
-    tidy: list[Row] = []
-    for _, group in groupby(rows, key=itemgetter(1)):
+    since = found[1]
+    if all(map(lt, since, since[1:])):
+        return found
+    tidy: tuple[list[str], list[float], list[int], list[Values | None]] = ([], [], [], [])
+    for _, group in groupby(sorted(zip(*found, strict=True), key=itemgetter(1)), key=itemgetter(1)):
         same = list(group)
-        if len(same) > 1 and len({row[3] for row in same}) > 1:
+        day, moment, line, values = same[0]
+        if any(row[3] != values for row in same):
+            values = None
             for row in same:
                 problems.add(f"{form.file}:{row[2]}", "rows of one day that contradict each other (day left out)")
-            tidy.append((*same[0][:3], None))
-            continue
-        for row in same[1:]:
-            problems.add(f"{form.file}:{row[2]}", "a row that repeats its day with the same numbers (merged)")
-        tidy.append(same[0])
+        else:
+            for row in same[1:]:
+                problems.add(f"{form.file}:{row[2]}", "a row that repeats its day with the same numbers (merged)")
+        tidy[0].append(day)
+        tidy[1].append(moment)
+        tidy[2].append(line)
+        tidy[3].append(values)
     return tidy

@@ -183,13 +183,18 @@ class FinancialCorpus(StreamedCorpus):
             "drawdown": drawdown,
         }
         adjusted = self._adjusted_of(form, column)
-        where, instrument, file = f"{form.file}:{block.instrument}", block.instrument, form.file
-        period = self._group
-        for row, payload, value in views[self._view](file, block.rows, block.columns, column, problems):
-            day = row[0]
-            labels = {"value": value, "instrument": instrument, "date": day, "column": column, "adjusted": adjusted}
-            group = instrument if period == "instrument" else f"{instrument} {_period(day, period)}"
-            yield Record(f"{where}:{day}", payload, group, labels, {"file": file, "line": row[2], "form": form.name})
+        instrument, file, name, period = block.instrument, form.file, form.name, self._group
+        where, group = f"{file}:{instrument}:", instrument
+        for day, line, payload, value in views[self._view](file, block, column, problems):
+            if period != "instrument":
+                group = f"{instrument} {_period(day, period)}"
+            yield Record(
+                where + day,
+                payload,
+                group,
+                {"value": value, "instrument": instrument, "date": day, "column": column, "adjusted": adjusted},
+                {"file": file, "line": line, "form": name},
+            )
 
     def _price_of(self, form: Form, columns: Sequence[str]) -> str:
         if self._price and self._price not in columns:
