@@ -137,7 +137,7 @@ def run() -> list[dict]:
         assert all((r.payload, r.labels) == b for r, b in zip(financial.records(), _bare_prices(prices), strict=True))
         assert all(r.labels == b for r, b in zip(table.records(), _bare_rows(rows), strict=True))
         many, few = f"{STOCKS * DAYS:,} rows", f"{ROWS:,} rows"
-        results = [
+        return [
             _compare("financial table() / pandas.read_csv", 0.7, lambda: _pandas_prices(prices), financial.table, many),
             _compare("table table() / pandas.read_csv", 0.7, lambda: pd.read_csv(rows), table.table, few),
             _compare("financial records() / csv.reader", 0.5, lambda: _drain(_bare_prices(prices)),
@@ -145,7 +145,6 @@ def run() -> list[dict]:
             _compare("table records() / csv.reader", 0.5, lambda: _drain(_bare_rows(rows)),
                      lambda: _drain(table.records()), few),
         ]  # fmt: skip
-        return results
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1 << 16
 
 Run = tuple[str, list[int], list[list[str]]]
-"""Name as it is spelled, lines of the file, and the fields of each column: rows would keep the garbage collector busy."""
+"""Name as it is spelled, lines of the file, fields of each column: rows would keep the garbage collector busy."""
 Values = tuple[float | None, ...]
 Columns = tuple[list[str], list[float], list[int], Iterable[Values | None]]
 """ISO days, days since 0001-01-01, lines of the file, numbers; ``None`` for a day that is there but cannot be told."""
