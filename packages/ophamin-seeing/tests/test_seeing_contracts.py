@@ -51,7 +51,19 @@ def test_substrates(spec: str, tmp_path: Path, cyber_root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["table:rows.csv?group=group", "cyber-payloads", "cyber-payloads?split=test", "flores"]
+    "spec",
+    [
+        "table:rows.csv?group=group",
+        "cyber-payloads",
+        "cyber-payloads?split=test",
+        "flores",
+        "financial",
+        "cyber-payloads?source=crs",
+        "cyber-payloads?source=http",
+        "flores?langs=English,de",
+        "financial?view=returns",
+        "financial:stooq?view=drawdown&group=month",
+    ],
 )
 def test_corpora(spec: str, tmp_path: Path) -> None:
     def make(root: Path) -> DatasetConnector:
@@ -63,7 +75,7 @@ def test_corpora(spec: str, tmp_path: Path) -> None:
 def test_all_of_them_are_announced() -> None:
     for group, names in (
         (substrates, {"python", "command", "mock", "payload-filter"}),
-        (corpora, {"table", "cyber-payloads", "flores"}),
+        (corpora, {"table", "cyber-payloads", "flores", "financial"}),
     ):
         ours = {name for name in group.names() if group.origin(name).startswith("ophamin-seeing ")}
         assert ours == names
