@@ -24,7 +24,6 @@ from ophamin.registry import make_corpus
 ROUNDS = 5
 STOCKS, DAYS = 60, 1250
 ROWS = 60_000
-HASHED = 256 << 20
 
 
 def _prices(path: Path) -> None:
@@ -79,23 +78,30 @@ def _drain(items: Iterable[object]) -> None:
     deque(items, maxlen=0)
 
 
-def _bare_prices(path: Path) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
+Dicts = Iterator[tuple[dict[str, object], ...]]
+
+
+def _bare_prices(path: Path) -> Dicts:
+    """Payload, labels and meta of every record."""
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         names = next(reader)[1:6]
         for row in reader:
             payload = dict(zip(names, map(float, row[1:6]), strict=True))
-            yield payload, {"value": payload["close"], "instrument": row[6], "date": row[0],
-                            "column": "close", "adjusted": "unknown"}  # fmt: skip
+            labels = {"value": payload["close"], "instrument": row[6], "date": row[0], "column": "close",
+                      "adjusted": "unknown"}  # fmt: skip
+            yield payload, labels, {"file": path.name, "line": reader.line_num, "form": "kaggle-sp500"}
 
 
-def _bare_rows(path: Path) -> Iterator[dict[str, object]]:
+def _bare_rows(path: Path) -> Dicts:
+    """Labels and meta of every record; which column holds what is known beforehand."""
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
-        next(reader)
-        for _, _, label, _, value, confidence, tokens, answer in reader:
-            yield {"label": label, "value": float(value), "confidence": float(confidence),
-                   "tokens": int(tokens), "answer": answer}  # fmt: skip
+        header = next(reader)
+        names = ("label", *header[4:])
+        for row in reader:
+            values = (row[2], float(row[4]), float(row[5]), int(row[6]), row[7])
+            yield dict(zip(names, values, strict=True)), {"line": reader.line_num}
 
 
 def _pandas_prices(path: Path) -> pd.DataFrame:
@@ -134,8 +140,10 @@ def run() -> list[dict]:
         _rows(rows)
         financial = make_corpus("financial", root)
         table = make_corpus("table:rows.csv?group=group", root)
-        assert all((r.payload, r.labels) == b for r, b in zip(financial.records(), _bare_prices(prices), strict=True))
-        assert all(r.labels == b for r, b in zip(table.records(), _bare_rows(rows), strict=True))
+        for record, bare in zip(financial.records(), _bare_prices(prices), strict=True):
+            assert (record.payload, record.labels, record.meta) == bare
+        for record, bare in zip(table.records(), _bare_rows(rows), strict=True):
+            assert (record.labels, record.meta) == bare
         many, few = f"{STOCKS * DAYS:,} rows", f"{ROWS:,} rows"
         return [
             _compare("financial table() / pandas.read_csv", 0.7, lambda: _pandas_prices(prices), financial.table, many),

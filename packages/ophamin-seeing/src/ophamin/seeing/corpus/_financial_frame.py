@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from ophamin.protocols import Record
 from ophamin.seeing.corpus._financial_dates import DayOrder, decide_order, slashed
 from ophamin.seeing.corpus._financial_forms import Form
 from ophamin.seeing.corpus._financial_rows import MISSING
+from ophamin.seeing.corpus._pandas_csv import has_nul, read_plain
 
 __all__ = ["from_records", "joined", "quick"]
 
-# The default reads every number exactly from pandas 3.1 on, which deprecates saying so.
-_EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 _FORMATS = {"": "%Y-%m-%d", "mdy": "%m/%d/%Y", "dmy": "%d/%m/%Y"}
 
 
@@ -36,28 +34,25 @@ def quick(path: Path, form: Form, order: DayOrder, price: str) -> pd.DataFrame |
     text = [place for place in (form.date, form.instrument) if place is not None]
     wanted = sorted({*text, *series.columns.values(), last})
     missing = sorted(MISSING)
-    options: dict[str, Any] = {
-        "sep": form.separator,
-        "header": 0,
-        "names": list(range(len(form.header))),
-        "usecols": wanted,
-        "dtype": {**dict.fromkeys(wanted, str), **dict.fromkeys(series.columns.values(), "float64")},
-        "keep_default_na": False,
-        "na_values": {place: missing for place in wanted if place not in text},
-        "index_col": False,
-        "encoding": "utf-8-sig",
-        **_EXACT,
-    }
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            frame: pd.DataFrame = pd.read_csv(path, **options)
-            if frame.empty or frame[last].isna().any():
-                return None
-            days = frame[form.date]
-            if slashed(days.iloc[0]) and not order:
-                order = decide_order(days.unique())
-            dates = pd.to_datetime(days, format=_FORMATS[order], exact=True).to_numpy().astype("datetime64[s]")
+        if has_nul(path):
+            return None
+        frame = read_plain(
+            path,
+            text,
+            {place: missing for place in wanted if place not in text},
+            sep=form.separator,
+            header=0,
+            names=list(range(len(form.header))),
+            usecols=wanted,
+            dtype=dict.fromkeys(series.columns.values(), "float64"),
+        )
+        if frame.empty or frame[last].isna().any():
+            return None
+        days = frame[form.date]
+        if slashed(days.iloc[0]) and not order:
+            order = decide_order(days.unique())
+        dates = pd.to_datetime(days, format=_FORMATS[order], exact=True).to_numpy().astype("datetime64[s]")
     except (ValueError, OSError, EOFError, Warning):
         return None
     values = frame[list(series.columns.values())].to_numpy()

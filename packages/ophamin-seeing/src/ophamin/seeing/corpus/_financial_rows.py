@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter, lt
 from pathlib import Path
-from typing import IO
 
-from ophamin.seeing.corpus._csv_batches import Batch, batches
+from ophamin.seeing.corpus._csv_batches import Batch, BrokenRow, batches, open_text
 from ophamin.seeing.corpus._financial_dates import DayOrder, Days, decide_order, slashed
 from ophamin.seeing.corpus._financial_forms import Form, Series, recognise
 from ophamin.seeing.corpus._problems import Problems
@@ -54,7 +52,7 @@ def open_form(path: Path, name: Path) -> Form:
         Unreadable: It has none that is known.
     """
     try:
-        with _open(path) as file:
+        with open_text(path) as file:
             head = file.readline(_HEAD)
     except UnicodeDecodeError:
         raise Unreadable("is not UTF-8 text") from None
@@ -101,12 +99,6 @@ def read_blocks(path: Path, form: Form, order: DayOrder, problems: Problems) -> 
             yield Block(known, list(series.columns), *_tidy(form, found, problems))
 
 
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
 def _runs(path: Path, form: Form, together: bool, problems: Problems) -> Iterator[Run]:
     """Name, lines and rows of each instrument, as far as it stands together; else of each in the whole file."""
     place = form.instrument
@@ -130,7 +122,7 @@ def _raw(path: Path, form: Form, problems: Problems) -> Iterator[Batch]:
     width = len(form.header)
     line, header = 0, True
     try:
-        with _open(path) as file:
+        with open_text(path) as file:
             for lines, rows in batches(file, form.separator):
                 if header:
                     lines, rows, header = lines[1:], rows[1:], False
@@ -141,7 +133,7 @@ def _raw(path: Path, form: Form, problems: Problems) -> Iterator[Batch]:
                 if rows:
                     line = lines[-1]
                     yield lines, rows
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
+    except (UnicodeDecodeError, BrokenRow, OSError, EOFError, zlib.error) as error:
         reason = "no UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"it breaks off ({error})"
         problems.add(f"{form.file}, after line {line}", f"{reason}: the rest of the file is not read")
 
@@ -171,7 +163,7 @@ def _in_runs(path: Path, form: Form, place: int) -> bool:
     separator, last = form.separator, place == len(form.header) - 1
     seen: set[str] = set()
     try:
-        with _open(path) as file:
+        with open_text(path) as file:
             cells = (
                 (line.rpartition(separator)[2] for line in file)
                 if last
