@@ -20,10 +20,10 @@ Batch = tuple[Sequence[int], list[list[str]]]
 """Line numbers, from 1, and the fields of each row; an empty line is a row without fields."""
 
 
-def open_text(path: Path) -> IO[str]:
+def open_text(path: Path, errors: str = "strict") -> IO[str]:
     """A UTF-8 file, perhaps gzip, opened for the csv module, past a byte order mark (its own codec is half as fast)."""
     opened = gzip.open if path.suffix == ".gz" else open
-    file: IO[str] = opened(path, "rt", encoding="utf-8", newline="")
+    file: IO[str] = opened(path, "rt", encoding="utf-8", errors=errors, newline="")
     try:
         if file.read(1) != "\ufeff":
             file.seek(0)

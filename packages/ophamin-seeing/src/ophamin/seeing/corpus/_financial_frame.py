@@ -32,7 +32,7 @@ def quick(path: Path, form: Form, order: DayOrder, price: str) -> pd.DataFrame |
     series = form.series[0]
     last = len(form.header) - 1
     text = [place for place in (form.date, form.instrument) if place is not None]
-    wanted = sorted({*text, *series.columns.values(), last})
+
     missing = sorted(MISSING)
     try:
         if has_nul(path):
@@ -40,11 +40,10 @@ def quick(path: Path, form: Form, order: DayOrder, price: str) -> pd.DataFrame |
         frame = read_plain(
             path,
             text,
-            {place: missing for place in wanted if place not in text},
+            {place: missing for place in range(len(form.header)) if place not in text},
             sep=form.separator,
             header=0,
             names=list(range(len(form.header))),
-            usecols=wanted,
             dtype=dict.fromkeys(series.columns.values(), "float64"),
         )
         if frame.empty or frame[last].isna().any():

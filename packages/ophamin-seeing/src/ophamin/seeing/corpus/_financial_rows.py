@@ -18,6 +18,8 @@ from ophamin.seeing.corpus._problems import Problems
 __all__ = ["MISSING", "Block", "Unreadable", "open_form", "read_blocks"]
 
 MISSING = frozenset({"", ".", "-", "null", "NULL", "None", "nan", "NaN", "NA", "N/A", "#N/A", "n/a", "ND"})
+_ERRORS = "surrogateescape"
+"""A byte that is no UTF-8 spoils its own cell only: no number holds one, and an instrument that does is refused."""
 _SEPARATORS = (",", ";", "\t", "|")
 _HEAD = 1 << 16
 
@@ -52,14 +54,14 @@ def open_form(path: Path, name: Path) -> Form:
         Unreadable: It has none that is known.
     """
     try:
-        with open_text(path) as file:
+        with open_text(path, _ERRORS) as file:
             head = file.readline(_HEAD)
-    except UnicodeDecodeError:
-        raise Unreadable("is not UTF-8 text") from None
     except (OSError, EOFError, zlib.error) as error:
         raise Unreadable(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not head:
         raise Unreadable("is empty")
+    if not _is_utf8(head):
+        raise Unreadable("is not UTF-8 text")
     if "\x00" in head:
         raise Unreadable("is binary or UTF-16, not a UTF-8 table")
     reason = ""
@@ -89,9 +91,9 @@ def read_blocks(path: Path, form: Form, order: DayOrder, problems: Problems) -> 
     days, place = Days(order), form.instrument
     for name, lines, fields in _runs(path, form, together, problems):
         instrument = name.strip()  # text whatever it spells: NA and TRUE are tickers
-        if place is not None and not instrument:
+        if place is not None and not (instrument and _is_utf8(instrument)):
             for line in lines:
-                problems.add(f"{form.file}:{line}", "a row without an instrument (left out)")
+                problems.add(f"{form.file}:{line}", "a row without an instrument, or one not in UTF-8 (left out)")
             continue
         for series in form.series:
             known = instrument or series.name or form.fallback
@@ -122,7 +124,7 @@ def _raw(path: Path, form: Form, problems: Problems) -> Iterator[Batch]:
     width = len(form.header)
     line, header = 0, True
     try:
-        with open_text(path) as file:
+        with open_text(path, _ERRORS) as file:
             for lines, rows in batches(file, form.separator):
                 if header:
                     lines, rows, header = lines[1:], rows[1:], False
@@ -133,9 +135,8 @@ def _raw(path: Path, form: Form, problems: Problems) -> Iterator[Batch]:
                 if rows:
                     line = lines[-1]
                     yield lines, rows
-    except (UnicodeDecodeError, BrokenRow, OSError, EOFError, zlib.error) as error:
-        reason = "no UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"it breaks off ({error})"
-        problems.add(f"{form.file}, after line {line}", f"{reason}: the rest of the file is not read")
+    except (BrokenRow, OSError, EOFError, zlib.error) as error:
+        problems.add(f"{form.file}, after line {line}: {error}", "a file that breaks off: the rest is not read")
 
 
 def _name_ragged(form: Form, lines: Sequence[int], rows: list[list[str]], problems: Problems) -> None:
@@ -163,7 +164,7 @@ def _in_runs(path: Path, form: Form, place: int) -> bool:
     separator, last = form.separator, place == len(form.header) - 1
     seen: set[str] = set()
     try:
-        with open_text(path) as file:
+        with open_text(path, _ERRORS) as file:
             cells = (
                 (line.rpartition(separator)[2] for line in file)
                 if last
@@ -173,7 +174,7 @@ def _in_runs(path: Path, form: Form, place: int) -> bool:
                 if name in seen:
                     return False
                 seen.add(name)
-    except (UnicodeDecodeError, OSError, EOFError, zlib.error, IndexError):
+    except (OSError, EOFError, zlib.error, IndexError):
         return False
     return True
 
@@ -221,6 +222,14 @@ def _told(
         found[2].append(line)
         found[3].append(values)
     return found
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(cell: str, zero_is_missing: bool) -> float | None:
