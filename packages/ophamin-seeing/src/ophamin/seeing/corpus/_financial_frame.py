@@ -32,7 +32,6 @@ def quick(path: Path, form: Form, order: DayOrder, price: str) -> pd.DataFrame |
     series = form.series[0]
     last = len(form.header) - 1
     text = [place for place in (form.date, form.instrument) if place is not None]
-
     missing = sorted(MISSING)
     try:
         if has_nul(path):
