@@ -59,10 +59,14 @@ def test_substrates(spec: str, tmp_path: Path, cyber_root: Path) -> None:
         "flores",
         "financial",
         "cyber-payloads?source=crs",
-        "cyber-payloads?source=http",
-        "flores?langs=English,de",
-        "financial?view=returns",
         "financial:stooq?view=drawdown&group=month",
+        "enron",
+        "enron?form=csv&dedup=none",
+        "enron?form=maildir&dedup=mail",
+        "linux",
+        "linux?rev=all&mailmap=none",
+        "the_well",
+        "the_well?split=train&fields=B",
     ],
 )
 def test_corpora(spec: str, tmp_path: Path) -> None:
@@ -75,7 +79,7 @@ def test_corpora(spec: str, tmp_path: Path) -> None:
 def test_all_of_them_are_announced() -> None:
     for group, names in (
         (substrates, {"python", "command", "mock", "payload-filter"}),
-        (corpora, {"table", "cyber-payloads", "flores", "financial"}),
+        (corpora, {"table", "cyber-payloads", "flores", "financial", "enron", "linux", "the_well"}),
     ):
         ours = {name for name in group.names() if group.origin(name).startswith("ophamin-seeing ")}
         assert ours == names

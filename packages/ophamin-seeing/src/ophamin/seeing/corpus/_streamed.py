@@ -57,6 +57,6 @@ class StreamedCorpus(ABC):
         is counted here.
         """
         if self._passed is None:
-            self.count()
+            counted(self.records())
         assert self._passed is not None  # a pass that did not raise has ended
         return self._passed
