@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ _LICENCE = (
     "that of each publisher: FRED and Shiller free to use, Yahoo and Stooq for personal use, Quandl WIKI public domain"
 )
 _ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
+_OTHERS = ("cyber", "enron", "flores", "linux", "the_well", "maildir")
+"""Folders of other corpora beside ours, some with half a million files."""
 _NOT_PRICES = ("readme", "license", "source")
 
 
@@ -91,7 +94,6 @@ class FinancialCorpus(StreamedCorpus):
         dates: str = "",
         adjusted: str = "",
     ) -> None:
-        super().__init__()
         self._pattern = arg
         self._view = choice("view", view, ("price", "returns", "drawdown"))
         self._log = choice("returns", returns, ("simple", "log")) == "log"
@@ -198,7 +200,9 @@ class FinancialCorpus(StreamedCorpus):
 
     def _price_of(self, form: Form, columns: Sequence[str]) -> str:
         if self._price and self._price not in columns:
-            raise UsageError(f"price={self._price}: {form.file} has only {', '.join(columns)}")
+            raise UsageError(
+                f"price={self._price}: {form.file} has only {', '.join(columns)}; name files, as in financial:yahoo/*.csv"
+            )
         return self._price or form.price(columns)
 
     def _adjusted_of(self, form: Form, column: str) -> str:
@@ -224,6 +228,7 @@ class FinancialCorpus(StreamedCorpus):
         return root, forms
 
     def _form(self, root: Path, path: Path) -> Form | str:
+        """The file's form, or why it has none."""
         name = path.relative_to(root)
         if wrong := foreign(path, "a gzip archive" if path.suffix == ".gz" else "text"):
             return f"{name.parent / wrong}" if name.parent.parts else wrong
@@ -235,15 +240,16 @@ class FinancialCorpus(StreamedCorpus):
     def _files(self) -> tuple[Path | None, list[Path]]:
         for place in self._places:
             if place.is_dir():
-                found = sorted(p for p in place.rglob("*") if p.name.lower().endswith(_ENDINGS) and p.is_file())
+                own = place.name in self.folders
+                parts = [part for part in place.iterdir() if own or part.name not in _OTHERS]
+                under = chain.from_iterable(part.rglob("*") if part.is_dir() else [part] for part in parts)
+                found = sorted(p for p in under if p.name.lower().endswith(_ENDINGS) and p.is_file())
                 chosen = [p for p in found if not p.name.lower().startswith(_NOT_PRICES)]
                 if self._pattern:
                     chosen = [p for p in chosen if _matches(p.relative_to(place).as_posix(), self._pattern)]
-                if (
-                    place.name not in self.folders
-                ):  # the data root itself, which may hold other corpora: only tables of prices
+                if not own:  # the data root itself, which may hold other tables
                     chosen = [p for p in chosen if isinstance(self._form(place, p), Form)]
-                if chosen or place.name in self.folders:
+                if chosen or own:
                     return place, chosen
         return None, []
 
