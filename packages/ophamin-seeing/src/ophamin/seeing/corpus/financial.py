@@ -201,7 +201,7 @@ class FinancialCorpus(StreamedCorpus):
     def _price_of(self, form: Form, columns: Sequence[str]) -> str:
         if self._price and self._price not in columns:
             raise UsageError(
-                f"price={self._price}: {form.file} has only {', '.join(columns)}; name files, as in financial:yahoo/*.csv"
+                f"price={self._price}: {form.file} has only {', '.join(columns)}; name files, as in financial:yahoo/*"
             )
         return self._price or form.price(columns)
 
