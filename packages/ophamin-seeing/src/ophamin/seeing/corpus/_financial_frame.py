@@ -96,7 +96,10 @@ def from_records(records: Iterable[Record]) -> pd.DataFrame:
         }
         for record in records
     ]
-    frame = pd.DataFrame(rows) if rows else pd.DataFrame({"instrument": [], "date": [], "value": []})
+    if not rows:
+        empty = {"instrument": np.array([], dtype=str), "date": np.array([], dtype="datetime64[s]")}
+        return pd.DataFrame({**empty, "value": np.array([], dtype="float64")})
+    frame = pd.DataFrame(rows)
     for column in frame.columns.difference(["instrument", "date", "gap"]):
         frame[column] = frame[column].astype("float64")
     return frame
@@ -105,7 +108,8 @@ def from_records(records: Iterable[Record]) -> pd.DataFrame:
 def joined(frames: Sequence[pd.DataFrame], files: Sequence[str]) -> pd.DataFrame:
     """All files below each other, in a column ``file`` (categorical) their names."""
     sizes = [len(frame) for frame in frames]
-    whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0].reset_index(drop=True)
+    filled = [frame for frame in frames if len(frame)] or list(frames[:1])  # an empty one has no say in the types
+    whole = pd.concat(filled, ignore_index=True)
     codes = np.repeat(np.arange(len(files)), sizes)
     names = pd.Categorical.from_codes(codes, pd.Index(list(files)))
     whole.insert(0, "file", pd.Series(names, index=whole.index))

@@ -31,7 +31,7 @@ def read_plain(path: Path, text: Collection[Any], missing: Mapping[Any, list[str
     Raises:
         ValueError: The file is not plain; also any warning of pandas.
     """
-    options |= {"index_col": False, "encoding": "utf-8-sig", "keep_default_na": False, "low_memory": False, **_EXACT}
+    options |= {"encoding": "utf-8-sig", "keep_default_na": False, "low_memory": False, **_EXACT}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         frame: pd.DataFrame = pd.read_csv(path, na_values=missing, **options)
@@ -39,6 +39,8 @@ def read_plain(path: Path, text: Collection[Any], missing: Mapping[Any, list[str
         if wrong:
             types = {**options.pop("dtype", {}), **dict.fromkeys(wrong, str)}
             frame = pd.read_csv(path, na_values=missing, dtype=types, **options)
+    if not isinstance(frame.index, pd.RangeIndex):  # what pandas makes of a first row with a field too many
+        raise ValueError("a row wider than the header")
     return frame
 
 
