@@ -527,3 +527,9 @@ def test_real_returns_and_drawdowns(real_root: Path) -> None:
     assert len(by_day) == 5030
     assert by_day["2001-09-17"]["days"] == 7
     assert round(min(p["return"] for p in by_day.values()), 4) == -0.0903
+
+
+def test_a_short_row_is_no_row_with_a_missing_cell(tmp_path: Path) -> None:
+    root = put(tmp_path, a="Date,Close,Volume\n2020-01-02,1,5\n2020-01-03,2\n2020-01-06,3,6\n")
+    corpus = make_corpus("financial", root)
+    assert [r.labels["value"] for r in corpus.records()] == corpus.table()["value"].tolist() == [1.0, 3.0]
