@@ -16,6 +16,8 @@ _STUDIES = {
     "variance": [_RNG.uniform(0.01, 0.2) for _ in range(14)],
     "study": [f"s{i}" for i in range(14)],
 }
+_UNIT = [_RNG.random() for _ in range(80)]
+_BITS = [_RNG.randrange(2) for _ in range(80)]
 _ARMS = {
     "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
@@ -23,6 +25,23 @@ _ARMS = {
     "n_2": [_RNG.randrange(20, 90) for _ in range(8)],
 }
 CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
+    "A.confidence_sequence": [
+        *(({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein", "hoeffding", "quantile")),
+        ({"value": _BITS}, {"method": "bernoulli"}),
+        ({"value": _UNIT}, {"method": "sub-gaussian", "sides": 1}),
+    ],
+    "A.e_values": [({"e_value": [2.0, 0.3, 1.5]}, {}), ({"e_value": [2.0, 0.3, 1.5]}, {"merge": "average"})],
+    "A.group_sequential": [
+        ({"information": [0.25, 0.5, 0.75], "z": [0.1, 0.4, 0.2]}, {}),
+        ({"information": [0.25, 0.5, 0.75, 1.0]}, {"boundary": "pocock", "sides": 1}),
+    ],
+    "A.msprt": [({"value": _UNIT}, {}), ({"value": _UNIT, "reference": _UNIT[::-1]}, {"tau": 0.5})],
+    "A.peeking": [({"value": _UNIT}, {"theta0": 0.5})],
+    "A.sprt": [
+        ({"value": _BITS}, {"h0": 0.3, "h1": 0.5}),
+        ({"value": _UNIT}, {"family": "normal", "h0": 0.4, "h1": 0.6}),
+    ],
+    "A.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
     "I.cumulative": [
         (_STUDIES, {}),
         ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
@@ -45,6 +64,21 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "I.small_study": [(_STUDIES, {})],
     "I.trim_fill": [(_STUDIES, {}), (_STUDIES, {"estimator": "R0", "side": "right", "method": "DL"})],
     "N.bootstrap": [(None, {})],
+    "O.c": [({"count": [4, 6, 2, 8, 5, 7, 3, 30]}, {"rules": "western-electric"})],
+    "O.capability": [({"value": _UNIT}, {"lower": -0.5, "upper": 1.5})],
+    "O.cusum": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],
+    "O.drift": [({"value": _UNIT}, {"detector": d}) for d in ("adwin", "kswin", "page-hinkley")]
+    + [({"value": _BITS}, {"detector": d}) for d in ("ddm", "eddm", "hddm-a", "hddm-w")],
+    "O.ewma": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],
+    "O.individuals": [({"value": _UNIT}, {"rules": "nelson"})],
+    "O.np": [({"count": [4, 6, 2, 8], "size": [50, 50, 50, 50]}, {})],
+    "O.p": [({"count": [4, 6, 2, 8], "size": [50, 60, 50, 40], "phase1": [1, 1, 1, 0]}, {})],
+    "O.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
+    "O.u": [({"count": [4, 6, 2, 8], "size": [5, 6, 5, 4]}, {})],
+    "O.xbar": [
+        ({"value": _UNIT, "subgroup": [i // 4 for i in range(80)]}, {"spread": s, "rules": "nelson"})
+        for s in ("range", "sd", "pooled")
+    ],
 }
 
 

@@ -214,7 +214,7 @@ def _open_arms(
                 raise UsageError(f"scenario {spec.scenario!r} asks for no role {role!r}; {hint}")
     arms = []
     for name in names:
-        bare = registry.make_substrate(given[name])
+        bare = registry.make_substrate(given[name], Path(spec.data_root) if spec.data_root else None)
         stack.callback(bare.close)
         substrate = bare
         for instrument in instruments:
