@@ -14,7 +14,7 @@ import numpy as np
 
 from ophamin.seeing.corpus.the_well import TheWellCorpus
 
-TRAJECTORIES, FRAMES, SIZES = 3, 101, (128, 384)  # turbulent_radiative_layer_2D
+TRAJECTORIES, FRAMES, SIZES = 6, 101, (128, 384)  # as turbulent_radiative_layer_2D has them
 
 _spec = importlib.util.spec_from_file_location(
     "bench_corpora_enron", Path(__file__).with_name("bench_corpora_enron.py")

@@ -10,7 +10,7 @@ from ophamin.seeing.corpus._mail import decode_bytes
 from ophamin.seeing.corpus._mailmap import Mailmap
 from ophamin.seeing.corpus._trailers import trailers
 
-__all__ = ["CommitMeta", "Identities", "message_of", "moment"]
+__all__ = ["CommitMeta", "Identities", "declared_encoding", "message_of", "moment"]
 
 _MOST = 50_000
 
@@ -22,11 +22,17 @@ class Identities:
         self._mailmap = mailmap
         self._known: dict[bytes, tuple[str, str]] = {}
 
-    def proper(self, line: bytes) -> tuple[str, str]:
+    def proper(self, line: bytes, declared: str = "") -> tuple[str, str]:
         """Name and address of an author or committer line without its date.
 
-        The address is what stands between the first ``<`` and the next ``>``, as git reads it.
+        The address is what stands between the first ``<`` and the next ``>``, as git reads it. Bytes that are not
+        UTF-8 are in the commit's declared encoding, where there is one.
         """
+        if declared and not line.isascii():
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                line = decode_bytes(line, declared)[0].encode("utf-8", "replace")
         known = self._known.get(line)
         if known is None:
             begin = line.find(b"<")
@@ -81,7 +87,7 @@ class CommitMeta(Mapping[str, Any]):
 
     def _split(self) -> dict[str, Any]:
         found: dict[str, Any] = {"tree": "", "parents": [], "author": {}, "committer": {}}
-        signed, mergetags = False, 0
+        signed, mergetags, declared = False, 0, declared_encoding(self._head)
         for line in self._head.split(b"\n"):  # a line that begins with a space continues gpgsig or mergetag
             key, _, value = line.partition(b" ")
             if key == b"tree":
@@ -90,7 +96,7 @@ class CommitMeta(Mapping[str, Any]):
                 found["parents"].append(value.decode("ascii", "replace"))
             elif key in (b"author", b"committer"):
                 end = value.rfind(b">") + 1
-                name, address = self._identities.proper(value[:end])
+                name, address = self._identities.proper(value[:end], declared)
                 found[key.decode()] = {"name": name, "email": address, **moment(value[end:])}
             elif key in (b"gpgsig", b"gpgsig-sha256"):
                 signed = True
@@ -136,15 +142,24 @@ def moment(raw: bytes) -> dict[str, Any]:
     return {"seconds": seconds, "zone": zone, "date": date}
 
 
-def message_of(head: bytes, message: bytes) -> tuple[str, str, str]:
-    """The message as text, how its bytes were read ("" for UTF-8), and what is doubtful about that ("" for nothing)."""
-    begin = head.find(b"\nencoding ")
-    if begin < 0:
+def message_of(message: bytes, declared: str) -> tuple[str, str, str]:
+    """The message as text, how its bytes were read ("" for UTF-8), and what is doubtful about that ("" for nothing).
+
+    Args:
+        message: The bytes after the first empty line.
+        declared: The commit's ``encoding``, "" for none.
+    """
+    if not declared:
         try:
             return message.decode(), "", ""
         except UnicodeDecodeError:
             text, used = decode_bytes(message, "utf-8")
             return text, used, f"a message that is not UTF-8, read as {used}"
-    declared = head[begin + 10 :].split(b"\n", 1)[0].decode("ascii", "replace").strip()
     text, used = decode_bytes(message, declared)
     return text, used or declared.lower(), f"a message that is not as declared, read as {used}" if used else ""
+
+
+def declared_encoding(head: bytes) -> str:
+    """What the ``encoding`` header says, "" where there is none."""
+    begin = head.find(b"\nencoding ")
+    return "" if begin < 0 else head[begin + 10 :].split(b"\n", 1)[0].decode("ascii", "replace").strip()

@@ -90,7 +90,7 @@ def generated_history(rng: Random, commits: int) -> Iterator[bytes]:
         lines.append(f"committer {rng.choice(_PEOPLE)} {committed} {zone}")
         if encoding:
             lines.append(f"encoding {encoding}")
-        begin = "\n".join(lines).encode() + b"\n" + _data(message)
+        begin = "\n".join(lines).encode(encoding or "utf-8") + b"\n" + _data(message)
         if number == 2:  # a second root
             begin = b"reset refs/heads/side\n" + begin
             begin = begin.replace(b"refs/heads/master", b"refs/heads/side")

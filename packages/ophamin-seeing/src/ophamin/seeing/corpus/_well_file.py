@@ -171,7 +171,9 @@ class WellFile:
     def _stored(self) -> Iterator[tuple[int, str, Any]]:
         for order, group_name in enumerate(_ORDERS):
             group = _group(self._file, group_name)
-            for name in group if group is not None else ():
+            named = [] if group is None else _names(group.attrs.get("field_names"))
+            # In the order the file gives them; those it does not name follow.
+            for name in sorted(group or (), key=lambda n: named.index(n) if n in named else len(named)):
                 data = _dataset(group, name)
                 if data.dtype.kind not in "fiub":
                     raise WellFileError(f"the field {name} holds no numbers")
@@ -223,6 +225,16 @@ class WellFile:
 
     def frames_of(self, trajectory: int) -> Iterator[np.ndarray | OSError]:
         """Every frame of a trajectory in turn; in place of one that cannot be read, the error."""
+        if self._at_once == 1 and self._plain:  # the same as below, without what a single whole field does not need
+            data, lead = self.fields[0].data, (trajectory,) if self.fields[0].sample_varying else ()
+            for frame in range(self.frames):
+                try:
+                    array: np.ndarray = data[(*lead, frame)]
+                except OSError as error:
+                    yield error
+                else:
+                    yield array[..., np.newaxis]
+            return
         if self._at_once == 1:
             for frame in range(self.frames):
                 yield self.read_or_error(trajectory, frame)

@@ -22,7 +22,8 @@ from ophamin.seeing.corpus._streamed import StreamedCorpus
 __all__ = ["EnronCorpus"]
 
 _HOW = (
-    "curl -LO https://www.cs.cmu.edu/~enron/enron_mail_20150507.tar.gz into <data root>/enron (it is read as it is), "
+    "curl --create-dirs -o <data root>/enron/enron_mail_20150507.tar.gz "
+    "https://www.cs.cmu.edu/~enron/enron_mail_20150507.tar.gz (it is read as it is, not unpacked), "
     "or a generated sample: ophamin corpus sample enron --out data; "
     f"then name the folder by --data-root or {ROOT_VARIABLE}"
 )
@@ -42,7 +43,7 @@ class EnronCorpus(StreamedCorpus):
     ``meta["headers"]`` holds all headers, lower-case, unfolded and decoded; ``meta["encoding"]`` is there when the
     text's bytes were not read as the mail declares, ``meta["doubts"]`` when the text is only the best reading.
 
-    The mailboxes hold about half of the mails twice or more, each copy with a Message-ID of its own, so mails with the
+    The mailboxes hold many mails twice or more, each copy with a Message-ID of its own, so mails with the
     same text (after Unicode NFC and without surrounding white space) are one by default: the first in the order of
     reading is kept, the others are counted in ``problems()``. That takes 8 bytes of hash for each; see ``DigestSet``
     for the odds of a mistake.
@@ -103,7 +104,8 @@ class EnronCorpus(StreamedCorpus):
         """``sha256:…`` of the archive's or the table's bytes, or over the files of ``maildir``."""
         form, path = self._usable()
         if form == "maildir":
-            return tree_hash(path, lambda: mail_files(path))
+            # Only what can be a mail: a pipe among the files would be waited for.
+            return tree_hash(path, lambda: (e for e in mail_files(path) if e.is_file(follow_symlinks=False)))
         return f"sha256:{file_sha256(path, inflate=False)}"
 
     def describe(self) -> DatasetInfo:

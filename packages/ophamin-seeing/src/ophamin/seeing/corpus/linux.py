@@ -9,7 +9,7 @@ from pathlib import Path
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, tried
-from ophamin.seeing.corpus._commit import CommitMeta, Identities, message_of
+from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of
 from ophamin.seeing.corpus._git import GitFailed, framed, git_dir, git_output, have_git, object_stream
 from ophamin.seeing.corpus._linux_sample import SAMPLE_NOTE, write_linux_sample
 from ophamin.seeing.corpus._mailmap import Mailmap
@@ -150,25 +150,24 @@ class LinuxCorpus(StreamedCorpus):
                     problems.add(oid.decode("ascii", "replace"), reason)
                     continue
                 head, _, body = data.partition(b"\n\n")
-                begin = head.find(b"\nauthor ")
-                if begin < 0 or not head.startswith(b"tree "):
+                begin = head.find(b"\nauthor ") + 8
+                if begin < 8 or not head.startswith(b"tree "):
                     problems.add(oid.decode("ascii", "replace"), "a commit without tree or author")
                     continue
-                line = head[begin + 8 :].partition(b"\n")[0]
-                name, address = people.proper(line[: line.rfind(b">") + 1])
-                text, encoding, doubt = message_of(head, body)
+                end = head.find(b"\n", begin) % (len(head) + 1)  # -1, no further line: the end
+                declared = declared_encoding(head)
+                name, address = people.proper(head[begin : head.rfind(b">", begin, end) + 1], declared)
                 identifier = oid.decode("ascii")
+                text, encoding, doubt = message_of(body, declared)
                 if doubt:
                     problems.add(identifier, f"{doubt} (kept)")
-                subsystem, colon, _ = text[: text.find("\n")].partition(": ")
                 labels = {
                     "author": name,
                     "merge": head.count(b"\nparent ", 0, begin) > 1,
-                    "subsystem": subsystem if colon else None,
+                    "subsystem": _subsystem(text),
                 }
-                yield Record(
-                    identifier, text, address.lower() or None, labels, CommitMeta(head, text, encoding, people)
-                )
+                meta = CommitMeta(head, text, encoding, people)
+                yield Record(identifier, text, address.lower() or None, labels, meta)
         except GitFailed as error:
             problems.add(str(path), f"the history breaks off ({error})")
 
@@ -249,6 +248,12 @@ class LinuxCorpus(StreamedCorpus):
                 if (folder / "Makefile").is_file() or (folder / "Kconfig").is_file():
                     return f"{folder} has source files but no history: a release archive is no clone"
         return ""
+
+
+def _subsystem(text: str) -> str | None:
+    """What stands before the first colon and space of the subject."""
+    end = text.find(": ", 0, 100)
+    return None if end < 0 or "\n" in text[:end] else text[:end]
 
 
 def _without_secret(url: str) -> str:
