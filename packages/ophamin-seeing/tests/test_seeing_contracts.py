@@ -57,6 +57,9 @@ def test_substrates(spec: str, tmp_path: Path, cyber_root: Path) -> None:
         "cyber-payloads",
         "cyber-payloads?split=test",
         "flores",
+        "financial",
+        "cyber-payloads?source=crs",
+        "financial:stooq?view=drawdown&group=month",
         "enron",
         "enron?form=csv&dedup=none",
         "enron?form=maildir&dedup=mail",
@@ -76,7 +79,7 @@ def test_corpora(spec: str, tmp_path: Path) -> None:
 def test_all_of_them_are_announced() -> None:
     for group, names in (
         (substrates, {"python", "command", "mock", "payload-filter"}),
-        (corpora, {"table", "cyber-payloads", "flores", "enron", "linux", "the_well"}),
+        (corpora, {"table", "cyber-payloads", "flores", "financial", "enron", "linux", "the_well"}),
     ):
         ours = {name for name in group.names() if group.origin(name).startswith("ophamin-seeing ")}
         assert ours == names
