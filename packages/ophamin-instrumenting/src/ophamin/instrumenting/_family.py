@@ -112,7 +112,8 @@ class Family:
 
         Args:
             pids: What the substrate lists.
-            foreign: From the look before; children of this process that are not among them are adopted.
+            foreign: From the look before, where that listed none either: children of this process that are not
+                among them are adopted; ``None``: nobody is.
         """
 
         def read(handle: Other) -> tuple[Reading, list[int]]:

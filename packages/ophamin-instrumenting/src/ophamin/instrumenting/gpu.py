@@ -31,7 +31,7 @@ class Gpus:
         self._nvml, self._devices = nvml, []
         if nvml is None:
             try:
-                import pynvml
+                import pynvml  # type: ignore[import-untyped]  # it ships no types
             except ImportError:
                 return
             self._nvml = pynvml

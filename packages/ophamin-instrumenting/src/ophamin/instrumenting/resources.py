@@ -157,7 +157,7 @@ class InstrumentedSubstrate:
                     except StopIteration:
                         return
                     seen = sampler.end()
-                    after = family.look(listed(), before.foreign)
+                    after = family.look(listed(), None if pids else before.foreign)
                     measured = difference(before, after, seen, alone=result.wall_s is not None)
                     if result.wall_s is not None:
                         measured["latency_s"] = result.wall_s
