@@ -159,6 +159,8 @@ class InstrumentedSubstrate:
                     seen = sampler.end()
                     after = family.look(listed(), None if pids else before.foreign)
                     measured = difference(before, after, seen, alone=result.wall_s is not None)
+                    if "threads" in measured and after.own is not None and before.external == after.external:
+                        measured["threads"] -= 1  # the one that looks is ours
                     if result.wall_s is not None:
                         measured["latency_s"] = result.wall_s
                     if self._gpus:
