@@ -9,6 +9,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "instrument flamegraph": (
+        "ophamin-instrumenting",
+        "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",
+    ),
     "key create": (
         "ophamin",
         'Create a random signing key called NAME; "installation" is the one that signs your runs.',

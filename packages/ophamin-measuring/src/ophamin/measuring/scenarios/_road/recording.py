@@ -239,11 +239,18 @@ def _keep_artifacts(setup: Setup, attempt: Registered) -> list[dict[str, JSON]]:
         entries.append(
             {
                 "name": kept.name,
-                "media_type": mimetypes.guess_type(kept.name)[0] or "application/octet-stream",
+                "media_type": _media_type(kept.name),
                 "digest": "sha256:" + hashlib.sha256(kept.read_bytes()).hexdigest(),
             }
         )
     return entries
+
+
+def _media_type(name: str) -> str:
+    # Whether a machine's own tables know JSON lines differs; a record is the same everywhere.
+    if name.endswith(".jsonl"):
+        return MEDIA_TYPE
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def run_spec_of(spec: RunSpec) -> dict[str, JSON]:
