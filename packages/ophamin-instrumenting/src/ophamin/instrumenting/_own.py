@@ -9,12 +9,13 @@ import psutil
 
 from ophamin.instrumenting._account import NOTHING, Account, Reading
 
-__all__ = ["OwnProcess", "collections", "waited_for"]
+__all__ = ["OwnProcess", "account_of", "collections", "waited_for"]
 
 SECTOR = 512  # the unit of ru_inblock and ru_oublock on Linux; elsewhere they count operations, not bytes
 
 
-def _account(usage: tuple[float, ...]) -> Account:
+def account_of(usage: tuple[float, ...]) -> Account:
+    """What a ``struct_rusage`` says."""
     # A struct_rusage by position, getrusage(2): 0 utime, 1 stime, 6 minflt, 7 majflt, 9 inblock, 10 oublock,
     # 14 nvcsw, 15 nivcsw. By position because this runs four times a cycle.
     user, system = usage[0], usage[1]
@@ -30,7 +31,7 @@ def waited_for() -> Account:
         import resource
     except ImportError:
         return NOTHING
-    return _account(resource.getrusage(resource.RUSAGE_CHILDREN))
+    return account_of(resource.getrusage(resource.RUSAGE_CHILDREN))
 
 
 def collections() -> int:
@@ -80,7 +81,7 @@ class OwnProcess:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         # Linux counts the peak in KiB, macOS in bytes; the kernel's peak may lag behind what was seen here.
         self._most = max(self._most, rss, usage[2] * (1 if psutil.MACOS else 1024))
-        return Reading(rss, self._most, threads, _account(usage))
+        return Reading(rss, self._most, threads, account_of(usage))
 
     def _by_psutil(self, rss: int, threads: int) -> Reading:
         process = psutil.Process()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ __all__ = ["InstrumentedSubstrate", "ResourceInstrument"]
 
 
 class ResourceInstrument:
-    """Adds ``latency_s``, ``cpu_s``, ``rss_bytes``, ``rss_peak_bytes`` and page faults to every cycle.
+    """Adds what a cycle costs to every cycle, and leaves a signed profile of the run beside the proof.
+
+    The profile says, for each resource, its total and order statistics over the cycles, and what the watching itself
+    added to a cycle, measured after the last one with the system's processes still there.
 
     Example:
         >>> ResourceInstrument().name
@@ -28,20 +31,31 @@ class ResourceInstrument:
 
     name = "resources"
 
+    def __init__(self) -> None:
+        self._wrapped: list[SubstrateProbe] = []
+        self._tally = Tally()
+        self._profile: Path | None = None
+
     def wrap(self, substrate: SubstrateProbe) -> SubstrateProbe:
         """The same substrate, whose cycles carry what they cost."""
-        return InstrumentedSubstrate(substrate)
+        self._wrapped.append(substrate)
+        return InstrumentedSubstrate(substrate, tally=self._tally)
 
-    def scenario(self, spec: RunSpec) -> AbstractContextManager[None]:
-        """Nothing to set up around a run: each cycle is measured by itself."""
-        return nullcontext()
+    @contextmanager
+    def scenario(self, spec: RunSpec) -> Iterator[None]:
+        """Around the run: when it has ended well, its profile is written."""
+        yield
+        if self._tally.cycles and self._wrapped:
+            from ophamin.instrumenting.runprofile import write_run_profile
+
+            self._profile = write_run_profile(spec, self._wrapped, self._tally)
 
     def verdict(self, record: Mapping[str, Any]) -> None:
         """Not interested in verdicts."""
 
     def artifacts(self) -> Sequence[Path]:
-        """Leaves no files: everything stands in the observations."""
-        return ()
+        """The profile, when there was a run."""
+        return () if self._profile is None else (self._profile,)
 
 
 class InstrumentedSubstrate:
