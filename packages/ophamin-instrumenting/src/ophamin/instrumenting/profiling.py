@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +52,7 @@ class _Watch:
     every: int = 1
     peak: int = 0
     most: dict[str, float] = field(default_factory=dict)
+    used: dict[int, float] = field(default_factory=dict)
     orphans: dict[Other, Reading] = field(default_factory=dict)
     lost: bool = False
 
@@ -78,11 +78,18 @@ class _Watch:
         self.looks += 1
         if (self.looks - 1) % self.every:
             return
-        used = [_used(readings, i) for i in range(len(COUNTED))]
+        used = [self._grown(i, _used(readings, i)) for i in range(len(COUNTED))]
         self.rows.append((time.perf_counter() - self.began, len(readings), threads, rss, *used))
         if len(self.rows) >= MOST_ROWS:
             del self.rows[1::2]
             self.every *= 2
+
+    def _grown(self, i: int, value: float | None) -> float | None:
+        """What was used never falls, though an ended process is told more coarsely than a living one."""
+        if value is None:
+            return None
+        self.used[i] = max(self.used.get(i, value), value)
+        return self.used[i]
 
     def series(self) -> bytes:
         """The rows as CSV; what could not be told is an empty field."""
@@ -240,7 +247,7 @@ def _run(argv: Sequence[str], watch: _Watch, period_s: float, quiet: bool) -> tu
     with _Signals() as signals:
         watch.began = time.perf_counter()
         try:
-            program = subprocess.Popen(list(argv), stdout=sys.stderr if quiet else None)
+            program = subprocess.Popen(list(argv), stdout=2 if quiet else None)
         except FileNotFoundError:
             raise UsageError(f"there is no program {argv[0]!r}; give its path or a name on PATH") from None
         except (OSError, ValueError) as error:

@@ -28,9 +28,9 @@ def _amount(value: float, unit: str) -> str:
                 return f"{value / size:,.1f} {name}"
         return f"{value:,.0f} B"
     if unit == "s":
-        for name, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-            if abs(value) >= size or name == "µs":
-                return f"{value / size:,.3g} {name}" if value < 100 else f"{value:,.1f} s"
+        for name, part in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+            if abs(value) >= part or name == "µs":
+                return f"{value / part:,.3g} {name}" if value < 100 else f"{value:,.1f} s"
     if unit == "fraction":
         return f"{100 * value:.2f} %"
     return f"{value:,.0f}"
