@@ -250,7 +250,7 @@ def test_leaving_early_closes_the_wrapped_generator_and_errors_pass(calls):
 
 
 def test_without_posix_modules_and_proc_psutil_answers_and_the_rest_is_absent(calls, measure, monkeypatch):
-    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(_own, "resource", None)
     real = os.open
 
     def no_proc(path, *args, **kwargs):

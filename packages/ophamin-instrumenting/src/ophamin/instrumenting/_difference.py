@@ -28,13 +28,15 @@ def difference(before: Snapshot, after: Snapshot, seen: int, *, alone: bool) -> 
         By name; what cannot be told is absent.
     """
     own = before.own, after.own
+    if before.own is not None and after.own is not None and not before.others and not after.others:
+        return _by_itself(before.own, after.own, before, after, seen, alone)
     if before.external != after.external:
         # Its processes started or all ended in this cycle; what this process did meanwhile was not the system.
         own, seen = (None, None), 0
     measured = _states(before, after, own, seen)
     if not alone:
         return measured
-    spent = _spent_alone(own, before, after) if not before.others and not after.others else _spent(own, before, after)
+    spent = _spent(own, before, after)
     for name, value in zip(COUNTED, spent, strict=True):
         if value is not None:
             measured[name] = value
@@ -81,17 +83,28 @@ def _raised(most: int, earlier: Reading | None, now: Reading) -> int:
     return max(most, peak)
 
 
-def _spent_alone(own: Own, before: Snapshot, after: Snapshot) -> list[float | None]:
+def _by_itself(
+    own: Reading, now: Reading, before: Snapshot, after: Snapshot, seen: int, alone: bool
+) -> dict[str, float]:
     """Of this process and of the children that came and went: the quick way, with nobody else to look at."""
-    if own[0] is None or own[1] is None:
-        return _spent(own, before, after)
-    spent: list[float | None] = []
-    for a, b, c, d in zip(own[0].own, own[1].own, before.waited, after.waited, strict=True):
-        if a is None or b is None:
-            spent.append(None)
-        else:
-            spent.append(max(b - a, 0) if c is None or d is None else max(b - a + d - c, 0))
-    return spent
+    rss, peak = now.rss_bytes or 0, now.rss_peak_bytes
+    most = max(rss, own.rss_bytes or 0, seen)
+    if peak is not None and peak > most and peak > (own.rss_peak_bytes or 0):
+        most = peak
+    measured: dict[str, float] = {"rss_bytes": rss, "rss_peak_bytes": most}
+    if now.threads is not None:
+        measured["threads"] = now.threads
+    if not alone:
+        return measured
+    for name, a, b, c, d in zip(COUNTED, own.own, now.own, before.waited, after.waited, strict=True):
+        if a is not None and b is not None:
+            grown = b - a if c is None or d is None else b - a + d - c
+            measured[name] = grown if grown > 0 else 0
+    if "page_faults_major" in measured and "page_faults_minor" in measured:
+        measured["page_faults"] = measured["page_faults_minor"] + measured["page_faults_major"]
+    if before.collections is not None and after.collections is not None:
+        measured["gc_collections"] = after.collections - before.collections
+    return measured
 
 
 def _spent(own: Own, before: Snapshot, after: Snapshot) -> list[float | None]:

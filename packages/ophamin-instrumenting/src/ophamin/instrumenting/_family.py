@@ -122,7 +122,7 @@ class Family:
 
         with self._lock:
             roots, strangers = self._roots(pids, foreign)
-            others = self._each(roots, read)
+            others = self._each(roots, read) if roots or self._handles else {}
             own = gc = None
             if not pids or os.getpid() in pids:
                 own, gc = self._own.read(), collections()
@@ -152,8 +152,6 @@ class Family:
     def _each(self, roots: list[int], read: Callable[[Other], tuple[T, list[int]]]) -> dict[Other, T]:
         """What ``read`` says of each member, where it also names the member's children."""
         found: dict[Other, T] = {}
-        if not roots and not self._handles:
-            return found
         seen: set[int] = set()
         waiting, remembered = list(roots), list(self._handles)
         while waiting or remembered:

@@ -7,10 +7,18 @@ import os
 
 import psutil
 
+try:
+    import resource
+except ImportError:  # not POSIX
+    resource = None  # type: ignore[assignment]
+
 from ophamin.instrumenting._account import NOTHING, Account, Reading
 
 __all__ = ["OwnProcess", "account_of", "collections", "waited_for"]
 
+LINUX = psutil.LINUX
+_CAN_ASK = hasattr(os, "waitid")
+_ONLY_ASKING = os.WEXITED | os.WNOHANG | os.WNOWAIT if _CAN_ASK else 0
 SECTOR = 512  # the unit of ru_inblock and ru_oublock on Linux; elsewhere they count operations, not bytes
 
 
@@ -20,23 +28,21 @@ def account_of(usage: tuple[float, ...]) -> Account:
     # 14 nvcsw, 15 nivcsw. By position because this runs four times a cycle.
     user, system = usage[0], usage[1]
     read = written = None
-    if psutil.LINUX:
+    if LINUX:
         read, written = int(usage[9]) * SECTOR, int(usage[10]) * SECTOR
     return Account(user + system, user, system, usage[6], usage[7], usage[14], usage[15], read, written)  # type: ignore[arg-type]
 
 
 def waited_for() -> Account:
     """What all children this process has waited for used in their lives."""
-    try:
-        import resource
-    except ImportError:
+    if resource is None:
         return NOTHING
     return account_of(resource.getrusage(resource.RUSAGE_CHILDREN))
 
 
 def collections() -> int:
     """Collections of the garbage collector of this interpreter so far, all generations."""
-    return sum(generation["collections"] for generation in gc.get_stats())
+    return sum([generation["collections"] for generation in gc.get_stats()])
 
 
 class OwnProcess:
@@ -74,9 +80,7 @@ class OwnProcess:
         rss = self.rss()
         # The number of links of a task folder is that of the threads, and two.
         threads = os.fstat(self._task).st_nlink - 2 if self._task >= 0 else psutil.Process().num_threads()
-        try:
-            import resource
-        except ImportError:
+        if resource is None:
             return self._by_psutil(rss, threads)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         # Linux counts the peak in KiB, macOS in bytes; the kernel's peak may lag behind what was seen here.
@@ -93,10 +97,10 @@ class OwnProcess:
 
     def children(self) -> list[int]:
         """Pids of its living children, those of all its threads; cheap when there are none."""
-        if hasattr(os, "waitid"):
+        if _CAN_ASK:
             try:
                 # Only asks whether there is any; nothing is waited for, no exit status is taken.
-                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                os.waitid(os.P_ALL, 0, _ONLY_ASKING)
             except ChildProcessError:
                 return []
         pids: list[int] = []
