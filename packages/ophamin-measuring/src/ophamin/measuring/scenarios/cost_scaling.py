@@ -120,7 +120,11 @@ class CostScaling:
         for size in sizes:
             there = [c for c in costs[size] if c is not None]
             medians.append(float(statistics.median(there)) if len(there) == len(costs[size]) else None)
-        table = {"value": medians, "size": sizes, "status": ["error" if m is None else "ok" for m in medians]}
+        table: dict[str, Sequence[JSON]] = {
+            "value": medians,
+            "size": sizes,
+            "status": ["error" if m is None else "ok" for m in medians],
+        }
         return Score(
             [
                 EstimatorCall("cost_exponent", "exponent", table, {"part": "whole"}),

@@ -142,7 +142,7 @@ class MemoryGrowth:
                 continue
             value, end = _increment(columns, rows, options["warmup"], end) if whole else (None, None)
             values.append(value)
-        table = {"value": values, "status": ["error" if v is None else "ok" for v in values]}
+        table: dict[str, Sequence[JSON]] = {"value": values, "status": ["error" if v is None else "ok" for v in values]}
         least = FEWEST_PROCESSES if fresh else FEWEST_BLOCKS
         return Score([EstimatorCall("growth_bytes_per_cycle", "mean", table, {"least": least})])
 
