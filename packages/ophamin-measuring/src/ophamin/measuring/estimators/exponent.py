@@ -75,7 +75,7 @@ def exponent(
         >>> noise = [0, .02, -.01, .03, -.02, .01, -.03, .02, -.02]
         >>> e = exponent({"size": sizes, "value": [s * s * (1 + x) for s, x in zip(sizes, noise)]}, confidence=0.95)
         >>> round(e.value, 2), round(e.lower, 2), round(e.upper, 2)
-        (1.99, 1.98, 2.0)
+        (2.0, 1.99, 2.01)
     """
     alpha = check_confidence(confidence)
     if part not in _PARTS:

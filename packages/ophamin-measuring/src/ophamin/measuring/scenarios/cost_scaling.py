@@ -35,7 +35,7 @@ class CostScaling:
     Example:
         >>> claim = CostScaling().claim({k: o.default for k, o in CostScaling.options.items()})
         >>> [str(t) for t, _ in claim.parts()]
-        ['cost_exponent <= 1.5 ', 'cost_exponent_top_half <= 1.5 ']
+        ['cost_exponent <= 1.5', 'cost_exponent_top_half <= 1.5']
     """
 
     name = "cost-scaling"
