@@ -64,6 +64,21 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "I.small_study": [(_STUDIES, {})],
     "I.trim_fill": [(_STUDIES, {}), (_STUDIES, {"estimator": "R0", "side": "right", "method": "DL"})],
     "N.bootstrap": [(None, {})],
+    "O.c": [({"count": [4, 6, 2, 8, 5, 7, 3, 30]}, {"rules": "western-electric"})],
+    "O.capability": [({"value": _UNIT}, {"lower": -0.5, "upper": 1.5})],
+    "O.cusum": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],
+    "O.drift": [({"value": _UNIT}, {"detector": d}) for d in ("adwin", "kswin", "page-hinkley")]
+    + [({"value": _BITS}, {"detector": d}) for d in ("ddm", "eddm", "hddm-a", "hddm-w")],
+    "O.ewma": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],
+    "O.individuals": [({"value": _UNIT}, {"rules": "nelson"})],
+    "O.np": [({"count": [4, 6, 2, 8], "size": [50, 50, 50, 50]}, {})],
+    "O.p": [({"count": [4, 6, 2, 8], "size": [50, 60, 50, 40], "phase1": [1, 1, 1, 0]}, {})],
+    "O.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
+    "O.u": [({"count": [4, 6, 2, 8], "size": [5, 6, 5, 4]}, {})],
+    "O.xbar": [
+        ({"value": _UNIT, "subgroup": [i // 4 for i in range(80)]}, {"spread": s, "rules": "nelson"})
+        for s in ("range", "sd", "pooled")
+    ],
 }
 
 

@@ -35,13 +35,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pillar run": ("ophamin-measuring", "Analyse a file by one pillar."),
     "plan": ("ophamin-measuring", "Say how many units a claim needs, or what a given n can show."),
     "plugins": ("ophamin", "List every plug-in, its distribution, and why it does not load if it does not."),
+    "recompute": (
+        "ophamin-measuring",
+        "Score a proof's stored observations again, and say whether they give what it states.",
+    ),
     "report": ("ophamin-reporting", "Show records to people, as one self-contained HTML page or as Markdown."),
     "reproduce": (
         "ophamin-measuring",
         "Run a proof again, on the same records with the same seed, and say whether it agrees.",
     ),
     "run": ("ophamin-measuring", "Register a claim, measure it, decide it and sign the record."),
-    "schema info": ("ophamin", "Print the JSON Schema of KIND."),
+    "schema info": ("ophamin", "Print the JSON Schema of KIND, which is JSON with --json or without."),
     "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),

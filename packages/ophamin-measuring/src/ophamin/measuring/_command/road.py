@@ -1,4 +1,4 @@
-"""``ophamin run``, ``ophamin plan`` and ``ophamin reproduce``."""
+"""``ophamin run``, ``plan``, ``reproduce`` and ``recompute``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +13,7 @@ import click
 from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
-__all__ = ["emit", "pairs", "plan", "reproduce", "run"]
+__all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run"]
 
 JSON = Any
 CODES = {"VALIDATED": 0, "AGREE": 0, "REFUTED": 1, "DISAGREE": 1, "INCONCLUSIVE": 4}
@@ -319,7 +318,8 @@ def reproduce(
     """Run a proof again, on the same records with the same seed, and say whether it agrees.
 
     PROOF is a record.json or the beginning of an id in the store. Equal observations agree exactly; otherwise the
-    difference is decided against the registered smallest difference. Exit code: 0 AGREE, 1 DISAGREE, 4 INCONCLUSIVE.
+    difference is decided against the registered smallest difference. Exit code: 0 AGREE, 1 DISAGREE, 4 INCONCLUSIVE,
+    5 when nobody known signed the proof, which says what is run.
 
     \b
     Example:
@@ -327,16 +327,11 @@ def reproduce(
     """
     from ophamin.measuring.scenarios.reproduction import reproduce as again
     from ophamin.measuring.scenarios.words import reproduction_text
-    from ophamin.proof.store import Store
+    from ophamin.registry.gathering import locate
 
     settings = _settings(ctx.obj)
-    path = Path(proof)
-    if path.is_dir():
-        path = path / "record.json"
-    if not path.exists() and re.fullmatch(r"[0-9a-fA-F]{4,64}", proof):
-        path = Store(Path(settings.store)).path(proof)
     found = again(
-        path,
+        locate(settings, proof),
         project=settings.project,
         data_root=settings.data_root if data_root is None else data_root,
         arms=_arms(substrates),
@@ -347,3 +342,29 @@ def reproduce(
     else:
         click.echo(reproduction_text(found))
     ctx.exit(CODES[found.answer])
+
+
+@click.command()
+@click.argument("proof")
+@_json
+@click.pass_context
+def recompute(ctx: click.Context, proof: str, as_json: bool) -> None:
+    """Score a proof's stored observations again, and say whether they give what it states. Nothing is run.
+
+    PROOF is a record.json or the beginning of an id in the store. Compared are value, interval and outcome of each
+    threshold, the counts, the evidence, and the claim. Exit code: 0 they do, 3 they do not (or the proof is bad).
+
+    \b
+    Example:
+      ophamin recompute 3fa9c1
+    """
+    from ophamin.measuring.scenarios.recomputing import recompute as again
+    from ophamin.measuring.scenarios.words import recomputation_text
+    from ophamin.registry.gathering import locate
+
+    found = again(locate(_settings(ctx.obj), proof))
+    if as_json:
+        emit(found.to_dict())
+    else:
+        click.echo(recomputation_text(found))
+    ctx.exit(0 if found.agrees else 3)

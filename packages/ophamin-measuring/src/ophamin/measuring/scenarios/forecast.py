@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from ophamin import registry
@@ -102,7 +103,7 @@ def _pace(spec: RunSpec, corpus_spec: str) -> float:
     spans = []
     with ExitStack() as stack:
         for words in spec.arms.values():
-            substrate = registry.make_substrate(words)
+            substrate = registry.make_substrate(words, Path(spec.data_root) if spec.data_root else None)
             stack.callback(substrate.close)
             substrate.reset(0)
             for record in records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ophamin import registry
@@ -23,11 +24,12 @@ class FreshProcesses:
 
     Args:
         spec: Substrate spec.
+        data_root: Where corpora lie.
     """
 
-    def __init__(self, spec: str) -> None:
-        self._spec = spec
-        self._known = registry.make_substrate(spec)
+    def __init__(self, spec: str, data_root: Path | None = None) -> None:
+        self._spec, self._data_root = spec, data_root
+        self._known = registry.make_substrate(spec, data_root)
         self._outside: bool | None = None
         self._system: SubstrateProbe | Worker | None = None
         self._seed, self._process, self._answered = 0, 0, 0
@@ -59,7 +61,7 @@ class FreshProcesses:
             self._outside = bool(set(self._known.processes()) - {os.getpid()})
             if self._outside:
                 self._known.close()
-        self._system = registry.make_substrate(self._spec) if self._outside else Worker(self._spec)
+        self._system = self._made() if self._outside else Worker(self._spec, self._data_root)
         self._system.reset(seed)
 
     def run_batch(self, records: Sequence[Record], *, seed: int, timeout_s: float) -> Iterator[CycleResult]:
@@ -91,6 +93,9 @@ class FreshProcesses:
         """End the process; may be called twice."""
         self._leave()
         self._known.close()
+
+    def _made(self) -> SubstrateProbe:
+        return registry.make_substrate(self._spec, self._data_root)
 
     def _leave(self) -> None:
         if self._system is not None:

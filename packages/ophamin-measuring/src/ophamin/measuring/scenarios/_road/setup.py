@@ -219,7 +219,10 @@ def _open_arms(
                 raise UsageError(f"scenario {spec.scenario!r} asks for no role {role!r}; {hint}")
     arms = []
     for name in names:
-        bare: SubstrateProbe = FreshProcesses(given[name]) if fresh else registry.make_substrate(given[name])
+        root = Path(spec.data_root) if spec.data_root else None
+        bare: SubstrateProbe = (
+            FreshProcesses(given[name], root) if fresh else registry.make_substrate(given[name], root)
+        )
         stack.callback(bare.close)
         substrate = bare
         for instrument in instruments:

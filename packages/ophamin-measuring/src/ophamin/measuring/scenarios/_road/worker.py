@@ -13,6 +13,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ophamin import registry
@@ -34,19 +35,20 @@ class Worker:
 
     Args:
         spec: Substrate spec; the current folder and ``sys.path`` are this process's.
+        data_root: Where corpora lie.
 
     Raises:
         SubstrateFailure: It cannot be started or made there.
     """
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, data_root: Path | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ophamin.measuring.scenarios._road.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        self._failed(self._call(("make", spec), None))
+        self._failed(self._call(("make", spec, data_root), None))
 
     def reset(self, seed: int) -> None:
         """Seed the substrate."""
@@ -105,7 +107,7 @@ class Worker:
 def _answer(substrate: Any, message: tuple[Any, ...]) -> tuple[Any, Any]:
     """The substrate from now on, and what is said."""
     if message[0] == "make":
-        return registry.make_substrate(message[1]), None
+        return registry.make_substrate(message[1], message[2]), None
     if message[0] == "reset":
         substrate.reset(message[1])
         return substrate, None
