@@ -11,7 +11,7 @@ from typing import Any
 
 from ophamin.instrumenting.flame import CpuSampler
 
-PAIRS = 41
+PAIRS = 101
 WORK = 60_000
 DEPTH = 25
 
@@ -34,7 +34,7 @@ def _cost(clock: Callable[[], float], sampled: bool) -> float:
     with CpuSampler(rate=100) if sampled else nullcontext():
         _work()
         begin = clock()
-        for _ in range(8):
+        for _ in range(4):
             _work()
         return clock() - begin
 

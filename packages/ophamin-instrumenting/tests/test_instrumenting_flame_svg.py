@@ -106,6 +106,8 @@ def test_a_difference_is_red_where_a_share_grew_and_blue_where_it_shrank():
     assert drawn["split (50.0 % before, 20.0 % now, −30.0 pp)"][3].startswith("hsl(212,85%")
     assert drawn["main (100.0 % before, 100.0 % now, +0.0 pp)"][3] == "hsl(0,0%,92%)"
     assert drawn["load (30.0 % before, 60.0 % now, +30.0 pp)"][2] == pytest.approx(1180 * 0.6)
+    moved = difference(Stacks({("f (m.py:1)",): 1}), Stacks({("f (m.py:9)",): 1})).svg()
+    assert "f (m.py:9) (100.0 % before, 100.0 % now, +0.0 pp)" in frames(moved)
     # Only the first has it: no width, but named.
     back = words(difference(after, EXAMPLE).svg())
     assert "− new: 20.0 % before, gone now" in back

@@ -55,13 +55,14 @@ def environment(monkeypatch):
 def receiver(tmp_path):
     """A receiver in another process: what it got, as requests of the protocol."""
     code = textwrap.dedent("""
-        import base64, http.server, json, sys, threading
+        import base64, http.server, json, sys, threading, time
         lock, log = threading.Lock(), open(sys.argv[1], "w")
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 with lock:
                     print(json.dumps([self.path, dict(self.headers), base64.b64encode(body).decode()]), file=log, flush=True)
+                time.sleep(0.05)  # as receivers far away are: slower than cycles
                 self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
             def log_message(self, *words): pass
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -190,8 +191,7 @@ def test_the_file_says_what_the_protocol_says_of_the_same_spans():
             pass
         outer.set_status(Status(StatusCode.ERROR, "why"))
     spans = kept.get_finished_spans()
-    line = json.dumps(request(spans))
-    ours, theirs = parsed(line), encode_spans(spans)
+    ours, theirs = parsed(request(spans)), encode_spans(spans)
     assert json_format.MessageToDict(ours) == json_format.MessageToDict(theirs)
 
 

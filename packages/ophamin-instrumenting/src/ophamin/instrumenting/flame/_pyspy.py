@@ -24,7 +24,7 @@ _RECORD = re.compile(r'\n(?=process \d+:"|thread \()')
 _PROCESS = re.compile(r'process \d+:"(.*?)";(?=process \d+:"|thread \()', re.DOTALL)
 _ALREADY_SHORT = re.compile(r"^(.*) \((.*?)(?::(\d+))?\)$")
 _PERMISSION = re.compile(r"permission denied|operation not permitted|EPERM|os error 1\b|os error 13", re.IGNORECASE)
-_GONE = re.compile(r"no such process|process doesn't exist|os error 3\b", re.IGNORECASE)
+_GONE = re.compile(r"no such process|process doesn't exist|no child process|os error (3|10)\b", re.IGNORECASE)
 _FOREIGN = re.compile(r"failed to find (a )?python|is this a python program|no python processes found", re.IGNORECASE)
 
 
@@ -212,6 +212,8 @@ def explained(err: str, pid: int | None) -> OphaminError:
     # With --subprocesses a refusal looks to py-spy as if there were no Python.
     if _PERMISSION.search(err) or (pid is not None and not _readable(pid)):
         return Refused(f"py-spy may not look into {whom}: {permission_advice()}")
+    if _GONE.search(err) and pid is None:
+        return SubstrateFailure(NOTHING.removesuffix("."))
     if _GONE.search(err) or (pid is not None and not _alive(pid)):
         return UsageError(f"{whom} is not there, or ended before py-spy had looked at it")
     if _FOREIGN.search(err) and pid is None:

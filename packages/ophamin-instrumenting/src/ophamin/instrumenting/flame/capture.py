@@ -89,7 +89,7 @@ def _started(argv: Sequence[str], rate: float, duration: float | None, idle: boo
             if _reported(report)[1] is None:
                 raise
             # It did run; what it left behind is not thrown away because nobody saw it.
-            stacks = Stacks({}, "samples", "", f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            stacks = Stacks({}, "samples", "", f"{error}.")
         except BaseException:
             if spy.process.poll() is None:
                 spy.abandon()
