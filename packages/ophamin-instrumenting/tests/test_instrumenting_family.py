@@ -234,12 +234,14 @@ def test_more_processes_than_open_files(child, measure, monkeypatch):
 
 def test_a_process_that_was_stopped_is_still_looked_at(child):
     substrate = child()
-    substrate.start()
-    os.kill(substrate.process.pid, signal.SIGSTOP)
+    substrate.ask("pass")  # it has come up
     family = Family()
-    assert family.look([substrate.process.pid]).rss() > MIB
-    os.kill(substrate.process.pid, signal.SIGCONT)
-    family.close()
+    os.kill(substrate.process.pid, signal.SIGSTOP)
+    try:
+        assert family.look([substrate.process.pid]).rss() > MIB
+    finally:
+        os.kill(substrate.process.pid, signal.SIGCONT)
+        family.close()
 
 
 def test_results_keep_their_arm_and_error(calls):
