@@ -13,6 +13,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin-instrumenting",
         "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",
     ),
+    "instrument report": (
+        "ophamin-instrumenting",
+        "Show a profile: a record.json, its folder, or the beginning of its id.",
+    ),
+    "instrument run": (
+        "ophamin-instrumenting",
+        "Run COMMAND, look at its process tree while it runs, and keep what it cost as a signed profile.",
+    ),
     "key create": (
         "ophamin",
         'Create a random signing key called NAME; "installation" is the one that signs your runs.',

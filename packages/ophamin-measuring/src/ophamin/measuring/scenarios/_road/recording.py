@@ -291,7 +291,7 @@ def _environment(setup: Setup, libraries: Mapping[str, str]) -> dict[str, str]:
     origins = [registry.scenarios.origin(setup.spec.scenario)]
     origins += [registry.substrates.origin(registry.Spec.parse(arm.spec).name) for arm in setup.arms]
     origins.append(registry.corpora.origin(registry.Spec.parse(setup.corpus_spec).name))
-    origins += [registry.instruments.origin(name) for name in setup.spec.instruments]
+    origins += [registry.instruments.origin(instrument.name) for instrument in setup.instruments]
     for name in ("ophamin", "ophamin-core", "ophamin-measuring", "numpy", "scipy"):
         number = _installed(name)
         if number:
