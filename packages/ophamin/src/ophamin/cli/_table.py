@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Run a proof again, on the same records with the same seed, and say whether it agrees.",
     ),
     "run": ("ophamin-measuring", "Register a claim, measure it, decide it and sign the record."),
+    "sbom": ("ophamin-auditing", "Software bill of materials of a tree, as CycloneDX 1.6."),
     "schema info": ("ophamin", "Print the JSON Schema of KIND, which is JSON with --json or without."),
     "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
