@@ -6,9 +6,8 @@ import random
 
 import pytest
 
-from ophamin.measuring.pillars.bootstrap import Bootstrap
 from ophamin.registry import estimators
-from ophamin.testing import check_estimator, check_pillar
+from ophamin.testing import check_estimator
 
 RNG = random.Random(11)
 N = 240
@@ -42,7 +41,3 @@ GROUPS = {"group": [f"g{i % 40}" for i in range(N)]}
 )
 def test_estimator(name, columns, options):
     check_estimator(estimators.get(name), columns, options=options)
-
-
-def test_pillar():
-    check_pillar(Bootstrap)
