@@ -11,7 +11,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 __all__ = ["MAX_LINE", "LineProcess", "StreamEnded"]
@@ -37,20 +38,26 @@ class LineProcess:
 
     Args:
         argv: Program and arguments; no shell.
+        cwd: Its working folder, or ours.
+        environment: Its environment, or ours; the signing key is taken out of either.
 
     Raises:
         OSError: It cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    def __init__(
+        self, argv: Sequence[str], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        given = os.environ if environment is None else environment
+        passed = {name: value for name, value in given.items() if name not in _SECRETS}
         self._popen = subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=environment,
+            env=passed,
+            cwd=cwd,
             start_new_session=True,
         )
         self._out: queue.Queue[tuple[bytes | None, float]] = queue.Queue(_QUEUED_LINES)
