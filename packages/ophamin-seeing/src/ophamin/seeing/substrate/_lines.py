@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -29,11 +29,12 @@ class LineTalk:
         pipeline: How many requests may be in flight.
         fresh: When a new process is begun though the old one lives: ``never``, at every ``reset``, or for every
             ``cycle`` (which needs ``pipeline`` 1).
-        greeting: A request sent first to every new process and answered under its own id, so that what starting
-            costs is no cycle's, or ``None``.
+        greeting: A request sent first to every new process, with the seed instead of a reset, and answered under its
+            own id, so that what starting costs is no cycle's; or ``None``.
         greeting_timeout_s: How long that may take.
         cwd: Its working folder, or ours.
         environment: Its environment, or ours.
+        encode: What of a record is the input; raises ``UnsuitableOutput`` for one that cannot be sent.
     """
 
     def __init__(
@@ -47,14 +48,16 @@ class LineTalk:
         greeting_timeout_s: float = 60.0,
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        encode: Callable[[Record], Any] = lambda record: to_json(record.payload),
     ) -> None:
         self._name, self._argv = name, list(argv)
         self._pipeline, self._fresh = pipeline, fresh
         self._greeting, self._greeting_timeout_s = greeting, greeting_timeout_s
-        self._cwd, self._environment = cwd, environment
+        self._cwd, self._environment, self._encode = cwd, environment, encode
         self._process: LineProcess | None = None
         self._seed: int | None = None
         self._deaths = 0
+        self._welcome: dict[str, Any] = {}
 
     def reset(self, seed: int) -> None:
         """Tell the child to start over, seeded; starts it when it does not run, or anew where that was asked for.
@@ -109,16 +112,26 @@ class LineTalk:
                 reason = error.strerror or str(error)
                 raise SubstrateFailure(f"{self._name} cannot be started: {self._argv[0]}: {reason}") from error
             if self._greeting is not None:
-                self._greet(self._process, self._greeting)
-            if self._seed is not None:
+                self._greet(self._process, {**self._greeting, "seed": self._seed})
+            elif self._seed is not None:
                 self._process.send(_line({"op": "reset", "seed": self._seed}))
         return self._process
 
+    def greeted(self) -> dict[str, Any]:
+        """What the child said to the greeting; starts it when it does not run.
+
+        Raises:
+            SubstrateFailure: It cannot be started, or said error.
+        """
+        self._started()
+        return self._welcome
+
     def _greet(self, process: LineProcess, greeting: Mapping[str, Any]) -> None:
         process.send(_line(greeting))
+        error: str | None
         try:
             line, _ = process.receive(time.perf_counter() + self._greeting_timeout_s)
-            _, error = _answer(line, greeting["id"])
+            self._welcome, error = _answer(line, greeting["id"])
         except TimeoutError:
             error = f"it was not ready after {self._greeting_timeout_s:g} s"
         except (StreamEnded, _BadAnswer) as failure:
@@ -130,7 +143,7 @@ class LineTalk:
 
     def _ask(self, index: int, record: Record, seed: int, timeout_s: float) -> CycleResult:
         try:
-            request = _request(record, seed)
+            request = self._request(record, seed)
         except UnsuitableOutput as error:
             reason = str(error).replace("output", "payload", 1)
             return CycleResult(index, record.id, "", "unmeasured", None, f"not sent: {reason}")
@@ -175,7 +188,7 @@ class LineTalk:
             while following < len(records) and len(waiting) < self._pipeline and records[following].id not in waiting:
                 record = records[following]
                 try:
-                    request = _request(record, seed)
+                    request = self._request(record, seed)
                 except UnsuitableOutput:
                     settled[following] = self._ask(following, record, seed, timeout_s)
                 else:
@@ -203,6 +216,10 @@ class LineTalk:
                 yield settled.pop(emitted)
                 emitted += 1
 
+    def _request(self, record: Record, seed: int) -> bytes:
+        given, meta = self._encode(record), to_json(dict(record.meta))
+        return _line({"id": record.id, "input": given, "meta": meta, "seed": cycle_seed(seed, record.id)})
+
     def _abandon(self) -> None:
         if self._process is not None:
             self._process.stop()
@@ -224,11 +241,6 @@ def _with_epitaph(failure: Exception, process: LineProcess) -> str:
 
 def _line(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
-def _request(record: Record, seed: int) -> bytes:
-    meta = to_json(dict(record.meta))
-    return _line({"id": record.id, "input": to_json(record.payload), "meta": meta, "seed": cycle_seed(seed, record.id)})
 
 
 def _untimed(result: CycleResult) -> CycleResult:

@@ -143,6 +143,15 @@ class PythonSubstrate:
         """None: it runs in this process."""
         return []
 
+    def probe(self) -> list[dict[str, Any]]:
+        """One row: the target, that it is there (it was imported and constructed), and its signature."""
+        try:
+            signature = str(inspect.signature(self._target))
+        except (TypeError, ValueError):  # some built in C have none
+            signature = ""
+        row = {"target": self._name, "input": "record" if self._whole_record else "payload", "signature": signature}
+        return [{**row, "applicable": True, "importable": True, "constructible": True, "why": ""}]
+
     def close(self) -> None:
         """Let an object of a class release what it holds, where it has ``close()``."""
         own = getattr(self._call, "close", None) if self._fresh else None
