@@ -295,7 +295,7 @@ def test_a_used_tree_is_clean_again_and_shared_while_in_use(make) -> None:
 def test_a_tree_changed_by_a_run_still_going_is_not_shared(make) -> None:
     one = make("vandal")
     assert outputs(one, "a") == [1]
-    with pytest.raises(SubstrateFailure, match="another run, still going"):
+    with pytest.raises(SubstrateFailure, match="still going changed files"):
         make("shout").reset(1)
     one.close()
     assert outputs(make("shout"), "a") == ["A"]
