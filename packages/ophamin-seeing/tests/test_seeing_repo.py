@@ -15,6 +15,7 @@ from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import Record
 from ophamin.registry import make_substrate
 from ophamin.seeing._home import cache_folder
+from ophamin.testing import check_substrate
 
 CODE = """
 import os, random, sys, time, json, dataclasses
@@ -405,6 +406,17 @@ def test_text_targets_leave_other_payloads_unmeasured(make) -> None:
     results = list(substrate.run_batch(records, seed=1, timeout_s=30))
     assert [r.status for r in results] == ["ok", "unmeasured", "unmeasured", "ok"]
     assert "takes text" in results[1].error
+
+
+@pytest.mark.parametrize("mode", ["batch", "process"])
+def test_contract(repo, monkeypatch, tmp_path: Path, mode: str) -> None:
+    monkeypatch.setenv("OPHAMIN_HOME", str(tmp_path / "home"))
+    repo.write(
+        echo="import time\ndef echo(r):\n    time.sleep(r['meta'].get('slow', 0))\n    return [r['payload'], r['seed']]\n"
+    )
+    repo.commit()
+    spec = f"repo:{repo.path}?target=echo:echo&input=record&mode={mode}"
+    check_substrate(lambda: make_substrate(spec), slow=Record("slow", "x", meta={"slow": 1}))
 
 
 def test_probe(repo, make) -> None:

@@ -38,7 +38,17 @@ class OnnxSubstrate:
         UsageError: The file is no model, or has no such input or output.
 
     Example:
-        >>> model = OnnxSubstrate("model.onnx", classes="no,yes")  # doctest: +SKIP
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "same.onnx"  # a model that gives back what it is given
+        >>> _ = path.write_bytes(
+        ...     bytes.fromhex(
+        ...         "080842040a0010113a3c0a130a01781201791a017922084964656e746974791201675a"
+        ...         "100a0178120b0a09080112050a0312014e62100a0179120b0a09080112050a0312014e"
+        ...     )
+        ... )
+        >>> [result] = OnnxSubstrate(str(path)).run_batch([Record("a", 2.5)], seed=0, timeout_s=60)
+        >>> result.output
+        {'y': 2.5}
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Any
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
-from ophamin.seeing._params import choice, number
+from ophamin.seeing._params import choice, keywords, number
 from ophamin.seeing.substrate import _inside
 from ophamin.seeing.substrate._git import GitError, git
 from ophamin.seeing.substrate._json import UnsuitableOutput, to_json
@@ -103,7 +103,7 @@ class RepoSubstrate:
         self._src = src
         self._input = choice("input", input, _INPUTS)
         self._convert = _named("convert", convert) if convert else ""
-        self._init, self._kwargs = _keywords("init", init), _keywords("kwargs", kwargs)
+        self._init, self._kwargs = keywords("init", init), keywords("kwargs", kwargs)
         if seed_argument and self._input != "self_driven":
             raise UsageError("seed_argument needs input=self_driven: other objects are constructed once, not per cycle")
         self._seed_argument = seed_argument
@@ -237,16 +237,6 @@ def _named(parameter: str, value: str) -> str:
     if not colon or not all(word.isidentifier() for word in words):
         raise UsageError(f"{parameter}={value}: write {parameter}=pkg.mod:func or pkg.mod:Class.method")
     return value
-
-
-def _keywords(parameter: str, value: str) -> dict[str, Any]:
-    try:
-        found = json.loads(value) if value else {}
-    except ValueError as error:
-        raise UsageError(f"{parameter}={value}: is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f'{parameter}={value}: must be a JSON object, such as {{"depth": 3}}')
-    return found
 
 
 def _interpreter(repository: Path, given: str) -> Path:
