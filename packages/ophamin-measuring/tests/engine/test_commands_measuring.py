@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ophamin.measuring._command import plan, reproduce, run
+from ophamin.measuring._command.road import plan, reproduce, run
 from ophamin.proof.errors import OphaminError, UsageError
 from ophamin.protocols import Settings
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ophamin import registry
-from ophamin.measuring._command import plan, run
+from ophamin.measuring._command.road import plan, run
 from ophamin.measuring.scenarios._metric_grammar import parse_claim
 from ophamin.proof.errors import UnknownPlugin, UsageError
 from ophamin.protocols import Settings

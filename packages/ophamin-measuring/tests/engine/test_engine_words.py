@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ophamin import registry
-from ophamin.measuring._command import plan, run
+from ophamin.measuring._command.road import plan, run
 from ophamin.proof.errors import NotApplicable, UsageError
 from ophamin.protocols import CycleResult, Record, Settings
 

@@ -134,7 +134,11 @@ class Estimator(Protocol):
 
 @runtime_checkable
 class Pillar(Protocol):
-    """An analysis that wraps one library (group ``ophamin.pillars``); the class takes no arguments."""
+    """An analysis that wraps one library (group ``ophamin.pillars``); the class takes no arguments.
+
+    ``columns`` maps each column it can read to one line on what it holds. Optional attribute: ``options`` (name →
+    ``OptionSpec``), what ``compute`` takes by keyword.
+    """
 
     name: str
     library: str

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin",
         "Recompute LEDGER (default: this project's) and find any rewritten, dropped or reordered entry.",
     ),
+    "pillar run": ("ophamin-measuring", "Analyse a file by one pillar."),
     "plan": ("ophamin-measuring", "Say how many units a claim needs, or what a given n can show."),
     "plugins": ("ophamin", "List every plug-in, its distribution, and why it does not load if it does not."),
     "report": ("ophamin-reporting", "Show records to people, as one self-contained HTML page or as Markdown."),

@@ -33,6 +33,7 @@ def _facts(group: str, name: str) -> dict[str, Any]:
         except PackageNotFoundError:
             facts |= {"library": library, "library_version": None}
         facts["columns"] = dict(plugin.columns)
+        facts["options"] = {k: to_json(_option(v)) for k, v in getattr(plugin, "options", {}).items()}
     elif group == "scenarios":
         facts |= {
             "tier": plugin.tier,

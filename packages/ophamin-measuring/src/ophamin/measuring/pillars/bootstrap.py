@@ -13,7 +13,8 @@ from scipy.stats import DegenerateDataWarning, bootstrap
 
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import PillarEvidence
-from ophamin.protocols import Columns, PillarResult
+from ophamin.protocols import Columns, OptionSpec, PillarResult
+from ophamin.protocols.options import typed_options
 
 __all__ = ["Bootstrap"]
 
@@ -38,16 +39,18 @@ class Bootstrap:
         "value": "the numbers to resample",
         "group": "optional: the independent unit, resampled whole through its mean",
     }
+    options: Mapping[str, OptionSpec] = {
+        "statistic": OptionSpec("mean", "mean or median"),
+        "method": OptionSpec("bca", "percentile, basic or bca"),
+        "confidence": OptionSpec(0.95, "one-sided, of each bound; the interval is two-sided at 2·confidence − 1"),
+        "resamples": OptionSpec(9999, "bootstrap samples B, at least 100"),
+    }
 
     def compute(
         self,
         columns: Columns,
         *,
         seed: int,
-        statistic: str = "mean",
-        method: str = "bca",
-        confidence: float = 0.95,
-        resamples: int = 9999,
         **options: Any,
     ) -> PillarResult:
         """Bootstrap one statistic.
@@ -55,11 +58,7 @@ class Bootstrap:
         Args:
             columns: ``value`` (``None`` is missing) and optionally ``group``.
             seed: Seed of the resampling.
-            statistic: ``mean`` or ``median``.
-            method: ``percentile``, ``basic`` or ``bca``.
-            confidence: One-sided confidence of each bound; the interval is two-sided at 2·confidence − 1.
-            resamples: Bootstrap samples B, at least 100.
-            **options: None are known.
+            **options: Those of :attr:`options`.
 
         Returns:
             One evidence item; without an interval, and with a warning that says why, when there are
@@ -68,13 +67,14 @@ class Bootstrap:
         Raises:
             UsageError: An unknown statistic, method or option, or a number out of range.
         """
-        if options:
-            raise UsageError(f"{self.name} knows no option {', '.join(options)}")
-        if statistic not in _STATISTICS or method.lower() not in _METHODS:
+        given = typed_options(f"pillar {self.name!r}", self.options, options)
+        statistic, method = given["statistic"], given["method"].lower()
+        confidence, resamples = given["confidence"], given["resamples"]
+        if statistic not in _STATISTICS or method not in _METHODS:
             raise UsageError(f"{self.name} bootstraps a mean or median by percentile, basic or bca")
         if not 0.5 < confidence < 1 or resamples < 100:
             raise UsageError("a one-sided confidence lies between 0.5 and 1, and resamples are at least 100")
-        method, notes = method.lower(), []
+        notes = []
         units = _units(columns)
         if not np.isfinite(units).all():
             raise UsageError("column 'value' holds a value that is not finite")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,13 +24,13 @@ from ophamin.protocols import (
     DatasetConnector,
     DatasetInfo,
     Instrument,
-    OptionSpec,
     Record,
     RunSpec,
     ScenarioProtocol,
     SubstrateIdentity,
     SubstrateProbe,
 )
+from ophamin.protocols.options import typed_options
 
 __all__ = [
     "Arm",
@@ -42,11 +41,9 @@ __all__ = [
     "payload_unit",
     "prepare",
     "resolve_claim",
-    "typed_options",
 ]
 
 JSON = Any
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True)
@@ -92,50 +89,6 @@ class Setup:
         return self.claim.decision.rule == "exact"
 
 
-def _typed(name: str, value: JSON, spec: OptionSpec) -> JSON:
-    default = spec.default
-    if default is None or (isinstance(value, type(default)) and not isinstance(value, bool)):
-        return value
-    kind = type(default)
-    if isinstance(value, bool) or isinstance(default, bool):
-        if isinstance(value, bool) and isinstance(default, bool):
-            return value
-        if isinstance(default, bool) and isinstance(value, str) and value.lower() in (*_TRUE, *_FALSE):
-            return value.lower() in _TRUE
-    elif isinstance(default, float) and isinstance(value, int):
-        return float(value)
-    elif isinstance(default, (int, float)) and isinstance(value, str):
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    elif isinstance(value, str):
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            parsed = None
-        if isinstance(parsed, kind) or (isinstance(default, tuple) and isinstance(parsed, list)):
-            return parsed
-    elif isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
-        return value
-    raise UsageError(f"option {name!r} is a {kind.__name__}, such as {default!r}; {value!r} is not")
-
-
-def typed_options(scenario: ScenarioProtocol, given: Mapping[str, JSON]) -> dict[str, JSON]:
-    """All options of a scenario: the given ones, typed by their defaults, and the defaults.
-
-    Raises:
-        UsageError: An unknown name (with the nearest one), or a value of another type.
-    """
-    known = scenario.options
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known) or 'none'}"
-            raise UsageError(f"scenario {scenario.name!r} has no option {name!r}; {hint}")
-    return {k: _typed(k, given[k], s) if k in given else s.default for k, s in known.items()}
-
-
 def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Claim]:
     """The scenario, its options and the claim under the decision settings of ``spec``.
 
@@ -150,7 +103,7 @@ def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Cla
     if spec.rule not in ("", "interval", "exact"):
         raise UsageError(f"rule {spec.rule!r} is not one of interval, exact")
     scenario = registry.get_scenario(spec.scenario)()
-    options = typed_options(scenario, spec.options)
+    options = typed_options(f"scenario {scenario.name!r}", scenario.options, spec.options)
     claim = scenario.claim(options)
 
     def decided(decision: Decision) -> Decision:

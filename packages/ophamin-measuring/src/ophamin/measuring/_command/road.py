@@ -14,14 +14,15 @@ import click
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
-__all__ = ["plan", "reproduce", "run"]
+__all__ = ["emit", "pairs", "plan", "reproduce", "run"]
 
 JSON = Any
 CODES = {"VALIDATED": 0, "AGREE": 0, "REFUTED": 1, "DISAGREE": 1, "INCONCLUSIVE": 4}
 _ARM = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(.+)", re.DOTALL)
 
 
-def _pairs(words: Sequence[str], what: str, example: str) -> dict[str, str]:
+def pairs(words: Sequence[str], what: str, example: str) -> dict[str, str]:
+    """NAME=VALUE words as a mapping; ``what`` and ``example`` are for the error."""
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -34,7 +35,7 @@ def _pairs(words: Sequence[str], what: str, example: str) -> dict[str, str]:
 
 
 def _options(words: Sequence[str], claim: str | None) -> dict[str, str]:
-    options = _pairs(words, "--set", "--set limit=0.05")
+    options = pairs(words, "--set", "--set limit=0.05")
     if claim is not None:
         if "claim" in options:
             raise UsageError("--claim says the same as --set claim=…; give one of them")
@@ -74,7 +75,8 @@ def _ticker() -> Callable[[Progress], None] | None:
     return tick
 
 
-def _emit(value: Mapping[str, JSON]) -> None:
+def emit(value: Mapping[str, JSON]) -> None:
+    """Print one JSON object."""
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
@@ -170,7 +172,7 @@ def run(
             'name the system to measure: --substrate python:pkg.mod:func, --substrate "command:./prog --flag", '
             "--substrate mock, or one --substrate ARM=SPEC for each arm (ophamin substrate list)"
         )
-    named = _pairs(fields, "--field", "--field blocked=verdict.is_blocked")
+    named = pairs(fields, "--field", "--field blocked=verdict.is_blocked")
     spec = RunSpec(
         scenario=scenario,
         arms=_arms(substrates),
@@ -209,7 +211,7 @@ def run(
         )
         ctx.exit(130)
     if as_json:
-        _emit(summary(result.record, result.path))
+        emit(summary(result.record, result.path))
     else:
         click.echo(run_text(result.record, result.path))
     ctx.exit(CODES[result.outcome])
@@ -272,10 +274,10 @@ def plan(
         attempts=attempts,
         data_root=settings.data_root if data_root is None else data_root,
     )
-    assumptions = {name: _float(name, value) for name, value in _pairs(assumed, "--assume", "--assume sd=0.2").items()}
+    assumptions = {name: _float(name, value) for name, value in pairs(assumed, "--assume", "--assume sd=0.2").items()}
     found = forecast(spec, power=power, error_rate=error_rate, assumptions=assumptions)
     if as_json:
-        _emit(found)
+        emit(found)
         return
     click.echo(plan_text(found))
 
@@ -324,7 +326,7 @@ def reproduce(
         progress=_ticker(),
     )
     if as_json:
-        _emit(found.to_dict())
+        emit(found.to_dict())
     else:
         click.echo(reproduction_text(found))
     ctx.exit(CODES[found.answer])

@@ -1,0 +1,61 @@
+"""Every pillar of this wheel keeps the contract, whatever table it is given."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from ophamin import registry
+from ophamin.testing import check_pillar
+
+_RNG = random.Random(7)
+_STUDIES = {
+    "effect": [_RNG.gauss(0.3, 0.4) for _ in range(14)],
+    "variance": [_RNG.uniform(0.01, 0.2) for _ in range(14)],
+    "study": [f"s{i}" for i in range(14)],
+}
+_ARMS = {
+    "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
+    "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
+    "events_2": [_RNG.randrange(1, 9) for _ in range(8)],
+    "n_2": [_RNG.randrange(20, 90) for _ in range(8)],
+}
+CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
+    "I.cumulative": [
+        (_STUDIES, {}),
+        ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
+    ],
+    "I.effect_sizes": [
+        (_ARMS, {"measure": "OR"}),
+        (_ARMS, {"measure": "RD"}),
+        ({"correlation": [0.1, 0.4, -0.3], "n": [20, 40, 33]}, {"measure": "ZCOR"}),
+        (
+            {"mean_1": [1, 2], "sd_1": [1, 1.5], "n_1": [9, 8], "mean_2": [0, 1], "sd_2": [1, 2], "n_2": [9, 9]},
+            {"measure": "SMD"},
+        ),
+    ],
+    "I.leave_one_out": [(_STUDIES, {})],
+    "I.mantel_haenszel": [(_ARMS, {"measure": m}) for m in ("OR", "RR", "RD")],
+    "I.meta": [(_STUDIES, {"method": m}) for m in ("FE", "DL", "PM", "REML", "ML", "HE", "HS", "EB", "SJ")]
+    + [(_STUDIES, {"test": t}) for t in ("knapp-hartung", "knapp-hartung-adhoc")],
+    "I.meta_regression": [({**_STUDIES, "moderator": [float(i % 7) for i in range(14)]}, {})],
+    "I.peto": [(_ARMS, {})],
+    "I.small_study": [(_STUDIES, {})],
+    "I.trim_fill": [(_STUDIES, {}), (_STUDIES, {"estimator": "R0", "side": "right", "method": "DL"})],
+    "N.bootstrap": [(None, {})],
+}
+
+
+def test_every_pillar_has_a_case() -> None:
+    ours = {n for n in registry.pillars.names() if registry.pillars.origin(n).startswith("ophamin-measuring")}
+    assert ours == set(CASES)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "options"),
+    [pytest.param(n, c, o, id=f"{n}-{'-'.join(map(str, o.values()))}") for n, cs in CASES.items() for c, o in cs],
+)
+def test_contract(name: str, columns: dict[str, list[Any]] | None, options: dict[str, Any]) -> None:
+    check_pillar(registry.get_pillar(name), columns, options=options)
