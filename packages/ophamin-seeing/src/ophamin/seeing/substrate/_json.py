@@ -48,7 +48,8 @@ def to_json(value: Any) -> Any:
         UnsuitableOutput: It is cyclic, too deep, too long or of a type with no JSON form.
     """
     kind = type(value)
-    if kind is bool or value is None:  # the commonest outputs, without a walk
+    # The commonest outputs, without a walk.
+    if kind is bool or value is None or (kind is str and len(value) < 1000 and value.isascii()):
         return value
     return _Walk().convert(value, 0)
 

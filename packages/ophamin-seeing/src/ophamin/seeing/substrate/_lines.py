@@ -182,6 +182,7 @@ class LineTalk:
     ) -> Iterator[CycleResult]:
         """``waiting`` is what is in flight: id → index."""
         settled: dict[int, CycleResult] = {}
+        outgoing: list[bytes] = []
         following = emitted = 0
         while emitted < len(records):
             # An id in flight is not sent again: its two answers could not be told apart.
@@ -192,18 +193,25 @@ class LineTalk:
                 except UnsuitableOutput:
                     settled[following] = self._ask(following, record, seed, timeout_s)
                 else:
-                    self._started().send(request)
+                    self._started()
+                    outgoing.append(request)
                     waiting[record.id] = following
                 following += 1
             if waiting:
                 try:
-                    assert self._process is not None  # something was sent to it
+                    assert self._process is not None  # something is for it
+                    # Requests go out together, once the answers at hand are worked off: waking the writer for each
+                    # costs more than all the rest.
+                    if outgoing and not self._process.pending():
+                        self._process.send(b"".join(outgoing))
+                        outgoing.clear()
                     line, _ = self._process.receive(time.perf_counter() + timeout_s)
                     identifier, output, error_text = _parsed(line)
                     if identifier not in waiting:
                         _refuse(f"it answered for the id {identifier!r}, which is not in flight")
                 except (TimeoutError, StreamEnded, _BadAnswer):
                     self._abandon()
+                    outgoing.clear()
                     for index in sorted(waiting.values()):
                         settled[index] = _untimed(self._ask(index, records[index], seed, timeout_s))
                     waiting.clear()
@@ -217,7 +225,7 @@ class LineTalk:
                 emitted += 1
 
     def _request(self, record: Record, seed: int) -> bytes:
-        given, meta = self._encode(record), to_json(dict(record.meta))
+        given, meta = self._encode(record), to_json(dict(record.meta)) if record.meta else {}
         return _line({"id": record.id, "input": given, "meta": meta, "seed": cycle_seed(seed, record.id)})
 
     def _abandon(self) -> None:
@@ -239,8 +247,13 @@ def _with_epitaph(failure: Exception, process: LineProcess) -> str:
     return f"{failure} ({epitaph})" if epitaph else str(failure)
 
 
+# Made once: ``json.dumps`` and ``json.loads`` with options make a new one for every call.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder(parse_constant=lambda name: _refuse(f"its answer holds {name}, which is not JSON")).decode
+
+
 def _line(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return _encode(value).encode("ascii") + b"\n"
 
 
 def _untimed(result: CycleResult) -> CycleResult:
@@ -257,7 +270,7 @@ def _answer(line: bytes, identifier: str) -> tuple[Any, str | None]:
 def _parsed(line: bytes) -> tuple[str, Any, str | None]:
     """``(id, output, error)`` of one answer."""
     try:
-        answer = json.loads(line, parse_constant=lambda name: _refuse(f"its answer holds {name}, which is not JSON"))
+        answer = _decode(line.decode("utf-8"))
     except (ValueError, RecursionError):
         _refuse(f"its answer is not JSON: {line[:80]!r}")
     if isinstance(answer, dict) and answer.get("id", "") is None:

@@ -16,6 +16,7 @@ from ophamin.protocols import CycleResult, Record, SubstrateIdentity
 from ophamin.seeing._params import choice, integer
 from ophamin.seeing._payload import payload_text
 from ophamin.seeing.substrate._batches import run_batches
+from ophamin.seeing.substrate._json import to_json
 from ophamin.seeing.substrate._revision import file_hash, git_revision
 
 __all__ = ["SklearnSubstrate"]
@@ -95,7 +96,7 @@ class SklearnSubstrate:
             seed: Not used.
             timeout_s: Longest a cycle may take; a batch has as many.
         """
-        return run_batches(records, self._batch, timeout_s, self._answers)
+        return run_batches(records, self._batch, timeout_s, self._answers, plain=True)
 
     def processes(self) -> list[int]:
         """None: it runs in this process."""
@@ -107,16 +108,16 @@ class SklearnSubstrate:
     def _answers(self, chunk: Sequence[Record], limit_s: float) -> list[dict[str, Any]]:
         inputs = _inputs(chunk)
         if self._classes is None:
-            return [{"answer": answer} for answer in np.asarray(self._model.predict(inputs)).tolist()]
+            return [{"answer": answer} for answer in _plain(self._model.predict(inputs))]
         last = self._model
         if isinstance(last, Pipeline):
             # What the steps before the last make of the inputs serves both calls.
             inputs = last[:-1].transform(inputs) if len(last) > 1 else inputs
             last = last[-1]
-        answers = np.asarray(last.predict(inputs)).tolist()
+        answers = _plain(last.predict(inputs))
         names = self._classes
         outputs = []
-        for answer, row in zip(answers, np.asarray(last.predict_proba(inputs)).tolist(), strict=True):
+        for answer, row in zip(answers, _plain(last.predict_proba(inputs)), strict=True):
             probabilities = dict(zip(names, row, strict=True))
             outputs.append(
                 {"answer": answer, "confidence": probabilities.get(str(answer)), "probabilities": probabilities}
@@ -135,11 +136,24 @@ def _classes(model: Any) -> list[str] | None:
     return names if len(set(names)) == len(names) else None
 
 
+def _plain(answers: Any) -> list[Any]:
+    """Predictions as JSON: by the array where that is sure to be plain, by a walk over each where it is not."""
+    array = np.asarray(answers)
+    sure = array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool(np.isfinite(array).all()))
+    values: list[Any] = array.tolist()
+    if sure:
+        return values
+    if array.ndim == 1 and all(type(value) is str for value in values):  # labels: many of few
+        known = {value: to_json(value) for value in set(values)}
+        return [known[value] for value in values]
+    return [to_json(value) for value in values]
+
+
 def _inputs(chunk: Sequence[Record]) -> Any:
     payloads = [record.payload for record in chunk]
     first = payloads[0]
     if isinstance(first, str | bytes | bytearray | memoryview):
-        return [payload_text(payload) for payload in payloads]
+        return [payload if type(payload) is str else payload_text(payload) for payload in payloads]
     if isinstance(first, Mapping):
         import pandas as pd
 
