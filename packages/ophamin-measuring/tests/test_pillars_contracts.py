@@ -16,6 +16,8 @@ _STUDIES = {
     "variance": [_RNG.uniform(0.01, 0.2) for _ in range(14)],
     "study": [f"s{i}" for i in range(14)],
 }
+_UNIT = [_RNG.random() for _ in range(80)]
+_BITS = [_RNG.randrange(2) for _ in range(80)]
 _ARMS = {
     "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
@@ -23,6 +25,23 @@ _ARMS = {
     "n_2": [_RNG.randrange(20, 90) for _ in range(8)],
 }
 CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
+    "A.confidence_sequence": [
+        *(({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein", "hoeffding", "quantile")),
+        ({"value": _BITS}, {"method": "bernoulli"}),
+        ({"value": _UNIT}, {"method": "sub-gaussian", "sides": 1}),
+    ],
+    "A.e_values": [({"e_value": [2.0, 0.3, 1.5]}, {}), ({"e_value": [2.0, 0.3, 1.5]}, {"merge": "average"})],
+    "A.group_sequential": [
+        ({"information": [0.25, 0.5, 0.75], "z": [0.1, 0.4, 0.2]}, {}),
+        ({"information": [0.25, 0.5, 0.75, 1.0]}, {"boundary": "pocock", "sides": 1}),
+    ],
+    "A.msprt": [({"value": _UNIT}, {}), ({"value": _UNIT, "reference": _UNIT[::-1]}, {"tau": 0.5})],
+    "A.peeking": [({"value": _UNIT}, {"theta0": 0.5})],
+    "A.sprt": [
+        ({"value": _BITS}, {"h0": 0.3, "h1": 0.5}),
+        ({"value": _UNIT}, {"family": "normal", "h0": 0.4, "h1": 0.6}),
+    ],
+    "A.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
     "I.cumulative": [
         (_STUDIES, {}),
         ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
