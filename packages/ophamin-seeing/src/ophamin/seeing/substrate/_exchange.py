@@ -100,7 +100,7 @@ class Exchange:
                 if given_up.is_set():
                     return Unreached("given up")
                 limit_s = min(self._attempt_s, deadline - time.perf_counter())
-                found = line.exchange(request, limit_s, self._watch)
+                found = line.exchange(request, limit_s, self._watch, given_up)
                 pause = _BACKOFF_S * 2**attempt
                 failed = found
                 if isinstance(found, Reply):
@@ -143,7 +143,7 @@ class _Line:
         self._cut = False
         self._lock = threading.Lock()
 
-    def exchange(self, request: Request, limit_s: float, watch: _Watch) -> Reply | Unreached:
+    def exchange(self, request: Request, limit_s: float, watch: _Watch, given_up: threading.Event) -> Reply | Unreached:
         """One attempt of at most ``limit_s`` seconds."""
         if limit_s <= 0:
             return Unreached("no time was left to ask", late=True)
@@ -154,6 +154,9 @@ class _Line:
             self.deadline = started + limit_s
         watch.expect(limit_s)
         try:
+            # Asked after the deadline stands: whoever gives up from here on cuts this exchange.
+            if given_up.is_set():
+                return Unreached("given up")
             asked = self.client.build_request(
                 request.method,
                 request.url,
@@ -185,14 +188,20 @@ class _Line:
             if self.deadline is None or (only_if_late and time.perf_counter() < self.deadline):
                 return
             self._cut = True
-            if self._socket is not None:
-                with contextlib.suppress(OSError):  # closed already
-                    # Not the method of an SSL socket, which would take its state from under the reader.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            self._shut()
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._socket = info["return_value"].get_extra_info("socket")
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if self._cut:  # while it was being connected
+                    self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # closed already
+                # Not the method of an SSL socket, which would take its state from under the reader.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class _Watch:
