@@ -88,7 +88,7 @@ def test_id_signature_and_attestation_are_over_the_same_bytes(walked: JSON) -> N
     ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
     record, _, path = walked
     data = canonical(body_of(record))
-    assert set(body_of(record)) == {"schema_version", *SECTIONS}
+    assert set(body_of(record)) == {"schema_version", *SECTIONS, "signing_key"}
     assert record["schema_version"] == "1.1"
     assert record["proof_id"] == hashlib.sha256(data).hexdigest() == path.parent.name
     assert record["signature"] == hmac.new(KEY, data, "sha256").hexdigest()

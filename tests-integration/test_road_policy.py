@@ -218,6 +218,35 @@ def test_a_key_that_others_may_read_signs_nothing(command: Command, project: Pat
     assert command("run", *PYTHON, "--key-file", str(key)).returncode == 5
 
 
+def test_a_swapped_signature_is_told_from_an_unknown_key(
+    command: Command, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, path = road(command, *PYTHON, "--n", "60")
+    other, _, _ = road(command, *PYTHON, "--n", "60")
+    record = json.loads(path.read_bytes())
+    record.pop("attestations")  # as core alone signs, or as an attacker leaves it
+
+    def verified(signature: str, where: Path) -> tuple[int, dict[str, str]]:
+        where.write_text(json.dumps({**record, "signature": signature}))
+        found = json.loads(command("proof", "verify", str(where), "--json").stdout)
+        return found["exit_code"], {c["name"]: c["state"] for c in found["records"][0]["checks"]}
+
+    assert verified(record["signature"], path)[0] == 0
+    code, states = verified(other["signature"], path)
+    assert (code, states["id"], states["signature"]) == (3, "good", "bad")
+    # Without the key, the ledger beside it still knows what the signature was.
+    monkeypatch.setenv("OPHAMIN_HOME", str(tmp_path / "another home"))
+    code, states = verified(other["signature"], path)
+    assert (code, states["signature"], states["ledger"]) == (3, "could not be checked", "bad")
+    assert verified(record["signature"], path)[0] == 5
+    # With neither, nobody can tell.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    code, states = verified(other["signature"], elsewhere / "record.json")
+    assert (code, states["signature"]) == (5, "could not be checked")
+
+
 # --- what a script sees
 
 
@@ -229,6 +258,7 @@ def test_json_is_one_object_on_stdout(command: Command, project: Path) -> None:
              "substrate")  # fmt: skip
     commands = [
         "plugins", "verify", "key list", "key create spare", "log show", "log verify", "schema list",
+        "schema info proof", f"recompute {path}",
         f"schema validate {path}", f"report {path}", f"reproduce {path}", f"compare {path} {path}", "proof index",
         "proof list", "record list", "record index", f"audit {project / 'road_policy_system.py'}", "audit-record list",
         "corpus sample cyber-payloads --out sampled", "plan metric --claim accuracy>=0.9",

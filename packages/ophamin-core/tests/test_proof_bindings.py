@@ -147,6 +147,14 @@ def selects(record, ids):
 ROWS = [b'{"index":%d,"record":"r%d","status":"ok"}\n' % (i, i) for i in range(1000)]
 
 
+def test_a_signature_that_is_not_the_one_logged_is_bad(record, log):
+    log.leaves[3].value["signature"] = record.object["signature"]
+    assert check_ledger(record, log)[0].state == "good"
+    log.leaves[3].value["signature"] = "0" * 64
+    (finding,) = check_ledger(record, log)
+    assert (finding.state, "signature" in finding.detail) == ("bad", True)
+
+
 def test_observations_beside_the_record_are_checked(record, tmp_path):
     assert check_observations(record)[0].state == "could not be checked"
     path = observed(record, ROWS)

@@ -72,10 +72,11 @@ def test_signing_completes_a_body_and_leaves_it_alone(body, ring, tmp_path):
     before = copy.deepcopy(body)
     signed = sign(body, PROOF, ring.signer())
     assert body == before
-    assert signed["proof_id"] == content_id(canonical_bytes(body))
+    named = {**body, "signing_key": ring.signer().hmac_key_id}
+    assert signed["proof_id"] == content_id(canonical_bytes(named))
     write_object(tmp_path / "record.json", signed)
     record = read(tmp_path / "record.json", [PROOF])
-    assert record.body == body
+    assert record.body == named
     result = verify(record, ring)
     assert result.ok
     result.require()
@@ -259,6 +260,34 @@ def test_malformed_attestations(body, ring, entry, state):
     assert result.exit_code == 3  # by the schema where not by the attestation itself
 
 
+SMALL_ORDER = [
+    "00" * 32,
+    "01" + "00" * 31,
+    "ec" + "ff" * 30 + "7f",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ed" + "ff" * 30 + "7f",
+    "ee" + "ff" * 31,
+]
+
+
+@pytest.mark.parametrize("public", SMALL_ORDER + [k[:-2] + f"{int(k[-2:], 16) | 128:02x}" for k in SMALL_ORDER])
+def test_a_key_that_anybody_can_sign_with_attests_nothing(body, ring, public):
+    pytest.importorskip("cryptography")
+    for later in range(12):  # such a signature fits one text in at most eight
+        obj = sign({**body, "later": later}, PROOF, ring.signer())
+        for point in SMALL_ORDER:
+            entry = {
+                "algorithm": "ed25519",
+                "public_key": public,
+                "signature": point + "00" * 32,
+                "key_id": key_id(public),
+            }
+            assert states(check({**obj, "attestations": [entry]}, ring))["attestation[0]"] == "bad"
+    with pytest.raises(UsageError, match="not an Ed25519 public key"):
+        ring.trust("nobody", public)
+
+
 def test_attestations_that_are_no_list_are_bad(body, ring):
     obj = {**sign(body, PROOF, ring.signer()), "attestations": {"0": 1}}
     assert states(check(obj, ring))["attestation"] == "bad"
@@ -273,7 +302,7 @@ def test_a_flood_of_attestations_is_bad_at_once(body, ring):
 def test_a_second_attestation_may_be_added_later(body, ring, tmp_path):
     pytest.importorskip("cryptography")
     obj, other = sign(body, PROOF, ring.signer()), Keyring(tmp_path / "b", {}).signer()
-    obj["attestations"] = [*obj["attestations"], other.attest(canonical_bytes(body))]
+    obj["attestations"] = [*obj["attestations"], other.attest(SignedRecord(PROOF, obj).canonical())]
     result = check(obj, ring)
     assert (states(result)["attestation[1]"], result.exit_code) == ("good", 0)
     assert obj["attestations"][1]["key_id"] == key_id(other.public_key) == other.key_id
@@ -285,6 +314,77 @@ def test_the_key_that_was_given_must_fit(body, ring, tmp_path):
     assert check(obj, ring, extra_keys=[b"the wrong key of sixteen"]).exit_code == 3
     named = Keyring(tmp_path / "x", {"OPHAMIN_SIGN_KEY": "the right key of sixteen"})
     assert check(obj, named).exit_code == 0
+
+
+def flipped(signature):
+    """Every way to change one hex digit of a signature, and what is no signature of this record at all."""
+    for at in range(0, 64, 7):
+        for digit in "0123456789abcdef":
+            if digit != signature[at]:
+                yield signature[:at] + digit + signature[at + 1 :]
+    yield from ("0" * 64, "f" * 64, signature[::-1])
+
+
+@pytest.mark.parametrize("attested", [True, False])
+def test_a_changed_signature_of_a_key_we_hold_is_bad(body, ring, attested):
+    signer = ring.signer()
+    obj = sign(body, PROOF, signer)
+    if not attested:
+        obj.pop("attestations", None)
+    assert check(obj, ring).exit_code == 0
+    tried = list(flipped(obj["signature"]))
+    assert len(tried) > 100
+    for signature in tried:
+        if signature == obj["signature"]:
+            continue
+        result = check({**obj, "signature": signature}, ring)
+        assert (states(result)["signature"], states(result)["id"], result.exit_code) == ("bad", "good", 3)
+    other = sign({**body, "later": 1}, PROOF, signer)
+    assert check({**obj, "signature": other["signature"]}, ring).exit_code == 3
+
+
+def test_whoever_does_not_hold_the_key_cannot_tell(body, ring, tmp_path):
+    obj = sign(body, PROOF, ring.signer())
+    obj.pop("attestations", None)
+    stranger = Keyring(tmp_path / "stranger", {})
+    stranger.signer()
+    result = check({**obj, "signature": "0" * 64}, stranger)
+    assert (states(result)["signature"], result.exit_code) == ("could not be checked", 5)
+    assert obj["signing_key"] in next(c.detail for c in result.checks if c.name == "signature")
+
+
+def test_the_name_of_the_key_cannot_be_taken_out_or_exchanged(body, ring, tmp_path):
+    obj = sign(body, PROOF, ring.signer())
+    obj.pop("attestations", None)
+    gone = {k: v for k, v in obj.items() if k != "signing_key"}
+    assert states(check({**gone, "signature": "0" * 64}, ring))["id"] == "bad"
+    # Re-signed by another under our name: bad wherever either key is at hand.
+    theirs = Signer(b"somebody else's sixteen bytes")
+    forged = {**obj, "signature": theirs.hmac(SignedRecord(PROOF, obj).canonical())}
+    assert states(check(forged, ring))["signature"] == "bad"
+    stranger = Keyring(tmp_path / "stranger", {})
+    assert check(forged, stranger, extra_keys=[b"somebody else's sixteen bytes"]).exit_code == 3
+    for odd in (None, 1, [], "x" * 100_000):
+        assert check({**obj, "signing_key": odd}, ring).exit_code == 3
+
+
+def test_a_record_that_names_no_key_reads_as_before(ring):
+    record = read(GOLDEN / "proof-1.1.json", [PROOF])
+    assert "signing_key" not in record.object
+    ring.signer()
+    swapped = {**record.object, "signature": "0" * 64}
+    swapped.pop("attestations")
+    assert check(swapped, ring).exit_code == 5
+    # The golden key, held: it signs a record of its own, and cannot show that it should have signed this one.
+    assert check(swapped, ring, extra_keys=[GOLDEN_SECRET]).exit_code == 3
+
+
+def test_signing_again_names_the_new_key(body, ring):
+    first = sign(body, PROOF, Signer(b"the right key of sixteen"))
+    again = sign(SignedRecord(PROOF, first).body, PROOF, ring.signer())
+    assert again["signing_key"] == ring.signer().hmac_key_id != first["signing_key"]
+    assert again["proof_id"] != first["proof_id"]
+    assert check(again, ring).exit_code == 0
 
 
 def test_a_key_in_the_environment_must_fit_what_names_no_other_signer(body, tmp_path):

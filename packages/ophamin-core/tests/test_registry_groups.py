@@ -264,6 +264,19 @@ def test_specs_make_plugins(echo, tmp_path):
     assert registry.get_corpus("acme-echo") is echo
 
 
+def test_a_substrate_that_reads_corpora_is_told_where_they_lie(echo, tmp_path, monkeypatch):
+    assert registry.make_substrate("acme-echo", tmp_path).data_root == str(tmp_path)
+    assert registry.make_substrate("acme-echo?data_root=mine", tmp_path).data_root == "mine"
+    assert registry.make_substrate("acme-echo").data_root is None
+    monkeypatch.setattr(registry.substrates, "get", lambda name: Plain)
+    assert registry.make_substrate("plain:a", tmp_path).arg == "a"
+
+
+class Plain:
+    def __init__(self, arg=""):
+        self.arg = arg
+
+
 def test_a_mistaken_parameter_is_the_users_and_anything_else_the_plugins(echo):
     with pytest.raises(UsageError, match="takes no parameter tiems; it takes"):
         registry.make_substrate("acme-echo?tiems=2")

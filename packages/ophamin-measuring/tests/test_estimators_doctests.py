@@ -8,7 +8,8 @@ import pytest
 MODULES = [
     "decision._alpha", "decision._families", "decision._least", "decision._part", "estimators.calibration",
     "estimators.mean", "estimators.proportion", "estimators.quantile", "estimators.value", "pillars.bootstrap",
-    "planning._plan",
+    "planning._plan", "estimators.exponent", "scenarios.cost_scaling", "scenarios.cost_substrate",
+    "scenarios.memory_growth",
 ]  # fmt: skip
 
 

@@ -53,8 +53,9 @@ def agrees(case: dict[str, Any]) -> Callable[[dict[str, Answer]], None]:
     spec.loader.exec_module(module)
 
     def check(answers: dict[str, Answer]) -> None:
-        name = case.get("data_file")
-        frame = pd.read_csv(folder / name) if name else None
+        names = case.get("data_file") or []
+        frames = [pd.read_csv(folder / name) for name in ([names] if isinstance(names, str) else names)]
+        frame = frames if len(frames) > 1 else frames[0] if frames else None
         bad, missing = module.compare(case, answers[case["method"]](case, frame))
         assert not bad, bad
         assert not missing, f"not answered: {missing}"

@@ -101,6 +101,10 @@ def _disagreements(
     if not any(value.get("proof_id") == record.id for value in outcomes):
         yield "no outcome in the ledger names this record"
     else:
+        named = [value for value in outcomes if value.get("proof_id") == record.id]
+        logged = [value["signature"] for value in named if "signature" in value]
+        if logged and record.object.get("signature") not in logged:
+            yield "its signature is not the one the ledger has of it"
         decided = record.object.get("verdict", {}).get("outcome")
         if not any(value.get("proof_id") == record.id and value.get("outcome") == decided for value in outcomes):
             yield f"its outcome is {decided}, but the ledger says otherwise"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ophamin.proof.errors import KeyPermissionsError, KeyPolicyError, NoKeyError, UsageError
 
-__all__ = ["INSTALLATION", "KeyInfo", "Keyring", "Signer", "home_directory", "is_demo_key", "key_id"]
+__all__ = ["INSTALLATION", "KeyInfo", "Keyring", "Signer", "hmac_key_id", "home_directory", "is_demo_key", "key_id"]
 
 INSTALLATION = "installation"
 """Name of the key an installation makes for itself on first use."""
@@ -45,6 +45,21 @@ def key_id(public_key: str) -> str:
         public_key: 64 hex characters.
     """
     return hashlib.sha256(bytes.fromhex(public_key)).hexdigest()[:16]
+
+
+def hmac_key_id(secret: bytes) -> str:
+    """16 hex characters that name an HMAC key and tell nothing of it.
+
+    A key that can be guessed could be guessed from the signature as well.
+
+    Args:
+        secret: The bytes of the key.
+
+    Example:
+        >>> hmac_key_id(b"sixteen bytes ok")
+        '95cb8fec58d223a7'
+    """
+    return hashlib.sha256(b"hmac:" + hashlib.sha256(secret).hexdigest().encode()).hexdigest()[:16]
 
 
 def is_demo_key(secret: bytes) -> bool:
@@ -120,7 +135,12 @@ class Signer:
         public = self.public_key
         if public is not None:
             return key_id(public)
-        return hashlib.sha256(b"hmac:" + hashlib.sha256(self._secret).hexdigest().encode()).hexdigest()[:16]
+        return self.hmac_key_id
+
+    @property
+    def hmac_key_id(self) -> str:
+        """16 hex characters that name the HMAC key; they stand in what it signs."""
+        return hmac_key_id(self._secret)
 
     def hmac(self, data: bytes) -> str:
         """Lower-hex HMAC-SHA256 of ``data``."""

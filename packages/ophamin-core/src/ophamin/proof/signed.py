@@ -30,6 +30,9 @@ JSON = Any
 OUTSIDE = ("signature", "attestation", "attestations")
 """Top-level fields that, beside the id, are not part of the body."""
 
+SIGNING_KEY = "signing_key"
+"""Top-level field of the body that names the HMAC key, so that whoever holds it knows a changed signature for one."""
+
 
 @dataclass(frozen=True)
 class SignedRecord:
@@ -143,12 +146,14 @@ def read(path: Path | str, kinds: Iterable[RecordKind]) -> SignedRecord:
 
 
 def sign(body: Mapping[str, JSON], kind: RecordKind, signer: Signer) -> dict[str, JSON]:
-    """Complete a body with its id, signature and, where ``cryptography`` is installed, an attestation.
+    """Complete a body with the name of the key, its id, signature and, with ``cryptography``, an attestation.
 
-    Nothing is signed that our own reader would call bad.
+    The id covers the name of the key: the same content signed by another is another record. A body of another
+    version than the one we write knows no such field and is signed as it is. Nothing is signed that our own
+    reader would call bad.
 
     Args:
-        body: The body; left as it is.
+        body: The body; left as it is. A ``signing_key`` in it is that of whoever signed it before.
         kind: What kind of record it becomes.
         signer: From ``Keyring.signer``.
 
@@ -165,7 +170,9 @@ def sign(body: Mapping[str, JSON], kind: RecordKind, signer: Signer) -> dict[str
     if complete:
         raise UsageError(f"a body to sign has no {' or '.join(complete)}; take the body of the record")
     version = body.get("schema_version")
-    data = canonical_bytes(dict(body), form=kind.forms(version)[0])
+    if version == kind.version:
+        body = {**body, SIGNING_KEY: signer.hmac_key_id}
+    data = canonical_bytes(body, form=kind.forms(version)[0])
     attestation = signer.attest(data)
     signed = {
         kind.id_field: content_id(data),

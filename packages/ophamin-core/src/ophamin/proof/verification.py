@@ -21,7 +21,7 @@ from ophamin.proof.errors import (
     SchemaError,
     SignatureMismatch,
 )
-from ophamin.proof.keys import is_demo_key, key_id
+from ophamin.proof.keys import hmac_key_id, is_demo_key, key_id
 from ophamin.proof.schemas import violations
 
 if TYPE_CHECKING:
@@ -208,8 +208,11 @@ def _check_signature(
     if not (isinstance(stored, str) and _HEX_64.match(stored)):
         return Finding("signature", "bad", "the signature is not 64 lower-hex characters"), ""
     ours = keyring.hmac_keys()
+    signing_key = record.object.get("signing_key")
     for key in (*extra, *ours):
         if hmac.compare_digest(hmac.digest(key, data, "sha256").hex(), stored):
+            if signing_key not in (None, hmac_key_id(key)):
+                return Finding("signature", "bad", "made with another key than the one the record names"), ""
             if is_demo_key(key):
                 detail = "made with a public demo key: it shows that the bytes are whole, not who wrote them"
                 return Finding("signature", "good", detail), "a public demo key"
@@ -217,10 +220,14 @@ def _check_signature(
     # A wrong key and a changed signature look alike. It is bad only if a key we hold should have made it.
     if extra:
         return Finding("signature", "bad", "not made with the key that was given"), ""
+    if any(hmac_key_id(key) == signing_key for key in ours):
+        return Finding("signature", "bad", f"it names our key {signing_key}, which did not make this signature"), ""
     named = {str(e.get("public_key")) for e in entries if isinstance(e, dict)} & own.keys()
     if named or (keyring.environment_key() and not entries):
         return Finding("signature", "bad", "not made with our key, which should have made it"), ""
     detail = f"none of the {len(ours)} keys here made it" if ours else "there is no key here"
+    if isinstance(signing_key, str):
+        detail += f" (it names the key {signing_key!r:.40})"
     return Finding("signature", "could not be checked", f"{detail}; give the key with --key-file"), ""
 
 

@@ -150,14 +150,24 @@ def _make(group: str, spec: str, **context: Any) -> Any:
         raise
 
 
-def make_substrate(spec: str) -> SubstrateProbe:
+def make_substrate(spec: str, data_root: Path | None = None) -> SubstrateProbe:
     """Construct the substrate a spec names.
+
+    Args:
+        spec: ``NAME[:ARG][?key=value&…]``.
+        data_root: Where corpora lie, for one that takes a ``data_root`` and whose spec names none: a system that
+            learns from a corpus finds it where the run does.
 
     Raises:
         UsageError: The spec is malformed or has a parameter the substrate does not know.
         UnknownPlugin: No such substrate.
     """
-    substrate: SubstrateProbe = _make("substrates", spec)
+    import inspect
+
+    plugin, parsed = resolve("substrates", spec)
+    wanted = data_root is not None and "data_root" not in parsed.params
+    takes = wanted and "data_root" in inspect.signature(plugin).parameters
+    substrate: SubstrateProbe = _make("substrates", spec, **({"data_root": str(data_root)} if takes else {}))
     return substrate
 
 

@@ -37,8 +37,9 @@ def schema_list(as_json: bool) -> None:
 
 @click.command("info")
 @click.argument("kind")
-def schema_info(kind: str) -> None:
-    """Print the JSON Schema of KIND.
+@as_json
+def schema_info(kind: str, as_json: bool) -> None:
+    """Print the JSON Schema of KIND, which is JSON with --json or without.
 
     Example: ophamin schema info proof > proof.schema.json
     """

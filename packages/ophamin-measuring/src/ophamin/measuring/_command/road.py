@@ -1,4 +1,4 @@
-"""``ophamin run``, ``ophamin plan`` and ``ophamin reproduce``."""
+"""``ophamin run``, ``plan``, ``reproduce`` and ``recompute``."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ophamin.proof.errors import UsageError
+from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
-__all__ = ["emit", "pairs", "plan", "reproduce", "run"]
+__all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run"]
 
 JSON = Any
 CODES = {"VALIDATED": 0, "AGREE": 0, "REFUTED": 1, "DISAGREE": 1, "INCONCLUSIVE": 4}
+# In this order: the pass for memory comes after the run, and no other instrument is to watch it.
+FLAME_GRAPHS = ("flamegraph-memory", "flamegraph-cpu")
+WATCHING = "resources,tracing"
 _ARM = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(.+)", re.DOTALL)
 
 
@@ -55,6 +57,17 @@ def _arms(words: Sequence[str]) -> dict[str, str]:
             )
         arms[name] = spec
     return arms
+
+
+def _instruments(words: Sequence[str], flamegraph: bool) -> list[str]:
+    from ophamin import registry
+
+    named = [name for word in words for name in word.split(",")]
+    names = list(dict.fromkeys([*(FLAME_GRAPHS if flamegraph else ()), *named]))
+    for name in names:
+        if name in (*FLAME_GRAPHS, *WATCHING.split(",")) and name not in registry.instruments.names():
+            raise MissingDependency(f"the instrument {name!r}", "ophamin-instrumenting", "ophamin[instrumenting]")
+    return names
 
 
 def _ticker() -> Callable[[Progress], None] | None:
@@ -126,7 +139,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.option("--store", default=None, help="Folder of the proofs.  [default: proofs/ of the project]")
 @_alpha
 @_attempts
-@click.option("--instrument", "instruments", multiple=True, metavar="NAME", help="Instrument that watches the run.")
+@click.option("--instrument", "instruments", multiple=True, is_flag=False, flag_value=WATCHING, metavar="[NAME,…]",
+              help=f"Instrument that watches the run; without a name {WATCHING}.")  # fmt: skip
+@click.option("--flamegraph", is_flag=True, help="Leave flame graphs of CPU time and memory beside the proof.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="Longest one cycle may take, seconds.")
 @click.option("--fresh", is_flag=True, help="Abandon an interrupted run of the same and start a new attempt.")
 @_json
@@ -149,6 +164,7 @@ def run(
     alpha: float | None,
     attempts: int,
     instruments: tuple[str, ...],
+    flamegraph: bool,
     timeout: float,
     fresh: bool,
     as_json: bool,
@@ -182,7 +198,7 @@ def run(
         n=n,
         seed=seed,
         rule=rule or "",
-        instruments=list(instruments),
+        instruments=_instruments(instruments, flamegraph),
         alpha=settings.alpha if alpha is None else alpha,
         attempts=attempts,
         error_policy=error_policy or "",
@@ -302,7 +318,8 @@ def reproduce(
     """Run a proof again, on the same records with the same seed, and say whether it agrees.
 
     PROOF is a record.json or the beginning of an id in the store. Equal observations agree exactly; otherwise the
-    difference is decided against the registered smallest difference. Exit code: 0 AGREE, 1 DISAGREE, 4 INCONCLUSIVE.
+    difference is decided against the registered smallest difference. Exit code: 0 AGREE, 1 DISAGREE, 4 INCONCLUSIVE,
+    5 when nobody known signed the proof, which says what is run.
 
     \b
     Example:
@@ -310,16 +327,11 @@ def reproduce(
     """
     from ophamin.measuring.scenarios.reproduction import reproduce as again
     from ophamin.measuring.scenarios.words import reproduction_text
-    from ophamin.proof.store import Store
+    from ophamin.registry.gathering import locate
 
     settings = _settings(ctx.obj)
-    path = Path(proof)
-    if path.is_dir():
-        path = path / "record.json"
-    if not path.exists() and re.fullmatch(r"[0-9a-fA-F]{4,64}", proof):
-        path = Store(Path(settings.store)).path(proof)
     found = again(
-        path,
+        locate(settings, proof),
         project=settings.project,
         data_root=settings.data_root if data_root is None else data_root,
         arms=_arms(substrates),
@@ -330,3 +342,29 @@ def reproduce(
     else:
         click.echo(reproduction_text(found))
     ctx.exit(CODES[found.answer])
+
+
+@click.command()
+@click.argument("proof")
+@_json
+@click.pass_context
+def recompute(ctx: click.Context, proof: str, as_json: bool) -> None:
+    """Score a proof's stored observations again, and say whether they give what it states. Nothing is run.
+
+    PROOF is a record.json or the beginning of an id in the store. Compared are value, interval and outcome of each
+    threshold, the counts, the evidence, and the claim. Exit code: 0 they do, 3 they do not (or the proof is bad).
+
+    \b
+    Example:
+      ophamin recompute 3fa9c1
+    """
+    from ophamin.measuring.scenarios.recomputing import recompute as again
+    from ophamin.measuring.scenarios.words import recomputation_text
+    from ophamin.registry.gathering import locate
+
+    found = again(locate(_settings(ctx.obj), proof))
+    if as_json:
+        emit(found.to_dict())
+    else:
+        click.echo(recomputation_text(found))
+    ctx.exit(0 if found.agrees else 3)

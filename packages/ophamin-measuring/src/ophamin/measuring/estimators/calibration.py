@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincc, gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from ophamin.measuring.estimators._table import (
@@ -23,7 +24,7 @@ from ophamin.measuring.estimators._table import (
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, Estimate
 
-__all__ = ["brier_skill", "calibration_error"]
+__all__ = ["bins_of", "brier_skill", "calibration_error", "check_edges"]
 
 _ENOUGH = 30.0
 """Surprises from which on their sum is near normal."""
@@ -61,11 +62,24 @@ def _read(columns: Columns) -> tuple[Table, Floats]:
     return table, table.columns["fixed"]
 
 
-def _edges(bins: int | Sequence[float]) -> Floats:
+def check_edges(bins: int | Sequence[float]) -> Floats:
+    """Edges of the bins, from 0 to 1.
+
+    Args:
+        bins: Number of equal bins, or their edges.
+
+    Raises:
+        UsageError: Neither.
+    """
     edges = np.linspace(0, 1, bins + 1) if isinstance(bins, int) else np.asarray(bins, dtype=np.float64)
     if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or (np.diff(edges) <= 0).any():
         raise UsageError(f"bins are a number of equal bins or rising edges from 0 to 1, not {bins!r}")
     return edges
+
+
+def bins_of(edges: Floats, c: Floats) -> NDArray[np.intp]:
+    """Bin of each stated confidence; a bin holds its upper edge, the first one 0 too."""
+    return np.clip(np.searchsorted(edges, c, side="left") - 1, 0, len(edges) - 2)
 
 
 def calibration_error(
@@ -118,7 +132,7 @@ def calibration_error(
     alpha = check_confidence(confidence)
     if method not in ("auto", "sign-vectors"):
         raise UsageError(f"no interval for the calibration error is called {method!r}; use auto or sign-vectors")
-    method, edges = "sign-vectors", _edges(bins)
+    method, edges = "sign-vectors", check_edges(bins)
     table, fixed = _read(columns)
     if table.problem:
         return failed(table.problem, table, method=method)
@@ -127,7 +141,7 @@ def calibration_error(
     c, y = table.columns["confidence"], table.columns["correct"]
     d = np.where(free, y - c, np.where(free, 0.0, np.abs(fixed)))
     # A row with a fixed contribution has a bin of its own sign: the errors' bin, which adds its whole size.
-    bin_of = np.where(free, np.clip(np.searchsorted(edges, c, side="left") - 1, 0, len(edges) - 2), len(edges) - 1)
+    bin_of = np.where(free, bins_of(edges, c), len(edges) - 1)
     sums = np.bincount(bin_of[free], weights=d[free], minlength=len(edges) - 1)
     value = float(np.abs(sums).sum() + fixed[~free].sum()) / n
     if problem := too_few_groups(table):

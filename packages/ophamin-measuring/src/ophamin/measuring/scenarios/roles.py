@@ -26,7 +26,8 @@ _STEP = re.compile(
     r"|\[(?P<index>-?\d+)\]"
     r"|\[\?(?P<field>[A-Za-z_][A-Za-z0-9_-]*)==(?P<quote>['\"])(?P<value>.*?)(?P=quote)\]"
 )
-_RESOURCES: Final = ("latency_s", "cpu_s", "rss_bytes")
+# What instruments measure, and the number of the first cycle a fresh process answered, which the engine adds.
+_RESOURCES: Final = ("latency_s", "cpu_s", "rss_bytes", "rss_peak_bytes", "page_faults", "process")
 # What a plain function returns arrives as {"output": x}; these roles mean that one value.
 _BARE: Final = frozenset({"blocked", "answer", "value"})
 

@@ -1,4 +1,4 @@
-"""What a run, a plan and a reproduction say to people and to programs."""
+"""What a run, a plan, a reproduction and a recomputation say to people and to programs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ophamin.measuring.scenarios._road.remarks import remarks
+from ophamin.measuring.scenarios.recomputing import Recomputation
 from ophamin.measuring.scenarios.reproduction import Reproduction
 from ophamin.proof.errors import UsageError
 
-__all__ = ["plan_text", "reproduction_text", "run_text", "summary"]
+__all__ = ["plan_text", "recomputation_text", "reproduction_text", "run_text", "summary"]
 
 JSON = Any
 
@@ -175,4 +176,17 @@ def reproduction_text(found: Reproduction) -> str:
         margin = "" if part.margin is None else f" against ±{part.margin:g}"
         reason = f"; {part.reason}" if part.reason else ""
         lines.append(f"  difference in {part.metric}{bounds}{margin}: {part.answer}{reason}")
+    return _printable("\n".join(lines))
+
+
+def recomputation_text(found: Recomputation) -> str:
+    """A recomputation for people: whether the rows give what the proof states, and where not."""
+    if found.agrees:
+        lines = [f"its {found.n} rows give what it states: {found.outcome}"]
+    else:
+        lines = [f"NOT what its {found.n} rows give, which is {found.outcome}"]
+    for one in found.differences:
+        lines.append(f"  {one.what} is stated as {one.stated!r:.80}, and is {one.found!r:.80}")
+    if not found.code:
+        lines.append("  note: the scenario's code is not that of the run, by its hash")
     return _printable("\n".join(lines))

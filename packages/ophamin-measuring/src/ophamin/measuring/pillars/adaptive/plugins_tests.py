@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from scipy.stats import norm
 
 from ophamin.measuring.pillars._columns import complete, labels, numbers, require
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
+from ophamin.measuring.pillars._shares import planned
 from ophamin.measuring.pillars.adaptive import evalues, sprt
 from ophamin.measuring.pillars.adaptive.mixture import mixture_test
 from ophamin.measuring.pillars.adaptive.peeking import inflation
@@ -236,7 +236,7 @@ class SequentialSrm:
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         require(self.name, columns, "arm")
         arms = [str(a) for a in labels(self.name, columns, "arm") if a is not None]
-        plan = _plan(given["plan"]) or dict.fromkeys(dict.fromkeys(arms), 1.0)
+        plan = planned(given["plan"]) or dict.fromkeys(dict.fromkeys(arms), 1.0)
         unknown = sorted(set(arms) - set(plan))
         if unknown:
             raise UsageError(f"the arm {unknown[0]!r} is not planned; the plan names {', '.join(plan)}")
@@ -257,19 +257,6 @@ class SequentialSrm:
         path = {"n": list(range(1, len(arms) + 1)), "p_value": found.p_value.tolist()}
         notes = [] if given["plan"] else ["no plan was given: equal shares are assumed for the arms that were seen"]
         return PillarResult([item], {"path": path}, warnings=notes)
-
-
-def _plan(text: str) -> dict[str, float]:
-    plan = {}
-    for word in filter(None, (w.strip() for w in text.split(","))):
-        name, equals, share = word.rpartition("=")
-        try:
-            plan[name] = float(share)
-        except ValueError:
-            equals = ""
-        if not equals or not name or not plan[name] > 0 or not math.isfinite(plan[name]):
-            raise UsageError(f'a plan names shares above 0, such as "a=0.5,b=0.5", not {text!r}')
-    return plan
 
 
 class Peeking:

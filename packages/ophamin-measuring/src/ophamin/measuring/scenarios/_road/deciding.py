@@ -6,21 +6,41 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ophamin.measuring.decision import ClaimDecision, decide_claim
 from ophamin.measuring.decision import PartDecision as Part
 from ophamin.measuring.scenarios._road.cycles import values_digest_of
-from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.proof.errors import OphaminError, ProtocolViolation
-from ophamin.proof.types import Interval, PillarEvidence, Verdict, to_json
-from ophamin.protocols import Score
+from ophamin.proof.types import Claim, Interval, PillarEvidence, Verdict, to_json
+from ophamin.protocols import ScenarioProtocol, Score
 
-__all__ = ["Decided", "columns_of", "decide", "plain", "score_rows"]
+__all__ = ["UNSTABLE", "Decided", "Scored", "columns_of", "decide", "plain", "score_rows"]
 
 JSON = Any
 Row = Mapping[str, JSON]
 LONGEST_SHOWN = 200
+UNSTABLE = "not deterministic"
+"""How the reason begins where a second pass over the whole target gave other values."""
+
+
+class Scored(Protocol):
+    """What turns rows into a verdict: a prepared run, or what a stored record says of one."""
+
+    @property
+    def scenario(self) -> ScenarioProtocol:
+        """What scores the rows."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, JSON]:
+        """All its options."""
+        ...
+
+    @property
+    def claim(self) -> Claim:
+        """The claim as registered."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +64,7 @@ def columns_of(rows: Sequence[Row]) -> dict[str, list[JSON]]:
     return columns
 
 
-def score_rows(setup: Setup, rows: Sequence[Row]) -> Score:
+def score_rows(setup: Scored, rows: Sequence[Row]) -> Score:
     """What the scenario makes of its rows.
 
     Raises:
@@ -56,15 +76,15 @@ def score_rows(setup: Setup, rows: Sequence[Row]) -> Score:
         raise
     except Exception as error:
         raise ProtocolViolation(
-            f"scenario {setup.spec.scenario!r} cannot score its own rows: {type(error).__name__}: {error}"
+            f"scenario {setup.scenario.name!r} cannot score its own rows: {type(error).__name__}: {error}"
         ) from error
 
 
-def decide(setup: Setup, rows: Sequence[Row], alpha: float, seed: int, digests: Mapping[str, str]) -> Decided:
+def decide(setup: Scored, rows: Sequence[Row], alpha: float, seed: int, digests: Mapping[str, str]) -> Decided:
     """Decide the claim from the rows as they stand in the journal.
 
     Args:
-        setup: The prepared run.
+        setup: Scenario, options and claim.
         rows: All rows, parsed from the bytes that are stored.
         alpha: α of this attempt.
         seed: Seed of this attempt.
@@ -82,7 +102,7 @@ def decide(setup: Setup, rows: Sequence[Row], alpha: float, seed: int, digests: 
     decision = decide_claim(setup.claim, score, alpha=alpha, seed=seed)
     reason = ""
     if digests.get("second_pass", values_digest) != values_digest:
-        reason = "not deterministic: a second pass over the whole target gave other values"
+        reason = f"{UNSTABLE}: a second pass over the whole target gave other values"
         decision = replace(decision, outcome="INCONCLUSIVE", decided_by=f"none: {reason}")
     parts = [_quiet(part, decision) for part in decision.parts]
     extra = [replace(e, role="secondary") if e.role == "primary" else e for e in score.evidence]
@@ -152,7 +172,7 @@ def _evidence(part: Part) -> PillarEvidence:
     )
 
 
-def _undecided(setup: Setup, why: str, counts: Mapping[str, int]) -> Verdict:
+def _undecided(setup: Scored, why: str, counts: Mapping[str, int]) -> Verdict:
     return Verdict(
         outcome="INCONCLUSIVE",
         observed_value=None,
@@ -171,7 +191,7 @@ def _undecided(setup: Setup, why: str, counts: Mapping[str, int]) -> Verdict:
     )
 
 
-def _no_evidence(setup: Setup) -> list[PillarEvidence]:
+def _no_evidence(setup: Scored) -> list[PillarEvidence]:
     from importlib.metadata import version
 
     return [

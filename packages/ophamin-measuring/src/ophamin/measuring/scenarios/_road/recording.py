@@ -33,9 +33,9 @@ from ophamin.proof.reading import parse
 from ophamin.proof.signed import sign
 from ophamin.proof.store import Store
 from ophamin.proof.types import DatasetRef, EmpiricalProofRecord, PreRegistration, Reproduction, to_json
-from ophamin.protocols import RunResult, RunSpec
+from ophamin.protocols import RunResult, RunSpec, ScenarioProtocol
 
-__all__ = ["command_of", "file_proof", "run_spec_of", "write_proof"]
+__all__ = ["code_of", "command_of", "file_proof", "run_spec_of", "write_proof"]
 
 JSON = Any
 OBSERVATIONS = "observations.jsonl.gz"
@@ -93,7 +93,13 @@ def file_proof(setup: Setup, project: Project, ledger: Ledger, attempt: Register
     )
     proof_id, outcome = record["proof_id"], record["verdict"]["outcome"]
     if not attempt.closed:
-        ledger.close(attempt.index, outcome, proof_id=proof_id, cycles=record["verdict"]["n_planned"])
+        ledger.close(
+            attempt.index,
+            outcome,
+            proof_id=proof_id,
+            signature=record["signature"],
+            cycles=record["verdict"]["n_planned"],
+        )
     journal.remove()
     return RunResult(outcome, record["verdict"]["reasoning"], proof_id, str(path), record)
 
@@ -146,7 +152,7 @@ def _record(
             seed=plan["seed"],
             seed_origin=plan["seed_origin"],
             plan=plan["plan"],
-            code=_code(setup),
+            code=code_of(setup.spec.scenario, setup.scenario),
             ledger=plan["ledger"],
         ),
         data=data,
@@ -200,13 +206,13 @@ def _analysis_plan(setup: Setup) -> str:
     return f"Decide once, at the planned n, from two one-sided bounds (rule {setup.claim.decision.rule}): {ways}."
 
 
-def _code(setup: Setup) -> dict[str, JSON]:
-    """Distribution of the scenario and the hash of the package its class stands in."""
-    name, _, number = registry.scenarios.origin(setup.spec.scenario).rpartition(" ")
+def code_of(name: str, scenario: ScenarioProtocol) -> dict[str, JSON]:
+    """Distribution of a scenario and the hash of the package its class stands in."""
+    name, _, number = registry.scenarios.origin(name).rpartition(" ")
     return {
         "distribution": name or "in-process",
         "version": number if name else "",
-        "source_hash": _source_hash(type(setup.scenario).__module__),
+        "source_hash": _source_hash(type(scenario).__module__),
     }
 
 
@@ -239,11 +245,18 @@ def _keep_artifacts(setup: Setup, attempt: Registered) -> list[dict[str, JSON]]:
         entries.append(
             {
                 "name": kept.name,
-                "media_type": mimetypes.guess_type(kept.name)[0] or "application/octet-stream",
+                "media_type": _media_type(kept.name),
                 "digest": "sha256:" + hashlib.sha256(kept.read_bytes()).hexdigest(),
             }
         )
     return entries
+
+
+def _media_type(name: str) -> str:
+    # Whether a machine's own tables know JSON lines differs; a record is the same everywhere.
+    if name.endswith(".jsonl"):
+        return MEDIA_TYPE
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def run_spec_of(spec: RunSpec) -> dict[str, JSON]:
@@ -278,7 +291,7 @@ def _environment(setup: Setup, libraries: Mapping[str, str]) -> dict[str, str]:
     origins = [registry.scenarios.origin(setup.spec.scenario)]
     origins += [registry.substrates.origin(registry.Spec.parse(arm.spec).name) for arm in setup.arms]
     origins.append(registry.corpora.origin(registry.Spec.parse(setup.corpus_spec).name))
-    origins += [registry.instruments.origin(name) for name in setup.spec.instruments]
+    origins += [registry.instruments.origin(instrument.name) for instrument in setup.instruments]
     for name in ("ophamin", "ophamin-core", "ophamin-measuring", "numpy", "scipy"):
         number = _installed(name)
         if number:
