@@ -50,5 +50,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
+    "substrate probe": (
+        "ophamin-seeing",
+        "Say what of a system can be measured: importable, constructible, signature, and why not.",
+    ),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
 }
