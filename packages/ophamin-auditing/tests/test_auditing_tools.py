@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ophamin.auditing.audit import examine_with
+from ophamin.auditing.examining import examine_with
 from ophamin.auditing.target import Target
 from ophamin.auditing.tools import _run
 from ophamin.auditing.tools.bandit import Bandit
@@ -287,7 +287,7 @@ def test_tools_run_side_by_side_and_an_interruption_stops_them(clean, only_fakes
     class Late(Interrupting):
         def audit(self, path, *, timeout_s):
             deadline = time.monotonic() + 20
-            while time.monotonic() < deadline and not files[0].exists():
+            while time.monotonic() < deadline and not any(f.exists() for f in files):
                 time.sleep(0.02)
             started.set()
             raise KeyboardInterrupt
