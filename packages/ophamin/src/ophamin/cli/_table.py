@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "key create": (
         "ophamin",
         'Create a random signing key called NAME; "installation" is the one that signs your runs.',
@@ -37,5 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
+    "scrape": ("ophamin-seeing", "What an endpoint exposes as metrics, once or over a window."),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
+    "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }
