@@ -136,11 +136,11 @@ def _both(path: str, old: Mapping[str, JSON], new: Mapping[str, JSON], n_a: int,
                 f"{end}_{side}": s[end] for side, s in (("a", left), ("b", right)) for end in ("min", "mean", "max")
             }
             found.append(_Change(change, path, {"d": d, **spans}, p))
-    if old["enumeration"] and new["enumeration"]:
+    if old["enumeration"] and new["enumeration"] and set(kinds_a) == set(kinds_b):
         before, after = ([e["value"] for e in f["enumeration"]] for f in (old, new))
-        fresh = [v for v in after if not _in(v, before)]
-        if fresh:
-            found.append(_Change("enumeration", path, {"new": fresh, "a": before, "b": after}, fact=True))
+        words = [v for v in after if not _in(v, before)]
+        if words:
+            found.append(_Change("enumeration", path, {"new": words, "a": before, "b": after}, fact=True))
     return found
 
 

@@ -197,6 +197,9 @@ class SchemaMiner:
             node, item = stack.pop()
             self._see(node, item, cycle)
             if isinstance(item, dict):
+                # Decided before any child is taken: a child of an object that becomes a map is no longer in the tree.
+                if not node.is_map and len({*node.children, *item}) > MAX_KEYS:
+                    _collapse(node)
                 stack += [(self._child(node, key), inner) for key, inner in reversed(item.items())]
             elif isinstance(item, list) and item:
                 if node.items is None:
@@ -208,9 +211,6 @@ class SchemaMiner:
         if node.is_map:
             return node.children["{}"]
         if key not in node.children:
-            if len(node.children) == MAX_KEYS:
-                _collapse(node)
-                return node.children["{}"]
             node.children[key] = _Node(self._examples)
         return node.children[key]
 
