@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ophamin.auditing import gates
+from ophamin.auditing import duplicates, gates
 from ophamin.auditing._counts import SEVERITIES
 from ophamin.proof.errors import UsageError
 
@@ -78,6 +78,43 @@ def test_nothing_is_decided_when_two_passes_differ_or_the_target_moved():
 def test_what_is_no_gate_is_a_usage_error(gate):
     with pytest.raises(UsageError, match=r"gate|counts"):
         gates.parse(gate, ["ruff", "bandit"])
+
+
+def rows(tool, rules):
+    return [
+        {"pillar_name": tool, "rule_id": rule, "severity": severity, "path": "a.py", "line": line, "message": "",
+         "fingerprint": f"{tool}{i}", "extra": {}}
+        for i, (rule, severity, line) in enumerate(rules)
+    ]  # fmt: skip
+
+
+RULES = st.tuples(st.sampled_from(["602", "101"]), st.sampled_from(SEVERITIES[:3]), st.integers(1, 2))
+
+
+@given(
+    ruff=st.lists(RULES, max_size=4),
+    bandit=st.lists(RULES, max_size=4),
+    metric=st.sampled_from(["total", *SEVERITIES[:3], "ruff", "bandit.high"]),
+    comparator=st.sampled_from(["<=", "<", ">=", ">", "=="]),
+    value=st.integers(0, 7),
+)
+def test_what_another_tool_finds_too_overturns_no_verdict_made_without_it(ruff, bandit, metric, comparator, value):
+    """A duplicate can move a finding from one severity to another, so until then it counts for none."""
+    one = rows("ruff", [(f"S{rule}", *rest) for rule, *rest in ruff])
+    two = rows("bandit", [(f"B{rule}", *rest) for rule, *rest in bandit])
+
+    def outcome(other, complete):
+        pillars = [
+            {"pillar_name": "ruff", "status": "ok", "complete": True, "findings": [dict(f) for f in one]},
+            {"pillar_name": "bandit", "status": "ok", "complete": complete, "findings": [dict(f) for f in other]},
+        ]
+        duplicates.mark(pillars)
+        return decided(f"{metric} {comparator} {value}", pillars)["outcome"]
+
+    whole = outcome(two, True)
+    assert whole in ("VALIDATED", "REFUTED")
+    for seen in range(len(two) + 1):
+        assert outcome(two[:seen], False) in (whole, "INCONCLUSIVE")
 
 
 @given(

@@ -186,7 +186,7 @@ def test_the_published_record_verifies_under_its_key_and_no_other():
 
 
 def test_an_audit_without_gates_is_signed_stored_and_registers_nothing(messy, settings):
-    done = audit(messy, settings)
+    done = audit(messy, settings, tools=["ruff", "bandit"])
     record = read(done.path, [AUDIT])
     found = verify(record, Keyring())
     assert found.ok
@@ -289,7 +289,7 @@ def test_a_tool_that_says_something_else_the_second_time_decides_nothing(clean, 
 
 def test_a_failed_tool_leaves_its_status_in_a_record_that_verifies(clean, settings, only_fakes):
     only_fakes("ruff", "sys.exit('out of order')")
-    done = audit(clean, settings, gates=["high == 0"])
+    done = audit(clean, settings, tools=["ruff", "bandit"], gates=["high == 0"])
     record = read(done.path, [AUDIT])
     assert verify(record, Keyring()).ok
     summary = record.object["summary"]

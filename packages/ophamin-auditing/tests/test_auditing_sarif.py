@@ -34,7 +34,9 @@ def check_sarif(log):
 
 
 def check_run(run):
-    assert set(run) <= {"tool", "invocations", "originalUriBaseIds", "columnKind", "results", "properties"}
+    known = {"tool", "invocations", "originalUriBaseIds", "columnKind", "results", "properties", "automationDetails"}
+    assert set(run) <= known
+    assert re.fullmatch(r"ophamin/[a-z-]+/[0-9a-f]{64}", run["automationDetails"]["id"])
     driver = run["tool"]["driver"]
     assert isinstance(driver["name"], str)
     assert driver["name"]
@@ -43,9 +45,15 @@ def check_run(run):
     ids = [rule["id"] for rule in driver["rules"]]
     assert len(set(ids)) == len(ids)
     for rule in driver["rules"]:
-        assert set(rule) <= {"id", "name", "shortDescription", "helpUri", "properties"}
-        if "shortDescription" in rule:
-            assert rule["shortDescription"]["text"]
+        known = {"id", "name", "shortDescription", "fullDescription", "help", "helpUri", "properties"}
+        assert set(rule) <= {*known, "defaultConfiguration"}
+        assert rule["shortDescription"]["text"]
+        assert rule["fullDescription"]["text"]
+        assert rule["help"]["text"]
+        assert 1 <= len(rule["properties"]["tags"]) <= 20
+        if "security-severity" in rule["properties"]:
+            assert "security" in rule["properties"]["tags"]
+            assert 0.0 < float(rule["properties"]["security-severity"]) <= 10.0
         if "helpUri" in rule:
             assert urlsplit(rule["helpUri"]).scheme == "https"
     for base in run["originalUriBaseIds"].values():
@@ -106,7 +114,7 @@ def test_records_of_every_version_export(path):
 
 
 def test_findings_arrive_with_place_level_rule_and_fingerprint(messy, settings):
-    record = audit(messy, settings).record
+    record = audit(messy, settings, tools=["bandit", "ruff"]).record
     log, _ = export(record)
     check_sarif(log)
     bandit, ruff = log["runs"]
@@ -133,7 +141,7 @@ def test_names_are_percent_encoded_and_come_back(tree, settings):
 
 def test_failed_tools_are_runs_that_did_not_succeed(clean, settings, only_fakes):
     only_fakes("ruff", "sys.exit('out of order')")
-    log, _ = export(audit(clean, settings).record)
+    log, _ = export(audit(clean, settings, tools=["bandit", "ruff"]).record)
     check_sarif(log)
     bandit, ruff = log["runs"]
     for run, words in ((bandit, "pip install bandit"), (ruff, "out of order")):
@@ -173,3 +181,67 @@ def test_it_keeps_the_contract_of_an_exporter():
 
 def test_every_severity_has_a_level():
     assert set(LEVELS) == {"critical", "high", "medium", "low", "info"}
+
+
+def pillar(name, findings, rules=None):
+    rows = [
+        {"pillar_name": name, "rule_id": "R", "severity": s, "message": "m", "path": "a.py", "line": i + 1, "column": 1,
+         "end_line": None, "end_column": None, "extra": {}, "fingerprint": f"{i:064x}"}
+        for i, s in enumerate(findings)
+    ]  # fmt: skip
+    return {
+        "tool_name": name, "tool_version": "", "status": "ok", "findings": rows, "exit_code": 0, "warnings": [],
+        "rules": rules or {"R": {"name": "", "url": ""}}, "extra": {},
+    }  # fmt: skip
+
+
+def record_of(*pillars):
+    return {"audit_id": "0" * 64, "schema_version": "audit/1.2", "pillars": list(pillars)}
+
+
+def test_of_too_many_results_the_worst_are_kept_and_the_rest_is_counted():
+    many = ["low"] * 24_990 + ["high"] * 5
+    log, report = export(record_of(pillar("one", many), pillar("two", ["medium"] * 20)))
+    check_sarif(log)
+    one, two = log["runs"]
+    assert len(one["results"]) + len(two["results"]) == 25_000
+    assert len(two["results"]) == 20
+    assert sum(r["level"] == "error" for r in one["results"]) == 5
+    assert one["properties"]["ophamin/left_out"] == {"R": 15}
+    assert "ophamin/left_out" not in two["properties"]
+    assert any("15 findings" in n["message"]["text"] for n in one["invocations"][0]["toolExecutionNotifications"])
+    assert any(lost.startswith("findings: 15 of lesser severity") for lost in report.lost)
+
+
+def test_of_too_many_runs_the_first_are_kept():
+    log, report = export(record_of(*(pillar(f"tool-{'x' * i}", ["low"]) for i in range(1, 23))))
+    check_sarif(log)
+    assert len(log["runs"]) == 20
+    assert any(lost.startswith("pillars: 2 of them") for lost in report.lost)
+
+
+def test_a_tool_that_found_nothing_is_an_empty_run(clean, settings):
+    log, _ = export(audit(clean, settings, tools=["ruff"]).record)
+    (run,) = log["runs"]
+    assert run["results"] == []
+    assert run["invocations"][0]["executionSuccessful"] is True
+
+
+def test_security_stands_on_the_rule_and_only_on_rules_about_security(messy, settings):
+    log, _ = export(audit(messy, settings, tools=["bandit", "ruff"]).record)
+    bandit, ruff = ({r["id"]: r["properties"] for r in run["tool"]["driver"]["rules"]} for run in log["runs"])
+    assert (bandit["B602"]["security-severity"], bandit["B404"]["security-severity"]) == ("8.0", "2.5")
+    assert "security-severity" not in ruff["F821"]
+    assert ruff["F821"]["problem.severity"] == "error"
+
+
+def test_what_two_tools_found_is_one_result(tree, settings):
+    code = "import subprocess\n\nsubprocess.call('ls', shell=True)\n"
+    root = tree({"a.py": code, "ruff.toml": '[lint]\nselect = ["S602"]\n'})
+    record = audit(root, settings, tools=["ruff", "bandit"]).record
+    log, report = export(record)
+    check_sarif(log)
+    assert sum(len(run["results"]) for run in log["runs"]) == record["summary"]["total_findings"] == 3  # B607 too
+    (both,) = [r for run in log["runs"] for r in run["results"] if "alsoFoundBy" in r["properties"]]
+    assert {both["ruleId"], *both["properties"]["alsoFoundBy"]} in ({"S602", "bandit B602"}, {"B602", "ruff S602"})
+    assert any(lost.startswith("findings that another tool found too: 1") for lost in report.lost)

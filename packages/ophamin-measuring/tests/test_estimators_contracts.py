@@ -6,9 +6,8 @@ import random
 
 import pytest
 
-from ophamin.measuring.pillars.bootstrap import Bootstrap
 from ophamin.registry import estimators
-from ophamin.testing import check_estimator, check_pillar
+from ophamin.testing import check_estimator
 
 RNG = random.Random(11)
 N = 240
@@ -17,6 +16,8 @@ CONFIDENCE = [RNG.uniform(0.5, 1) for _ in range(N)]
 SHARE = {"value": [int(RNG.random() < 0.8) for _ in range(N)], "status": OK}
 NUMBERS = {"value": [RNG.gauss(5, 2) for _ in range(N)], "status": OK}
 CALIBRATION = {"confidence": CONFIDENCE, "correct": [int(RNG.random() < c) for c in CONFIDENCE], "status": OK}
+SIZES = [0, *(10 * 2**k for k in range(9))]
+COSTS = {"size": SIZES, "value": [s**1.3 * RNG.lognormvariate(0, 0.05) for s in SIZES], "status": ["ok"] * len(SIZES)}
 GROUPS = {"group": [f"g{i % 40}" for i in range(N)]}
 
 
@@ -33,12 +34,10 @@ GROUPS = {"group": [f"g{i % 40}" for i in range(N)]}
         ("quantile", NUMBERS, {"q": 0.9}),
         ("calibration-error", CALIBRATION, {}),
         ("brier-skill", CALIBRATION, {}),
+        ("exponent", COSTS, {}),
+        ("exponent", COSTS, {"part": "top"}),
         ("value", {"value": [3], "status": ["ok"]}, {}),
     ],
 )
 def test_estimator(name, columns, options):
     check_estimator(estimators.get(name), columns, options=options)
-
-
-def test_pillar():
-    check_pillar(Bootstrap)

@@ -18,6 +18,7 @@ _STUDIES = {
 }
 _UNIT = [_RNG.random() for _ in range(80)]
 _BITS = [_RNG.randrange(2) for _ in range(80)]
+_MODEL = {"target": _UNIT[:40], "feature": _UNIT[40:], "feature_2": _BITS[:40], "group": [i % 8 for i in range(40)]}
 _ARMS = {
     "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
@@ -63,7 +64,23 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "I.peto": [(_ARMS, {})],
     "I.small_study": [(_STUDIES, {})],
     "I.trim_fill": [(_STUDIES, {}), (_STUDIES, {"estimator": "R0", "side": "right", "method": "DL"})],
-    "N.bootstrap": [(None, {})],
+    "N.bootstrap": [
+        *(({"value": _UNIT}, {"statistic": s, "resamples": 200}) for s in ("mean", "median", "trimmed_mean", "sd")),
+        ({"value": _UNIT}, {"method": "studentised", "resamples": 200}),
+        ({"value": _UNIT, "group": [i % 25 for i in range(80)]}, {"method": "percentile", "resamples": 200}),
+        ({"value": _UNIT, "other": _UNIT[::-1]}, {"statistic": "correlation", "resamples": 200}),
+    ],
+    "N.compare_learners": [({"score": _UNIT[:10], "other": _UNIT[10:20]}, {})],
+    "N.cross_validation": [
+        *((_MODEL, {"scheme": s, "folds": 4, "repeats": 2}) for s in ("k-fold", "repeated", "group", "time-series")),
+        (_MODEL, {"scheme": "leave-one-group-out", "metric": "mae", "model": "ridge"}),
+        ({**_MODEL, "target": _BITS[:40]}, {"scheme": "stratified", "metric": "log_loss", "model": "logistic"}),
+        ({**_MODEL, "fold": [i % 3 for i in range(40)]}, {"metric": "r2", "model": "polynomial"}),
+    ],
+    "N.jackknife": [({"value": _UNIT}, {"statistic": s}) for s in ("mean", "sd")]
+    + [({"value": _UNIT, "other": _UNIT[::-1], "group": [i % 9 for i in range(80)]}, {"statistic": "slope"})],
+    "N.jackknife_plus": [({"target": [*_UNIT[:38], None, None], "feature": _UNIT[40:]}, {"folds": f}) for f in (0, 5)],
+    "N.nested_cv": [(_MODEL, {"folds": 3, "inner_folds": 3})],
     "O.c": [({"count": [4, 6, 2, 8, 5, 7, 3, 30]}, {"rules": "western-electric"})],
     "O.capability": [({"value": _UNIT}, {"lower": -0.5, "upper": 1.5})],
     "O.cusum": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],

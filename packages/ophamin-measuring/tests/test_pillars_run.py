@@ -52,7 +52,7 @@ def test_a_pillar_runs_on_a_file(tmp_path: Path) -> None:
     [
         ("rows.csv", _csv(), ["--column", "value=secnds"], "did you mean 'seconds'"),
         ("rows.csv", _csv(), ["--column", "values=seconds"], "no column is called 'values'"),
-        ("rows.csv", _csv(), [], "needs a column 'value'"),
+        ("rows.csv", _csv(), [], "needs the column 'value'"),
         ("rows.csv", _csv(), ["--column", "value=seconds", "--set", "statistics=mean"], "did you mean 'statistic'"),
         ("rows.csv", "", [], "malformed"),
         ("rows.xls", "x", [], "known form"),

@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ophamin.auditing.audit import audit, examine_with
+from ophamin.auditing.audit import audit
+from ophamin.auditing.examining import examine_with
 from ophamin.auditing.record import AUDIT
 from ophamin.auditing.target import Target
 from ophamin.auditing.tools.bandit import Bandit

@@ -36,8 +36,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every case of the module's pillar, or one skip that says why there are none."""
     if "case" not in metafunc.fixturenames:
         return
-    found = [pytest.param(case, id=case["id"]) for case in _cases(metafunc.module.PILLAR)]
-    nothing = pytest.param(None, marks=pytest.mark.skip(reason="OPHAMIN_SHARED is not set"), id="absent")
+    found = [pytest.param(case, id=case["id"], marks=pytest.mark.data) for case in _cases(metafunc.module.PILLAR)]
+    nothing = pytest.param(
+        None, id="absent", marks=[pytest.mark.data, pytest.mark.skip(reason="OPHAMIN_SHARED is not set")]
+    )
     metafunc.parametrize("case", found or [nothing])
 
 
@@ -53,8 +55,9 @@ def agrees(case: dict[str, Any]) -> Callable[[dict[str, Answer]], None]:
     spec.loader.exec_module(module)
 
     def check(answers: dict[str, Answer]) -> None:
-        name = case.get("data_file")
-        frame = pd.read_csv(folder / name) if name else None
+        names = case.get("data_file") or []
+        frames = [pd.read_csv(folder / name) for name in ([names] if isinstance(names, str) else names)]
+        frame = frames if len(frames) > 1 else frames[0] if frames else None
         bad, missing = module.compare(case, answers[case["method"]](case, frame))
         assert not bad, bad
         assert not missing, f"not answered: {missing}"

@@ -46,11 +46,15 @@ def pillar_counts(status: str, findings: Sequence[Mapping[str, JSON]]) -> dict[s
 def summarise(pillars: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
     """The summary of an audit.
 
-    ``findings_per_pillar`` names only tools that finished; ``complete`` says whether all did, and read all files.
+    What two tools found is counted once, except in ``findings_per_pillar``, which counts all that each tool found;
+    ``duplicates`` is how many that are. ``findings_per_pillar`` names only tools that finished; ``complete`` says
+    whether all did, and read all files.
     """
-    findings = [f for p in pillars for f in p["findings"]]
+    every = [f for p in pillars for f in p["findings"]]
+    findings = [f for f in every if "duplicate_of" not in f]
     return {
         "total_findings": len(findings),
+        **({"duplicates": len(every) - len(findings)} if len(every) > len(findings) else {}),
         "severity_histogram": histogram(findings),
         "findings_per_pillar": {p["pillar_name"]: len(p["findings"]) for p in pillars if p["status"] == "ok"},
         "top_files": top((f["path"] for f in findings), 20),

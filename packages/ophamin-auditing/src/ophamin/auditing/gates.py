@@ -1,8 +1,9 @@
 """Gates: claims about the number of findings, decided by the rule *exact*.
 
-``high == 0``, ``total_findings <= 50``, ``ruff == 0``, ``bandit.high == 0``, ``ruff.F401 < 10``. A gate is registered
-before the tools run. It is decided only by tools that finished, read every file, and said the same twice: findings
-that were seen can refute it, but their absence validates it only when nothing was missed.
+``high == 0``, ``total_findings <= 50``, ``ruff == 0``, ``bandit.high == 0``, ``ruff.F401 < 10``, ``new == 0``. What two
+tools found is one finding, except in the counts of a tool. A gate is registered before the tools run. It is decided
+only by tools that finished, read every file, and said the same twice: findings that were seen can refute it, but their
+absence validates it only when nothing was missed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ophamin.auditing._counts import SEVERITIES
+from ophamin.auditing.duplicates import shared
 from ophamin.proof.decision import combine, outcome
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, CoPrimary, Decision, Threshold, to_json
@@ -22,18 +24,20 @@ JSON = Any
 
 _GATE = re.compile(r"\s*([A-Za-z][\w-]*(?:\.[\w-]+)?)\s*(<=|>=|==|<|>)\s*(\d{1,9})\s*\Z")
 TOTAL = "total_findings"
+NEW = "new"
 MOST = 2**53
 """Stands for "no upper limit": what a tool that did not finish might have found. A number, because the rule for
 ``==`` decides on a finite range only."""
 
 
-def parse(gate: str, tools: Sequence[str]) -> Threshold:
+def parse(gate: str, tools: Sequence[str], baseline: bool = False) -> Threshold:
     """Read one gate.
 
     Args:
         gate: ``METRIC COMPARATOR NUMBER``; the metric is ``total_findings`` (or ``total``), a severity, a
-            tool, ``TOOL.SEVERITY`` or ``TOOL.RULE``.
+            tool, ``TOOL.SEVERITY``, ``TOOL.RULE``, or ``new`` and ``new.SEVERITY``: not in the baseline.
         tools: Tools of this audit.
+        baseline: Whether it is compared with an earlier one.
 
     Raises:
         UsageError: Not of that form, or a metric this audit does not have.
@@ -48,7 +52,12 @@ def parse(gate: str, tools: Sequence[str]) -> Threshold:
     metric, comparator, value = match.groups()
     metric = TOTAL if metric == "total" else metric
     tool = metric.partition(".")[0]
-    if metric != TOTAL and metric not in SEVERITIES and tool not in tools:
+    if tool == NEW and tool not in tools:
+        if metric.partition(".")[2] not in ("", *SEVERITIES):
+            raise UsageError(f"{gate!r}: new findings are counted as new or new.SEVERITY, not as {metric!r}")
+        if not baseline:
+            raise UsageError(f"{gate!r}: what is new is known only beside an earlier audit; add --baseline RECORD")
+    elif metric != TOTAL and metric not in SEVERITIES and tool not in tools:
         known = ", ".join((TOTAL, *SEVERITIES, *tools))
         raise UsageError(f"{gate!r}: this audit counts no {metric!r}; it counts {known}, and TOOL.SEVERITY, TOOL.RULE")
     return Threshold(metric, comparator, int(value), "findings")
@@ -74,54 +83,87 @@ def claim_of(thresholds: Sequence[Threshold], target: str) -> Claim:
     )
 
 
+def _whole(metric: str, pillars: Sequence[Mapping[str, JSON]]) -> bool:
+    """Whether a metric is about all tools together."""
+    if metric in SEVERITIES or metric == TOTAL:
+        return True
+    return metric.partition(".")[0] == NEW and all(p["pillar_name"] != NEW for p in pillars)
+
+
 def _needed(metric: str, pillars: Sequence[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
-    if metric == TOTAL or metric in SEVERITIES:
+    if _whole(metric, pillars):
         return list(pillars)
     return [p for p in pillars if p["pillar_name"] == metric.partition(".")[0]]
 
 
-def count(metric: str, pillars: Sequence[Mapping[str, JSON]]) -> int:
-    """How many findings of a metric are known."""
+def _known(metric: str, pillars: Sequence[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
+    """The findings of a metric."""
     findings = [f for p in _needed(metric, pillars) for f in p["findings"]]
+    if _whole(metric, pillars):
+        findings = [f for f in findings if "duplicate_of" not in f]
+        if metric.partition(".")[0] == NEW:
+            findings = [f for f in findings if f.get("new")]
     name = metric if metric in SEVERITIES else metric.partition(".")[2]
     if not name:
-        return len(findings)
+        return findings
     key = "severity" if name in SEVERITIES else "rule_id"
-    return sum(1 for f in findings if f[key] == name)
+    return [f for f in findings if f[key] == name]
 
 
-def bounds(metric: str, pillars: Sequence[Mapping[str, JSON]], settled: bool) -> tuple[int | None, int | None]:
+def count(metric: str, pillars: Sequence[Mapping[str, JSON]]) -> int:
+    """How many findings of a metric are known."""
+    return len(_known(metric, pillars))
+
+
+def bounds(
+    metric: str, pillars: Sequence[Mapping[str, JSON]], settled: bool, compared: Sequence[str] = ()
+) -> tuple[int | None, int | None]:
     """The least and the most findings there can be.
 
     Args:
         metric: What is counted.
         pillars: Of the record.
         settled: Both passes agreed, and the target did not change meanwhile.
+        compared: Tools that had finished in the baseline.
 
     Returns:
         Equal bounds when everything was seen; no upper one when something was missed; neither when unsettled.
     """
     if not settled:
         return None, None
-    found = count(metric, pillars)
-    return found, found if all(p["complete"] for p in _needed(metric, pillars)) else None
+    needed, found = _needed(metric, pillars), _known(metric, pillars)
+    missing = [p["pillar_name"] for p in needed if not p["complete"]]
+    unknown = [p["pillar_name"] for p in needed if p["pillar_name"] not in compared]
+    if _whole(metric, pillars) and metric.partition(".")[0] == NEW and unknown:
+        missing += [name for name in unknown if name not in missing]
+    if not missing:
+        return len(found), len(found)
+    if _whole(metric, pillars) and metric != TOTAL:
+        # What a missing tool might say of the same defect could stand in this one's place, with another severity.
+        found = [f for f in found if not shared(f, missing)]
+    return len(found), None
 
 
 def decide(
-    thresholds: Sequence[Threshold], pillars: Sequence[Mapping[str, JSON]], passes: Sequence[str], unchanged: bool
+    thresholds: Sequence[Threshold],
+    pillars: Sequence[Mapping[str, JSON]],
+    passes: Sequence[str],
+    unchanged: bool,
+    compared: Sequence[str] = (),
 ) -> dict[str, JSON]:
     """The verdict section.
 
     Args:
         thresholds: The gates, in the claim's order.
-        pillars: Of the record.
+        pillars: Of the record, duplicates and new findings marked.
         passes: Digest of the findings of each pass.
         unchanged: Whether the target's inputs were the same before and after.
+        compared: Tools that had finished in the baseline.
     """
     settled = unchanged and len(passes) > 1 and len(set(passes)) == 1
     rows: list[dict[str, JSON]] = []
     for threshold in thresholds:
-        lower, upper = bounds(threshold.metric, pillars, settled)
+        lower, upper = bounds(threshold.metric, pillars, settled, compared)
         most = MOST if upper is None and lower is not None else upper
         rows.append(
             {
@@ -160,5 +202,7 @@ def _reasoning(
         known = f"{row['lower']}" if row["upper"] is not None else f"at least {row['lower']}"
         missed = [p["pillar_name"] for p in _needed(threshold.metric, pillars) if not p["complete"]]
         why = f", because {' and '.join(missed)} did not examine everything" if missed else ""
+        if not missed and row["upper"] is None:
+            why = ", because the baseline does not have all of these tools"
         said.append(f"{threshold}: {row['outcome']} ({known} found{why})")
     return "; ".join(said) + "."

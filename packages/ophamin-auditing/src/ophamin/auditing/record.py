@@ -37,7 +37,7 @@ def check_audit(record: Mapping[str, JSON]) -> list[str]:
         problems = list(_counts(record) if ours else _old_counts(record))
     problems += _times(record)
     if ours and not problems:
-        problems += _claim(record)
+        problems += [*_duplicates(record), *_claim(record)]
     return problems
 
 
@@ -72,6 +72,24 @@ def _counts(record: Mapping[str, JSON]) -> Iterator[str]:
     for field, value in summarise(record["pillars"]).items():
         if record["summary"][field] != value:
             yield f"summary.{field} is not what the findings give"
+
+
+def _duplicates(record: Mapping[str, JSON]) -> Iterator[str]:
+    """A finding that does not count must be one that another tool's finding stands for."""
+    by_print = {f["fingerprint"]: f for p in record["pillars"] for f in p["findings"]}
+    listed = {
+        (first, also["fingerprint"]): also for first, f in by_print.items() for also in f.get("also_found_by", ())
+    }
+    marked = {(f["duplicate_of"], print_) for print_, f in by_print.items() if "duplicate_of" in f}
+    if marked != listed.keys():
+        yield "duplicates and the findings they belong to do not name each other"
+        return
+    for (first, other), also in listed.items():
+        one, two = by_print.get(first), by_print.get(other)
+        if one is None or two is None or one["path"] != two["path"] or one["pillar_name"] == two["pillar_name"]:
+            yield "a duplicate is not of the same file and another tool"
+        elif (also["pillar_name"], also["rule_id"]) != (two["pillar_name"], two["rule_id"]) or "duplicate_of" in one:
+            yield "a finding names a duplicate wrongly"
 
 
 def _old_counts(record: Mapping[str, JSON]) -> Iterator[str]:
@@ -126,7 +144,8 @@ def _claim(record: Mapping[str, JSON]) -> Iterator[str]:
         yield "pre_registered_metric is not that of the claim"
     parts = [claim["threshold"], *(c["threshold"] for c in claim["co_primary"])]
     thresholds = [Threshold(t["metric"], t["comparator"], t["value"], t.get("units", "")) for t in parts]
-    decided = gates.decide(thresholds, record["pillars"], verdict["passes"], verdict["inputs_unchanged"])
+    compared = record.get("baseline", {}).get("tools", [])
+    decided = gates.decide(thresholds, record["pillars"], verdict["passes"], verdict["inputs_unchanged"], compared)
     for field in ("outcome", "observed_value", "threshold", "gates"):
         if verdict[field] != decided[field]:
             yield f"verdict.{field} does not follow from the findings"

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,14 @@ SKIPPED_FOLDERS = frozenset({"__pycache__", ".venv"})
 UNREAD_FOLDERS = SKIPPED_FOLDERS | {".git", ".hg", ".svn", "node_modules"}
 """Where no tool of ours looks for sources or settings."""
 SOURCES = (".py", ".pyi", ".pyw", ".ipynb")
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Where packages are installed: a repository around such a folder is not theirs, nor are its settings."""
 SETTINGS = frozenset(
-    {"pyproject.toml", "ruff.toml", ".ruff.toml", ".bandit", "setup.cfg", "tox.ini", ".gitignore", ".ignore"}
-)
+    {
+        "pyproject.toml", "setup.cfg", "tox.ini", ".gitignore", ".ignore", "ruff.toml", ".ruff.toml", ".bandit",
+        "mypy.ini", ".mypy.ini", "radon.cfg",
+    }
+)  # fmt: skip
 
 
 def text(value: str | Path) -> str:
@@ -39,7 +44,8 @@ class Target:
 
     Args:
         path: Absolute, symbolic links resolved.
-        root: The repository it lies in, else the folder itself (of a file: its folder).
+        root: The repository it lies in, or the folder that packages are installed in; else the folder itself (of a
+            file: its folder).
 
     Example:
         >>> import tempfile
@@ -67,7 +73,8 @@ class Target:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UsageError(f"{text(path)}: neither a file nor a folder; give a path to audit")
         folder = real if stat.S_ISDIR(mode) else real.parent
-        root = next((p for p in (folder, *folder.parents) if (p / ".git").exists()), folder)
+        above = (folder, *folder.parents)
+        root = next((p for p in above if p.name in INSTALLED or (p / ".git").exists()), folder)
         return cls(real, root)
 
     @property
@@ -168,6 +175,35 @@ class Target:
                 self._lines[path] = []
         return self._lines[path]
 
+    def nearest(self, holds: Callable[[Path], bool], *names: str) -> Path | None:
+        """The settings file that counts for the whole target: from its folder up to the root, the first that ``holds``.
+
+        Args:
+            holds: Whether a file has settings of the tool at all.
+            *names: In one folder, the first of these goes first.
+        """
+        folder = self.path if self.is_folder else self.path.parent
+        for above in (folder, *folder.parents):
+            for name in names:
+                if (above / name) in self._known and holds(above / name):
+                    return above / name
+            if above == self.root:
+                break
+        return None
+
+    def dangling(self) -> list[Path]:
+        """Links that look like a source and lead nowhere, such as an editor's locks: some tools stumble over them."""
+        found = []
+        for folder, below, names in os.walk(self.path):
+            below[:] = [d for d in below if d not in UNREAD_FOLDERS]
+            files = (Path(folder, name) for name in names if name.endswith(SOURCES))
+            found += [file for file in files if file.is_symlink() and not file.exists()]
+        return sorted(found)
+
+    @cached_property
+    def _known(self) -> frozenset[Path]:
+        return frozenset(self.files)
+
     def toml_table(self, file: Path, table: str) -> bool:
         """Whether a TOML file has ``[tool.<table>]``; an unreadable one is for the tool to complain about."""
         content = file.read_text("utf-8", "replace")
@@ -178,6 +214,8 @@ class Target:
 
     def revision(self) -> tuple[str, bool | None]:
         """Git commit of the repository, and whether tracked files were changed; ``("", None)`` without git."""
+        if not (self.root / ".git").exists():
+            return "", None
         # A repository's own settings must not start programs.
         git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(self.root)]
         try:

@@ -1,3 +1,3 @@
 """Audit records in foreign formats."""
 
-__all__ = ["sarif"]
+__all__ = ["cyclonedx", "github", "sarif"]

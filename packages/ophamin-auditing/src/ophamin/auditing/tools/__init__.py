@@ -1,3 +1,3 @@
 """The auditors: one module per tool."""
 
-__all__ = ["bandit", "ruff"]
+__all__ = ["bandit", "interrogate", "mypy", "pip_audit", "radon", "ruff", "vulture"]

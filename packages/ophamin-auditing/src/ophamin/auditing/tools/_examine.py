@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 import re
+import shlex
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Protocol
 
 from ophamin.auditing._counts import pillar_counts
+from ophamin.auditing.cache import caching
 from ophamin.auditing.target import Target, text
-from ophamin.auditing.tools._run import Completed, locate, run
+from ophamin.auditing.tools._run import Completed, in_environment, locate, run
 
-__all__ = ["Parsed", "Tool", "ToolError", "examine", "pillar_entry", "tool_version"]
+__all__ = [
+    "Blocker",
+    "Parsed",
+    "Tool",
+    "ToolError",
+    "examine",
+    "pillar_entry",
+    "program_of",
+    "requirement",
+    "tool_version",
+]
 
 JSON = Any
 STDERR_KEPT = 4000
 VERSION_TIMEOUT_S = 20.0
+MAX_BLOCKERS = 50
+"""More files at which a tool stops are not passed over one by one: that is no state to check."""
 
 
 class ToolError(ValueError):
     """A tool ended in a way, or printed something, that is not a result."""
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A file at which a tool stops, and how to make it go on without.
+
+    Args:
+        path: As the record names it.
+        reason: Why it stopped.
+        words: What to add to its command line.
+    """
+
+    path: str
+    reason: str
+    words: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +75,13 @@ class Parsed:
 
 
 class Tool(Protocol):
-    """A tool that is a program printing JSON."""
+    """A tool that is a program.
+
+    Besides these a tool may have ``requirement`` (what ``pip install`` brings it; default: its name), ``parser`` (the
+    version of our reading of its output; a tool that has one is cached), ``program()``, ``cwd(target)``,
+    ``environment(target)``, ``also_reads(target)``: files besides sources and settings that can change its answer, and
+    ``blockers(done, target)``: files it has to be run again without.
+    """
 
     name: str
     isolated: bool
@@ -80,14 +118,27 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         ``error``: it crashed or could not do its work; ``timeout``. Only ``ok`` says anything about findings.
     """
     target = Target.at(path)
-    program = locate(tool.name)
+    program = program_of(tool)
     if program is None:
-        reason = f"{tool.name} is not installed: pip install {tool.name}"
+        reason = f"{tool.name} is not installed: pip install {shlex.quote(requirement(tool))}"
         return pillar_entry(tool.name, target, "unavailable", error_message=reason)
-    asked = tool_version(program, target.root, timeout_s)
-    version = first_line(asked.stdout) if asked.exit_code == 0 else ""
+    began = time.perf_counter()
+    version = _version(tool.name, program, target, timeout_s)
     arguments, noted = tool.arguments(target)
-    done = run([*program, *arguments], cwd=target.root, timeout_s=max(timeout_s - asked.wall_s, 0.001))
+    session = caching.get()
+    if session and (known_entry := session.find(tool, target, program, version, arguments)):
+        return known_entry
+    cwd, env = (_asked(tool, name, target) for name in ("cwd", "environment"))
+    passed_over: dict[str, Blocker] = {}
+    while True:
+        left = max(timeout_s - (time.perf_counter() - began), 0.001)
+        words = [word for blocker in passed_over.values() for word in blocker.words]
+        done = run([*program, *words, *arguments], cwd=cwd or target.root, timeout_s=left, env=env)
+        new = {b.path: b for b in (tool.blockers(done, target) if hasattr(tool, "blockers") else ())}
+        # One that comes again cannot be passed over: something imports it.
+        if done.stopped or not new or new.keys() & passed_over.keys() or len(passed_over) + len(new) > MAX_BLOCKERS:
+            break
+        passed_over |= new
     known: dict[str, JSON] = {
         "version": version,
         "done": done,
@@ -97,6 +148,9 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         reason = f"{tool.name} did not finish within {timeout_s:g} s; raise --timeout"
         return pillar_entry(tool.name, target, "timeout", error_message=reason, **known)
     try:
+        if done.stopped == "flood":
+            written = max(done.written) / 2**20
+            raise ToolError(f"{tool.name} wrote {written:.0f} MiB and was stopped; audit a smaller path")
         if done.stopped:
             raise ToolError(f"{tool.name} was interrupted")
         if done.failure:
@@ -104,9 +158,41 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         if done.exit_code is None or done.exit_code < 0:
             raise ToolError(f"{tool.name} was killed by signal {-(done.exit_code or 0)}{_stderr(done)}")
         parsed = tool.parse(done, target)
+        parsed = replace(
+            parsed, unread=[*parsed.unread, *({"path": b.path, "reason": b.reason} for b in passed_over.values())]
+        )
     except ToolError as error:
         return pillar_entry(tool.name, target, "error", error_message=str(error), **known)
     return pillar_entry(tool.name, target, "ok", parsed=parsed, **known)
+
+
+def requirement(tool: object) -> str:
+    """What ``pip install`` brings a tool."""
+    return str(getattr(tool, "requirement", None) or getattr(tool, "name", ""))
+
+
+def program_of(tool: object) -> list[str] | None:
+    """The words that start a tool, or ``None`` when it is not installed."""
+    own = getattr(tool, "program", None)
+    found: list[str] | None = own() if own else locate(getattr(tool, "name", ""))
+    return found
+
+
+def _asked(tool: object, name: str, target: Target) -> JSON:
+    method = getattr(tool, name, None)
+    return method(target) if method else None
+
+
+def _version(name: str, program: Sequence[str], target: Target, timeout_s: float) -> str:
+    """Of a tool of this environment its distribution's, else what the program says of itself."""
+    if in_environment(program):
+        try:
+            return f"{name} {installed_version(name)}"
+        except PackageNotFoundError:
+            pass
+    asked = tool_version(program, target.root, timeout_s)
+    said = first_line(asked.stdout) if asked.exit_code == 0 else ""
+    return f"{name} {said}" if said[:1].isdigit() else said
 
 
 def failed(tool: str, done: Completed, what: str) -> ToolError:
@@ -167,8 +253,8 @@ def pillar_entry(
         "complete": status == "ok" and not unread,
         "rules": dict(found.rules),
         "warnings": warnings,
-        "raw_stdout_bytes": len(done.stdout) if done else 0,
-        "raw_stderr_bytes": len(done.stderr) if done else 0,
+        "raw_stdout_bytes": done.written[0] if done else 0,
+        "raw_stderr_bytes": done.written[1] if done else 0,
         "exit_code": done.exit_code if done else None,
         "wall_time_s": round(done.wall_s, 6) if done else 0.0,
         "error_message": text(error_message),

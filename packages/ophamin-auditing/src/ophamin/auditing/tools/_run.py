@@ -11,13 +11,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
-__all__ = ["Completed", "Running", "locate", "run", "running"]
+__all__ = ["Completed", "Running", "in_environment", "library", "locate", "run", "running"]
+
+NOWHERE = Path(__file__).parent.parent / "schema"
+"""A folder without modules or settings of any tool: where a tool works that would believe those around it."""
+MAX_OUTPUT = 128 << 20
+"""Bytes of output a tool may write to either stream: more is a flood, and parsing it would exhaust the memory."""
+STDERR_KEPT = 1 << 20
+POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +35,12 @@ class Completed:
     Args:
         argv: What was run.
         exit_code: Its exit status, negative for a signal; ``None`` when it was stopped or never started.
-        stdout: All of its standard output.
-        stderr: All of its standard error.
+        stdout: Its standard output; whole, unless it was stopped.
+        stderr: Its standard error: the first and the last ``STDERR_KEPT`` bytes of a longer one.
         wall_s: Seconds it took.
-        stopped: "" when it ended by itself, else ``timeout`` or ``interrupted``.
+        stopped: "" when it ended by itself, else ``timeout``, ``interrupted`` or ``flood``.
         failure: Why it could not be started, "" when it was.
+        written: Bytes it wrote to standard output and to standard error, kept or not.
     """
 
     argv: Sequence[str]
@@ -41,6 +50,7 @@ class Completed:
     wall_s: float
     stopped: str = ""
     failure: str = ""
+    written: tuple[int, int] = (0, 0)
 
 
 class Running:
@@ -86,8 +96,7 @@ def locate(name: str) -> list[str] | None:
     Args:
         name: Name of the program and of its Python package.
     """
-    scripts = Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin")
-    if found := shutil.which(name, path=str(scripts)):
+    if found := shutil.which(name, path=str(_scripts())):
         return [found]
     if find_spec(name) is not None:
         # -P: a file of the audited tree called like a module must never be run in its place.
@@ -97,33 +106,50 @@ def locate(name: str) -> list[str] | None:
     return None
 
 
-def run(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> Completed:
+def library(name: str, module: str) -> list[str] | None:
+    """The words that start a module of ours around a library, or ``None`` when the library is not installed."""
+    return [sys.executable, "-P", "-m", module] if find_spec(name) is not None else None
+
+
+def in_environment(program: Sequence[str]) -> bool:
+    """Whether a program that was located comes from this interpreter's environment."""
+    return program[0] == sys.executable or Path(program[0]).parent == _scripts()
+
+
+def _scripts() -> Path:
+    return Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin")
+
+
+def run(
+    argv: Sequence[str], *, cwd: Path, timeout_s: float, env: Mapping[str, str] | None = None, most: int = MAX_OUTPUT
+) -> Completed:
     """Run a tool to its end.
 
     Output goes to files, so neither its size nor a grandchild that keeps it open can block. Past the
-    timeout the whole process group is killed.
+    timeout, or past ``most`` bytes of output, the whole process group is killed.
 
     Args:
         argv: Program and arguments; no shell.
         cwd: Working folder.
         timeout_s: Longest it may take, seconds.
+        env: Variables to set besides those we have.
+        most: Bytes it may write to either stream.
     """
     began = time.perf_counter()
     group = {"process_group": 0} if os.name == "posix" else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             process = subprocess.Popen(  # type: ignore[call-overload]
-                list(argv), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_environment(), **group
-            )
+                list(argv), cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                env={**_environment(), **(env or {})}, **group,
+            )  # fmt: skip
         except (OSError, ValueError) as error:
             return Completed(argv, None, b"", b"", time.perf_counter() - began, failure=str(error))
         audit = running.get() or Running()
         stopped = ""
         try:
             audit.start(process)
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            stopped = "timeout"
+            stopped = _wait(process, began + timeout_s, (out.fileno(), err.fileno()), most)
         finally:
             if process.returncode is None:
                 _kill(process)
@@ -132,20 +158,52 @@ def run(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> Completed:
         if audit.interrupted:
             stopped = "interrupted"
         wall = time.perf_counter() - began
-        return Completed(argv, None if stopped else process.returncode, _all(out), _all(err), wall, stopped)
+        written = (_size(out.fileno()), _size(err.fileno()))
+        said = b"" if stopped else _all(out)
+        return Completed(
+            argv, None if stopped else process.returncode, said, _ends(err, written[1]), wall, stopped, written=written
+        )
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float, outputs: Sequence[int], most: int) -> str:
+    """Wait for the end; why it did not come, else ""."""
+    while True:
+        left = deadline - time.perf_counter()
+        try:
+            process.wait(max(0.0, min(left, POLL_S)))
+        except subprocess.TimeoutExpired:
+            if any(_size(output) > most for output in outputs):
+                return "flood"
+            if left <= 0:
+                return "timeout"
+        else:
+            return "flood" if any(_size(output) > most for output in outputs) else ""
+
+
+def _size(descriptor: int) -> int:
+    return os.fstat(descriptor).st_size
 
 
 def _environment() -> dict[str, str]:
-    # RUFF_* would change what and where ruff reports; colours would end up in messages.
-    dropped = ("RUFF_", "FORCE_COLOR", "CLICOLOR_FORCE")
+    # These would change what and where a tool reports; colours would end up in messages.
+    dropped = ("RUFF_", "MYPY", "RADON", "FORCE_COLOR", "CLICOLOR_FORCE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return {**kept, "NO_COLOR": "1"}
 
 
-def _all(file: object) -> bytes:
-    file.seek(0)  # type: ignore[attr-defined]
-    data: bytes = file.read()  # type: ignore[attr-defined]
-    return data
+def _all(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _ends(file: IO[bytes], size: int) -> bytes:
+    """All of a short output, the two ends of a long one."""
+    if size <= 2 * STDERR_KEPT:
+        return _all(file)
+    file.seek(0)
+    first = file.read(STDERR_KEPT)
+    file.seek(size - STDERR_KEPT)
+    return first + b"\n[...]\n" + file.read(STDERR_KEPT)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

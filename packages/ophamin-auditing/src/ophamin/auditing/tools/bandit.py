@@ -37,6 +37,8 @@ class Bandit:
     """
 
     name = "bandit"
+    parser = 1
+    cost = 15.0
 
     def __init__(self, isolated: bool = False) -> None:
         self.isolated = isolated

@@ -73,6 +73,8 @@ class Ruff:
     """
 
     name = "ruff"
+    parser = 1
+    cost = 1.0
 
     def __init__(self, isolated: bool = False) -> None:
         self.isolated = isolated

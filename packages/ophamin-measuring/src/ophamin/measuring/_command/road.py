@@ -10,13 +10,16 @@ from typing import Any
 
 import click
 
-from ophamin.proof.errors import UsageError
+from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
 __all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run"]
 
 JSON = Any
 CODES = {"VALIDATED": 0, "AGREE": 0, "REFUTED": 1, "DISAGREE": 1, "INCONCLUSIVE": 4}
+# In this order: the pass for memory comes after the run, and no other instrument is to watch it.
+FLAME_GRAPHS = ("flamegraph-memory", "flamegraph-cpu")
+WATCHING = "resources,tracing"
 _ARM = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(.+)", re.DOTALL)
 
 
@@ -54,6 +57,17 @@ def _arms(words: Sequence[str]) -> dict[str, str]:
             )
         arms[name] = spec
     return arms
+
+
+def _instruments(words: Sequence[str], flamegraph: bool) -> list[str]:
+    from ophamin import registry
+
+    named = [name for word in words for name in word.split(",")]
+    names = list(dict.fromkeys([*(FLAME_GRAPHS if flamegraph else ()), *named]))
+    for name in names:
+        if name in (*FLAME_GRAPHS, *WATCHING.split(",")) and name not in registry.instruments.names():
+            raise MissingDependency(f"the instrument {name!r}", "ophamin-instrumenting", "ophamin[instrumenting]")
+    return names
 
 
 def _ticker() -> Callable[[Progress], None] | None:
@@ -125,7 +139,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.option("--store", default=None, help="Folder of the proofs.  [default: proofs/ of the project]")
 @_alpha
 @_attempts
-@click.option("--instrument", "instruments", multiple=True, metavar="NAME", help="Instrument that watches the run.")
+@click.option("--instrument", "instruments", multiple=True, is_flag=False, flag_value=WATCHING, metavar="[NAME,…]",
+              help=f"Instrument that watches the run; without a name {WATCHING}.")  # fmt: skip
+@click.option("--flamegraph", is_flag=True, help="Leave flame graphs of CPU time and memory beside the proof.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="Longest one cycle may take, seconds.")
 @click.option("--fresh", is_flag=True, help="Abandon an interrupted run of the same and start a new attempt.")
 @_json
@@ -148,6 +164,7 @@ def run(
     alpha: float | None,
     attempts: int,
     instruments: tuple[str, ...],
+    flamegraph: bool,
     timeout: float,
     fresh: bool,
     as_json: bool,
@@ -181,7 +198,7 @@ def run(
         n=n,
         seed=seed,
         rule=rule or "",
-        instruments=list(instruments),
+        instruments=_instruments(instruments, flamegraph),
         alpha=settings.alpha if alpha is None else alpha,
         attempts=attempts,
         error_policy=error_policy or "",

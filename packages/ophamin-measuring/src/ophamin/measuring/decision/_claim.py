@@ -87,6 +87,7 @@ _CONDITIONS = {
     "korn-graubard-adverse": "the groups are independent, none outweighs the rest, and no rare fault takes whole "
     "groups unseen",
     "sign-vectors": "the rows are independent and many in each bin that is used",
+    "ols-t": "the logarithms of the medians scatter independently around a line",
     "paired-t": "the mean of the paired differences is near normal",
 }
 

@@ -30,6 +30,9 @@ class Assumptions:
         confidences: Range of the (uniform) stated confidences, for calibration.
         bins: Bins of the calibration error.
         seed: Seed of simulated power.
+        decades: Range of the sizes, for the exponent of a cost.
+        top: Whether only the upper half of the sizes counts, for the exponent of a cost.
+        least: Fewest units the claim is decided from.
     """
 
     q: float | None = None
@@ -39,6 +42,9 @@ class Assumptions:
     confidences: tuple[float, float] = (0.5, 1.0)
     bins: int = 10
     seed: int = 0
+    decades: float = 2.0
+    top: bool = False
+    least: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.icc <= 1 or self.group_size < 1:

@@ -11,8 +11,10 @@ import numpy as np
 
 from ophamin.measuring.decision import check_claim, least_n
 from ophamin.measuring.decision._check import check_part
+from ophamin.measuring.estimators.exponent import FEWEST_SIZES
 from ophamin.measuring.planning._assume import Assumptions, Floats, Part
 from ophamin.measuring.planning._calibration import BrierPower, CalibrationPower
+from ophamin.measuring.planning._exponent import ExponentPower
 from ophamin.measuring.planning._mean import mean_power
 from ophamin.measuring.planning._share import SharePower
 from ophamin.proof.errors import UsageError
@@ -89,6 +91,8 @@ def model_of(part: Part, delta: float) -> Model:
         return SharePower(part, delta)
     if estimator == "mean":
         return mean_power(part, delta)
+    if estimator == "exponent":
+        return ExponentPower(part, delta)
     if estimator == "calibration-error":
         return CalibrationPower(part, delta)
     if estimator == "brier-skill":
@@ -312,14 +316,15 @@ def _least(part: Part) -> int | None:
     least = least_n(part.threshold, decision, alpha=part.alpha_validate, q=q)
     if part.assume.grouped:
         return max(math.ceil(20 * part.assume.group_size), least or 0)
-    return least
+    few = FEWEST_SIZES if decision.estimator == "exponent" else part.assume.least
+    return max(few, least or 0) if few > 1 else least
 
 
 def _total(parts: list[Part], models: list[Model | None], each: float, power: float) -> int | None:
     sizes = [needed(m, each, power) for m in models if m is not None]
     if any(s is None for s in sizes) or not sizes:
         return None
-    n = max(s for s in sizes if s is not None)
+    n = max(*(s for s in sizes if s is not None), *(p.assume.least for p in parts))
     whole = max(p.assume.group_size for p in parts)
     return math.ceil(math.ceil(n / whole) * whole)
 

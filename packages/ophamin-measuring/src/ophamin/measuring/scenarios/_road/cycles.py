@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ophamin.measuring.scenarios._road.fresh import FreshProcesses
 from ophamin.measuring.scenarios._road.journal import encode
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Arm, Setup, check_applicable
@@ -123,7 +124,8 @@ def _alone(
 ) -> Iterator[tuple[Arm, int, CycleResult]]:
     arm, position = setup.arms[0], done
     while position < len(records):
-        batch = records[position : position + BATCH]
+        _begin_process(setup, position, done, given)
+        batch = records[position : min(position + BATCH, setup.design.end_of_process(position))]
         for result in _batch(setup, arm, batch, given):
             yield arm, position, result
             position += 1
@@ -135,6 +137,8 @@ def _interleaved(
     skip = done
     for position, record in enumerate(records):
         order = list(setup.arms)
+        if position * len(order) + len(order) > done:
+            _begin_process(setup, position, done // len(order), given)
         # By record, so that a resumed run meets the same order.
         random.Random(f"{seed}:{record.id}:arms").shuffle(order)
         for arm in order:
@@ -143,6 +147,15 @@ def _interleaved(
                 continue
             for result in _batch(setup, arm, [record], given):
                 yield arm, position, result
+
+
+def _begin_process(setup: Setup, position: int, first: int, seed: int) -> None:
+    """Where the design asks for fresh processes: one for every so many cycles, and one after a resumption."""
+    if setup.design.fresh and (position == first or setup.design.begins_process(position)):
+        for arm in setup.arms:
+            assert isinstance(arm.bare, FreshProcesses)
+            # Each process has a seed of its own, or one that is unlucky would be so every time.
+            _guard(arm, lambda arm=arm: arm.bare.renew((seed + position) % 2**32, position))  # type: ignore[misc]
 
 
 def _batch(setup: Setup, arm: Arm, batch: Sequence[Record], seed: int) -> Iterator[CycleResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,13 @@ class Wanted:
     notes: Sequence[str] = ()
 
 
-def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
-    """Units asked for, or else those the plan needs.
+Assumed = Mapping[str, Mapping[str, JSON]]
+
+
+def wanted_units(
+    claim: Claim, n: int | None, alpha: float, assumptions: Assumed | None = None, *, whole: bool = False
+) -> Wanted:
+    """Units asked for, or else those the plan needs; all there are where the scenario measures its whole corpus.
 
     Raises:
         UsageError: It cannot be planned and no ``n`` was given.
@@ -45,21 +50,21 @@ def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
     if n is not None and n < 0:
         raise UsageError(f"n is a number of units, not {n}")
     try:
-        plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False)
+        plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False, assumptions=assumptions)
     except UsageError as error:
-        if n is None:
+        if n is None and not whole:
             raise UsageError(f"{error}; or say how many units to measure, --n N") from error
         return Wanted(n, None, (str(error),))
-    return Wanted(plan.n if n is None else n, plan.n, plan.notes)
+    return Wanted(plan.n if n is None and not whole else n, plan.n, plan.notes)
 
 
-def power_of(claim: Claim, n: int, alpha: float) -> dict[str, JSON]:
+def power_of(claim: Claim, n: int, alpha: float, assumptions: Assumed | None = None) -> dict[str, JSON]:
     """The powers of ``n`` units, and the truths at which they hold, for the plan section of a record."""
     nothing: dict[str, JSON] = {"power_validate_at": None, "power_refute_at": None, "expected_error_rate": 0.0}
     if n < 1 or claim.decision.rule == "exact":
         return nothing
     try:
-        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha, smallest=False)
+        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha, smallest=False, assumptions=assumptions)
     except UsageError:
         return nothing  # the plan's notes say why
     return {

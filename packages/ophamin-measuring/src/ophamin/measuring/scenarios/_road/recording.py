@@ -245,11 +245,18 @@ def _keep_artifacts(setup: Setup, attempt: Registered) -> list[dict[str, JSON]]:
         entries.append(
             {
                 "name": kept.name,
-                "media_type": mimetypes.guess_type(kept.name)[0] or "application/octet-stream",
+                "media_type": _media_type(kept.name),
                 "digest": "sha256:" + hashlib.sha256(kept.read_bytes()).hexdigest(),
             }
         )
     return entries
+
+
+def _media_type(name: str) -> str:
+    # Whether a machine's own tables know JSON lines differs; a record is the same everywhere.
+    if name.endswith(".jsonl"):
+        return MEDIA_TYPE
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def run_spec_of(spec: RunSpec) -> dict[str, JSON]:
@@ -284,7 +291,7 @@ def _environment(setup: Setup, libraries: Mapping[str, str]) -> dict[str, str]:
     origins = [registry.scenarios.origin(setup.spec.scenario)]
     origins += [registry.substrates.origin(registry.Spec.parse(arm.spec).name) for arm in setup.arms]
     origins.append(registry.corpora.origin(registry.Spec.parse(setup.corpus_spec).name))
-    origins += [registry.instruments.origin(name) for name in setup.spec.instruments]
+    origins += [registry.instruments.origin(instrument.name) for instrument in setup.instruments]
     for name in ("ophamin", "ophamin-core", "ophamin-measuring", "numpy", "scipy"):
         number = _installed(name)
         if number:

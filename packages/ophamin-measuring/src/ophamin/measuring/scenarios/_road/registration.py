@@ -176,12 +176,15 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     earlier = [a for a in attempts if counts(setup, a.outcome, a.outcome_value)]
     number, alpha = len(earlier) + 1, alpha_used(setup, earlier)
     spec = setup.spec
-    used, payloads = (set[str](), set[str]()) if setup.exact else _used(journals, earlier)
+    # What is measured whole is measured anew by each attempt: its chance lies in the measuring, not in the drawing.
+    whole = setup.exact or (setup.design.whole and spec.n is None)
+    used, payloads = (set[str](), set[str]()) if whole else _used(journals, earlier)
     seed = spec.seed if spec.seed is not None else _derived_seed(setup.claim_hash, number, len(attempts))
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
     open_ones = (a.outcome in (None, "ABORTED") and is_left(journals, a.value["journal"]) for a in earlier)
-    wanted = wanted_units(setup.claim, spec.n, alpha).n_units
+    wanted = wanted_units(setup.claim, spec.n, alpha, setup.design.assumptions, whole=setup.design.whole).n_units
+    wanted = None if wanted is None else wanted * setup.design.cycles_per_unit
     selection = select(setup, wanted, seed, used, payloads, interrupted=any(open_ones))
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
@@ -223,8 +226,9 @@ def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dic
     """What the ledger says was registered, and what follows from it."""
     entry, size = ledger.entry(index), ledger.size
     value, alpha = entry.value, float(entry.value["alpha_used"])
-    wanted = wanted_units(setup.claim, setup.spec.n, alpha)
-    got = selection.n_units // max(len(setup.strata), 1)
+    design = setup.design
+    wanted = wanted_units(setup.claim, setup.spec.n, alpha, design.assumptions, whole=design.whole)
+    got = selection.n_units // max(len(setup.strata), 1) // design.cycles_per_unit
     resumptions = sum(
         e.value.get("type") == "resumption" and e.value.get("registration") == index for e in ledger.entries()
     )
@@ -243,7 +247,7 @@ def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dic
             "n_planned": value["n_planned"],
             "n_units": selection.n_units,
             "n_units_for_power": wanted.n_needed,
-            **plain(power_of(setup.claim, got, alpha)),
+            **plain(power_of(setup.claim, got, alpha, design.assumptions)),
             "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
             "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
             "unmeasured_retries": UNMEASURED_RETRIES,
