@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -406,23 +405,3 @@ def test_without_the_parsers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(sys.modules, "ophamin.seeing.telemetry._parse")
     with pytest.raises(MissingDependency, match=r"pip install 'ophamin-seeing\[telemetry\]'"):
         scrape("http://localhost")
-
-
-def test_a_window_can_be_interrupted(exporter, tmp_path: Path) -> None:
-    served = exporter()
-    command = [
-        sys.executable,
-        "-c",
-        "from ophamin.cli.main import main; main()",
-        "scrape",
-        served.url,
-        "--window",
-        "60",
-    ]
-    pytest.importorskip("ophamin.cli")
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True, text=True)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "Traceback" not in said

@@ -206,7 +206,8 @@ def _watch(spec: DiscoverSpec, settings: Settings, interval: float, checks: int 
         if as_json:
             click.echo(json.dumps(_event(event), ensure_ascii=False))  # one object a line, as they come
             continue
-        _say(f"{event.event}: {event.reason or f'revision {event.revision or chr(63)}, {event.document}'}")
+        where = f"revision {event.revision or 'unknown'}, {event.document}"
+        _say(f"{event.event}: {event.reason or where}")
         if event.changes is not None:
             for line in _changes(event.changes):
                 _say(f"  {line}")
