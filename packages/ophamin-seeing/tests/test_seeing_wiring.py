@@ -63,6 +63,9 @@ CODE = "def f():\n    return 1\n"
     [
         "import pkg.sub.used",
         "import pkg.sub.used as u",
+        "from pkg.sub.__init__ import used",
+        "from .sub.__init__ import used",
+        "from .__init__ import sub\nfrom .sub import used",
         "from pkg.sub import used",
         "from pkg.sub.used import f",
         "from .sub import used",
@@ -182,6 +185,14 @@ def test_entry_points_wire_what_they_lead_to(tree: Tree, project: Settings, name
     record = report_wiring(tree({file: content}), project).record
     found = {m["module"]: m["classification"] for m in record["modules"]}
     assert (found["pkg.cli"], found["pkg.deep"], found["pkg.lost"]) == ("wired", "wired", "orphan")
+
+
+def test_a_library_whose_users_import_its_modules_is_told_how_to_say_so(tree: Tree, project: Settings) -> None:
+    root = tree({"pkg/__init__.py": "", "pkg/api.py": "from . import a, b", "pkg/a.py": CODE, "pkg/b.py": CODE})
+    assert "as entry in wiring.toml" in take_census(root).notes[0]
+    record = report_wiring(tree({"wiring.toml": 'entry = ["pkg.api"]'}), project).record
+    assert record["notes"] == []
+    assert record["summary"]["n_orphan"] == 0
 
 
 def test_namespace_packages_several_projects_and_src_layouts(tree: Tree) -> None:

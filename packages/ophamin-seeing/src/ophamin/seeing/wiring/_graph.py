@@ -112,14 +112,16 @@ def build_graph(tree: Tree, sources: dict[str, Source]) -> Graph:
 
 def _absolute(statement: Import, file: File) -> str | None:
     """The absolute name an import begins from; ``None`` when its dots lead out of the top package."""
+    # pkg.__init__ is another name of the package itself.
+    module = f".{statement.module}".removesuffix(".__init__").removeprefix(".")
     if not statement.level:
-        return statement.module
+        return module
     parts = file.module.split(".")
     drop = statement.level - 1 if file.is_package else statement.level
     if drop >= len(parts):
         return None
     kept = parts[: len(parts) - drop]
-    return ".".join([*kept, *([statement.module] if statement.module else [])])
+    return ".".join([*kept, *([module] if module else [])])
 
 
 def _targets(statement: Import, base: str, file: File, resolver: _Resolver) -> list[File]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +147,12 @@ class _Taking:
         skipped = [*self.tree.skipped, *self.problems]
         made.skipped = [{"path": p, "reason": r} for p, r in sorted(skipped)]
         made.notes = self._notes()
+        counts = Counter(m["classification"] for m in made.modules)
+        if counts["orphan"] > counts["wired"]:
+            made.notes.append(
+                f"{counts['orphan']} orphans and {counts['wired']} wired: if users import modules of this library "
+                "directly, name those as entry in wiring.toml"
+            )
         return made
 
     def _module(self, file: File, importers: Sequence[str], typed: Sequence[str]) -> dict[str, JSON]:
