@@ -245,7 +245,7 @@ def answering() -> Iterator[Callable[..., str]]:
     """A real socket that answers each request with the given bytes, at the given pace."""
     open_ones: list[socket.socket] = []
 
-    def make(answer: bytes, *, drip_s: float = 0.0, stall_s: float = 0.0) -> str:
+    def make(answer: bytes, *, drip_s: float = 0.0, stall_s: float = 0.0, at_once: int = 0) -> str:
         server = socket.create_server(("127.0.0.1", 0))
         open_ones.append(server)
 
@@ -259,7 +259,7 @@ def answering() -> Iterator[Callable[..., str]]:
                     try:
                         connection.recv(65536)
                         time.sleep(stall_s)
-                        pieces = [answer] if not drip_s else [bytes([b]) for b in answer]
+                        pieces = [answer] if not drip_s else [answer[:at_once], *(bytes([b]) for b in answer[at_once:])]
                         for piece in pieces:
                             connection.sendall(piece)
                             time.sleep(drip_s)
@@ -329,7 +329,7 @@ def test_a_packed_answer_is_unpacked_and_a_bomb_is_not(answering) -> None:
         scrape(answering(HEAD + b"\r\n" + b"# more\n" * (33 * 2**20 // 7)))
 
 
-@pytest.mark.parametrize("pace", [{"stall_s": 30.0}, {"drip_s": 0.02}])
+@pytest.mark.parametrize("pace", [{"stall_s": 30.0}, {"drip_s": 0.02}, {"drip_s": 0.02, "at_once": len(HEAD) + 2}])
 def test_a_slow_answer_ends_at_the_limit_however_it_drips(answering, pace) -> None:
     url = answering(HEAD + b"\r\n" + GOOD * 100, **pace)
     started = time.perf_counter()
@@ -369,6 +369,15 @@ def test_a_password_is_sent_and_never_kept(project) -> None:
     assert b"Authorization: Basic bWU6czNjcmV0" in seen[0]
     assert "s3cret" not in kept.path.read_text("utf-8")
     assert "me:" not in json.dumps(kept.record["source"])
+
+
+def test_more_series_than_two_scrapes_of_a_record_hold_are_told(answering, project) -> None:
+    labels = ",".join(f'l{i}="v"' for i in range(8))
+    rows = "".join(f'c_total{{n="{i}",{labels}}} 1\n' for i in range(16_000))
+    url = answering(body(b"# TYPE c_total counter\n" + rows.encode()))
+    assert len(report_telemetry(url, project).record["families"][0]["samples"]) == 16_000
+    with pytest.raises(errors.ResponseTooBig, match="narrower"):
+        report_telemetry(url, project, window_s=0.1)
 
 
 def test_a_series_that_stands_twice_counts_once_and_is_told(answering, project) -> None:

@@ -103,19 +103,22 @@ def fetch(url: str, *, accept: str, timeout_s: float, max_bytes: int = MAX_BYTES
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
     expired = threading.Event()
+    opened: list[socket.socket] = []
 
     def expire() -> None:
         # Not a timeout of each read, which a server that drips bytes never meets: an end to the whole.
         expired.set()
-        with contextlib.suppress(OSError):
-            if connection.sock is not None:
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        for sock in opened:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     alarm = threading.Timer(timeout_s, expire)
     alarm.daemon = True
     started = time.perf_counter()
     alarm.start()
     try:
+        connection.connect()
+        opened.append(connection.sock)  # the connection forgets it as soon as the answer says it will be closed
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         _refuse(response, shown)

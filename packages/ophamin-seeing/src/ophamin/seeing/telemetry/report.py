@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ophamin.proof.errors import UsageError
+from ophamin.proof.errors import LimitError, UsageError
 from ophamin.protocols import Settings
 from ophamin.seeing._signed import Kept, identity, keep, reproduction, signer_of
+from ophamin.seeing.telemetry.errors import ResponseTooBig
 from ophamin.seeing.telemetry.record import TELEMETRY
 from ophamin.seeing.telemetry.scrape import scrape
 from ophamin.seeing.telemetry.window import changes, missing_series
@@ -74,4 +75,10 @@ def report_telemetry(
         "warnings": list(last.warnings),
         "reproduction": reproduction(["ophamin", "scrape", last.url, *options]),
     }
-    return keep(body, TELEMETRY, settings, signer)
+    try:
+        return keep(body, TELEMETRY, settings, signer)
+    except LimitError as error:
+        raise ResponseTooBig(
+            f"{last.url} has {last.n_samples} series, more than a record holds with their labels"
+            f"{'' if between is None else ' and increases'}; scrape a narrower address"
+        ) from error

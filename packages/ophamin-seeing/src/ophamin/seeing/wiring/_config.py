@@ -18,7 +18,7 @@ from ophamin.seeing._signed import text
 __all__ = ["Pattern", "Stratum", "WiringConfig", "load_config"]
 
 ARCHIVED = ("**/archive/**", "**/archived/**", "**/_archive/**", "**/_archived/**", "**/attic/**")
-TESTS = ("**/tests/**", "**/test/**", "**/test_*.py", "**/*_test.py", "**/conftest.py")
+TESTS = ("**/tests/**", "**/test/**", "**/tests.py", "**/test_*.py", "**/*_test.py", "**/conftest.py")
 _KEYS = ("archived", "candidates", "entry", "exclude", "roots", "strata", "tests")
 _STRATUM_KEYS = ("description", "expected", "match")
 

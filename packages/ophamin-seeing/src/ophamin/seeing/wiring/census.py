@@ -30,7 +30,7 @@ CLASSES = ("wired", "wire_candidate", "archived", "stub", "orphan", "test", "unp
 - ``stub``: not wired, and all its functions do nothing yet.
 - ``orphan``: none of these: nobody uses it, as far as can be read.
 """
-MAX_MODULES = 25_000
+MAX_MODULES = 15_000
 """More would pass the limits every reader of records has."""
 _SHOWN = 5
 
