@@ -371,6 +371,7 @@ def test_a_password_is_sent_and_never_kept(project) -> None:
     assert "me:" not in json.dumps(kept.record["source"])
 
 
+@pytest.mark.slow
 def test_more_series_than_two_scrapes_of_a_record_hold_are_told(answering, project) -> None:
     labels = ",".join(f'l{i}="v"' for i in range(8))
     rows = "".join(f'c_total{{n="{i}",{labels}}} 1\n' for i in range(16_000))
