@@ -274,7 +274,7 @@ def test_plugins_say_who_computed_what() -> None:
     assert any("left out" in w for w in result.warnings)
     item = MannWhitneyTest().compute({"value": X.tolist() + Y.tolist(), "arm": ["x"] * 14 + ["y"] * 11}, seed=0)
     assert (item.evidence[0].library, item.evidence[0].effect_size) == (
-        "scipy", pytest.approx(2 * item.evidence[0].statistic_value - 1),
+        "ophamin-measuring", pytest.approx(2 * item.evidence[0].statistic_value - 1),
     )  # fmt: skip
     grouped = Share().compute({"value": [1, 0, 1] * 20, "group": [i // 3 for i in range(60)]}, seed=0)
     assert grouped.evidence[0].interval_method == "korn-graubard"

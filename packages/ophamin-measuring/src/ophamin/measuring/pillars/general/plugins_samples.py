@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ophamin.measuring.pillars._evidence import finding, finite
+from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.general import means
 from ophamin.measuring.pillars.general._rows import LEVEL, PAIRS, SAMPLES, samples
 from ophamin.measuring.pillars.general.effects import standardized_difference
@@ -165,7 +165,7 @@ class MannWhitneyTest:
     """
 
     name = "X.mann_whitney"
-    library = "scipy"
+    library = OWN
     columns: Mapping[str, str] = SAMPLES
     options: Mapping[str, OptionSpec] = {"first": FIRST, "level": LEVEL}
 
@@ -184,7 +184,7 @@ class MannWhitneyTest:
         if found.ties:
             notes.append("there are ties; the variance and the exact distribution allow for them")
         item = finding(
-            self.name, "auc", found.auc, library="scipy", low=found.lower, high=found.upper, p_value=found.p_value,
+            self.name, "auc", found.auc, low=found.lower, high=found.upper, p_value=found.p_value,
             effect_size=found.rank_biserial, n=len(x) + len(y), method="delong-logit", guarantee="approximate",
             level=given["level"], u=finite(found.statistic), p_exact=finite(found.p_exact),
             p_asymptotic=finite(found.p_asymptotic), p_corrected=finite(found.p_corrected), arms=arms,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import mannwhitneyu, rankdata
+from scipy.stats import rankdata
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.general.proportions import check_level
@@ -58,9 +58,9 @@ class MannWhitney:
 def mann_whitney(x: Any, y: Any, *, level: float = 0.95) -> MannWhitney:
     """Compare two independent samples by ranks.
 
-    Asymptotic p-values by ``scipy.stats.mannwhitneyu``, whose ``exact`` ignores ties; the exact one is the
-    permutation distribution of the midranks by the shift algorithm. The interval of the AUC is DeLong's on the
-    logit scale.
+    The exact p-value is that of the permutation distribution of the midranks, by the shift algorithm
+    (``scipy.stats.mannwhitneyu(method="exact")`` ignores ties). The interval of the AUC is DeLong's on the logit
+    scale; the same placements give U, so that one pass serves both and takes less time than scipy's test alone.
 
     Source: Mann & Whitney (1947), Ann. Math. Stat. 18:50; Streitberg & Röhmel (1986), Stat. Softw. Newsl. 12:10;
     DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44:837.
@@ -85,39 +85,44 @@ def mann_whitney(x: Any, y: Any, *, level: float = 0.95) -> MannWhitney:
     n1, n2, nan = len(x), len(y), math.nan
     if not n1 or not n2:
         return MannWhitney(nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, level, False, "a sample has no values")
-    corrected = mannwhitneyu(x, y, method="asymptotic", use_continuity=True)
-    u = float(corrected.statistic)
-    auc = u / (n1 * n2)
-    p_corrected = float(corrected.pvalue)
-    p_plain, p_exact, p_greater, ties = _others(x, y, u, p_corrected)
-    lower, upper = _auc_interval(x, y, auc, alpha)
+    sx, sy = np.sort(x), np.sort(y)
+    counts = _equal(sx, sy)
+    ties = len(counts) < n1 + n2
+    first, second = _placements(sx, sy, ties), 1 - _placements(sy, sx, ties)
+    auc = float(first.mean())
+    u = round(2 * auc * n1 * n2) / 2  # a whole number of halves
+    p_plain, p_corrected = _asymptotic(n1, n2, u, counts if ties else None)
+    p_exact, p_greater = _exact(x, y) if n1 + n2 <= EXACT else (nan, nan)
+    lower, upper = _auc_interval(first, second, auc, alpha)
     return MannWhitney(
         u, p_corrected if math.isnan(p_exact) else p_exact, p_exact, p_plain, p_corrected, p_greater, auc, 2 * auc - 1,
         lower, upper, level, ties, "all values are equal" if math.isnan(p_plain) else "",
     )  # fmt: skip
 
 
-def _others(x: Floats, y: Floats, u: float, p_corrected: float) -> tuple[float, float, float, bool]:
-    """Uncorrected and exact p-values, from the corrected one where that saves ranking twice."""
-    n1, n2 = len(x), len(y)
-    half = n1 * n2 / 2
-    gap = abs(u - half)
-    if math.isnan(p_corrected):
-        return math.nan, 1.0, 1.0, True
-    pooled = np.sort(np.concatenate([x, y]))
-    ties = bool((pooled[1:] == pooled[:-1]).any())
+def _equal(x: Floats, y: Floats) -> Floats:
+    """How often each value of both occurs; both sorted."""
+    pooled = np.sort(np.concatenate([x, y]), kind="stable")  # two sorted runs: a merge
+    ends = np.flatnonzero(np.append(pooled[1:] != pooled[:-1], True))
+    return np.diff(ends, prepend=-1).astype(np.float64)
+
+
+def _placements(x: Floats, y: Floats, ties: bool) -> Floats:
+    """Share of y below each x, equal ones counting half; both sorted."""
+    below = np.searchsorted(y, x, "left")
+    upto = np.searchsorted(y, x, "right") if ties else below
+    return np.asarray((below + upto) / (2 * len(y)))
+
+
+def _asymptotic(n1: int, n2: int, u: float, counts: Floats | None) -> tuple[float, float]:
+    """Two-sided normal p-values, plain and with continuity correction; variance corrected for ties."""
     n = n1 + n2
-    if ties:
-        _, counts = np.unique(pooled, return_counts=True)
-        tied = float((counts.astype(np.float64) ** 3 - counts).sum())
-    else:
-        tied = 0.0
-    sd = math.sqrt(n1 * n2 / 12 * (n + 1 - tied / (n * (n - 1)))) if n > 1 else 0.0
-    p_plain = math.erfc(gap / sd / math.sqrt(2)) if sd > 0 else math.nan
-    if n > EXACT:
-        return p_plain, math.nan, math.nan, ties
-    p_two, p_greater = _exact(x, y)
-    return p_plain, p_two, p_greater, ties
+    tied = 0.0 if counts is None else float((counts**3 - counts).sum())
+    variance = n1 * n2 / 12 * (n + 1 - tied / (n * (n - 1)))
+    if variance <= 0:
+        return math.nan, 1.0
+    gap, scale = abs(u - n1 * n2 / 2), math.sqrt(2 * variance)
+    return math.erfc(gap / scale), min(1.0, math.erfc((gap - 0.5) / scale))
 
 
 def _exact(x: Floats, y: Floats) -> tuple[float, float]:
@@ -136,14 +141,11 @@ def _exact(x: Floats, y: Floats) -> tuple[float, float]:
     return min(1.0, 2 * min(below, above)), min(1.0, above)
 
 
-def _auc_interval(x: Floats, y: Floats, auc: float, alpha: float) -> tuple[float, float]:
-    n1, n2 = len(x), len(y)
+def _auc_interval(first: Floats, second: Floats, auc: float, alpha: float) -> tuple[float, float]:
+    n1, n2 = len(first), len(second)
     if min(n1, n2) < 2 or not 0 < auc < 1:
         return math.nan, math.nan
-    sx, sy = np.sort(x), np.sort(y)
-    v10 = (np.searchsorted(sy, sx, "left") + np.searchsorted(sy, sx, "right")) / (2 * n2)
-    v01 = 1 - (np.searchsorted(sx, sy, "left") + np.searchsorted(sx, sy, "right")) / (2 * n1)
-    error = math.sqrt(float(v10.var(ddof=1)) / n1 + float(v01.var(ddof=1)) / n2)
+    error = math.sqrt(float(first.var(ddof=1)) / n1 + float(second.var(ddof=1)) / n2)
     logit, half = math.log(auc / (1 - auc)), -float(ndtri(alpha)) * error / (auc * (1 - auc))
     low, high = (1 / (1 + math.exp(-min(700.0, max(-700.0, v)))) for v in (logit - half, logit + half))
     return low, high
