@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from scipy.special import nctdtr, ndtr, ndtri, stdtrit
-from scipy.stats import chi2, nct
+from scipy.special import gammaincinv, nctdtr, nctdtrit, ndtr, ndtri, stdtrit
 
 from ophamin.measuring.estimators._shares import newcombe
 from ophamin.measuring.estimators.difference import exact_difference
@@ -176,7 +175,7 @@ class EquivalencePower(_OfSpread):
         scale, df = self._design(n)
         error = self._sd() * scale
         level = (np.arange(400) + 0.5) / 400
-        spread = np.sqrt(chi2.ppf(level[:, None], df) / df) * error
+        spread = np.sqrt(2 * gammaincinv(df / 2, level[:, None]) / df) * error  # chi-squared quantiles
         if upper_side:  # |d| − t(1−α/2)·s > θ
             reach = self.theta + stdtrit(df, 1 - alpha / 2) * spread
             chance = ndtr((truth - reach) / error) + ndtr((-truth - reach) / error)
@@ -256,8 +255,9 @@ class EffectPower(_Power):
         far = np.maximum(abs(theta), abs(at)) * root > 30
         critical = np.where(far, theta * root - ndtri(alpha) * np.sqrt(1 + (theta * root) ** 2 / (2 * df)), 0.0)
         power = ndtr((at * root - critical) / np.sqrt(1 + (at * root) ** 2 / (2 * df)))
-        for i in np.flatnonzero(~far):
-            power[i] = nct.sf(nct.isf(alpha, df[i], theta * root[i]), df[i], at * root[i])
+        near = ~far
+        bound = nctdtrit(df[near], theta * root[near], 1 - alpha)
+        power[near] = 1 - nctdtr(df[near], at * root[near], bound)
         return np.asarray(power)
 
     def notes(self) -> list[str]:
