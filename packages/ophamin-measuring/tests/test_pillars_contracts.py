@@ -19,6 +19,8 @@ _STUDIES = {
 _UNIT = [_RNG.random() for _ in range(80)]
 _BITS = [_RNG.randrange(2) for _ in range(80)]
 _MODEL = {"target": _UNIT[:40], "feature": _UNIT[40:], "feature_2": _BITS[:40], "group": [i % 8 for i in range(40)]}
+_TWO = {"value": _UNIT[:40], "arm": ["a", "b"] * 20}
+_PAIRS = {"value": _UNIT[:40], "other": _UNIT[40:]}
 _ARMS = {
     "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
@@ -96,6 +98,23 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT, "subgroup": [i // 4 for i in range(80)]}, {"spread": s, "rules": "nelson"})
         for s in ("range", "sd", "pooled")
     ],
+    "X.adjust": [({"p_value": _UNIT[:9]}, {"method": m}) for m in ("holm", "hochberg", "bonferroni", "bh", "by")],
+    "X.bounded_mean": [({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein")],
+    "X.correlation": [(_PAIRS, {"kind": k}) for k in ("pearson", "spearman", "kendall")]
+    + [({"value": _UNIT[:7], "other": _UNIT[7:14]}, {"kind": "spearman"})],
+    "X.mann_whitney": [(_TWO, {}), ({"value": _BITS, "arm": ["a", "b"] * 40}, {"first": "b"})],
+    "X.mcnemar": [({"value": _BITS[:40], "other": _BITS[40:]}, {})],
+    "X.non_inferiority": [(_TWO, {"margin": 0.2}), (_PAIRS, {})],
+    "X.permutation": [(_TWO, {"resamples": 199}), (_PAIRS, {"resamples": 199, "statistic": "median"})],
+    "X.power": [({"effect": [0.1, 0.3]}, {"test": t}) for t in ("t", "paired-t", "proportions", "mcnemar")]
+    + [({"effect": [0.1, 0.3]}, {"test": t, "n": 30}) for t in ("proportion", "correlation", "mann-whitney")],
+    "X.proportion": [({"value": _BITS}, {"method": m}) for m in ("wilson", "wilson-corrected", "jeffreys")]
+    + [({"value": _BITS}, {"method": m}) for m in ("clopper-pearson", "agresti-coull")]
+    + [({"value": _BITS, "group": [i // 3 for i in range(80)]}, {})],
+    "X.proportion_difference": [({"value": _BITS, "arm": ["a", "b"] * 40}, {})],
+    "X.smd": [(_TWO, {}), (_PAIRS, {})],
+    "X.t_test": [(_TWO, {}), (_TWO, {"equal_variance": True, "first": "b"}), (_PAIRS, {})],
+    "X.tost": [(_TWO, {"low": -0.2, "high": 0.2}), (_PAIRS, {})],
 }
 
 

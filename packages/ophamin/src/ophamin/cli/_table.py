@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "instrument flamegraph": (
