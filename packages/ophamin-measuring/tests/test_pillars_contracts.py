@@ -21,6 +21,19 @@ _BITS = [_RNG.randrange(2) for _ in range(80)]
 _MODEL = {"target": _UNIT[:40], "feature": _UNIT[40:], "feature_2": _BITS[:40], "group": [i % 8 for i in range(40)]}
 _TWO = {"value": _UNIT[:40], "arm": ["a", "b"] * 20}
 _PAIRS = {"value": _UNIT[:40], "other": _UNIT[40:]}
+_GROUPED = {
+    "value": [v + g for v, g in zip(_UNIT[:60], [0.3, 0.1, 0.9, 0.5, 0.2, 0.7] * 10, strict=True)],
+    "group": [i % 6 for i in range(60)],
+    "group_2": [i // 6 % 5 for i in range(60)],
+    "time": [float(i // 6) for i in range(60)],
+    "factor": ["ab"[i // 6 % 2] for i in range(60)],
+}
+_SWEEP = {
+    "value": _UNIT[:72],
+    "factor": [i % 3 for i in range(72)],
+    "factor_2": ["xy"[i // 3 % 2] for i in range(72)],
+    "group": [i // 6 for i in range(72)],
+}
 _ARMS = {
     "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
@@ -45,6 +58,40 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT}, {"family": "normal", "h0": 0.4, "h1": 0.6}),
     ],
     "A.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
+    "D.anticipatory_failure": [
+        (
+            {
+                "target": _UNIT,
+                "prediction": [v + (i % 7 - 3) / 20 for i, v in enumerate(_UNIT)],
+                "part": ["calibration" if i % 2 else "test" for i in range(80)],
+                **more,
+            },
+            {"limit": 0.7, "fails": side},
+        )
+        for side, more in (("above", {}), ("below", {"scale": [0.5 + v for v in _UNIT]}))
+    ],
+    "D.cognitive_inertia": [
+        (
+            {
+                "prior": _UNIT,
+                "posterior": _UNIT[::-1],
+                "log_likelihood_ratio": [i % 5 - 2 for i in range(80)],
+                "group": [i // 4 for i in range(80)],
+            },
+            {},
+        )
+    ],
+    "D.kernel_coupling": [
+        (
+            {"value": _UNIT, "coupling": [i % 4 for i in range(80)], "setting": ["ab"[i // 4 % 2] for i in range(80)]},
+            {},
+        ),
+        ({"value": _UNIT, "coupling": [i % 4 for i in range(80)], "group": [i // 8 for i in range(80)]}, {}),
+    ],
+    "D.posterior": [
+        ({"value": _UNIT}, {}),
+        ({"value": _BITS}, {"of": "proportion"}),
+    ],
     "I.cumulative": [
         (_STUDIES, {}),
         ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
@@ -66,6 +113,17 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "I.peto": [(_ARMS, {})],
     "I.small_study": [(_STUDIES, {})],
     "I.trim_fill": [(_STUDIES, {}), (_STUDIES, {"estimator": "R0", "side": "right", "method": "DL"})],
+    "M.anova": [({"value": _UNIT, "group": [i % 4 for i in range(80)]}, {})],
+    "M.anova_factorial": [({k: v for k, v in _SWEEP.items() if k != "group"}, {"type": t}) for t in (1, 2, 3)]
+    + [({**_SWEEP, "block": [i // 6 % 4 for i in range(72)]}, {"order": 1})],
+    "M.anova_rm": [(_SWEEP, {}), (_SWEEP, {"correction": "huynh-feldt"})],
+    "M.effects": [(_SWEEP, {}), (_SWEEP, {"order": 1})],
+    "M.lmm": [
+        *((_GROUPED, {"random": r}) for r in ("intercept", "slope", "slope-uncorrelated", "nested", "crossed")),
+        (_GROUPED, {"reml": False, "df": "asymptotic", "profile": False, "interactions": True}),
+    ],
+    "M.lrt": [(_GROUPED, {"random": r}) for r in ("slope", "nested", "crossed")],
+    "M.tukey": [({"value": _UNIT, "group": [i % 4 for i in range(80)]}, {})],
     "N.bootstrap": [
         *(({"value": _UNIT}, {"statistic": s, "resamples": 200}) for s in ("mean", "median", "trimmed_mean", "sd")),
         ({"value": _UNIT}, {"method": "studentised", "resamples": 200}),
