@@ -39,7 +39,7 @@ def _arrays(case: dict[str, Any], frame: Any) -> tuple[Any, Any, Any]:
     y, t = frame[options["outcome"]].to_numpy(float), frame[options["treatment"]].to_numpy(float)
     named = options.get("confounders") or options.get("covariates") or []
     if isinstance(named, list):
-        return y, t, _numbers(frame, named)
+        return y, t, _numbers(frame, named) if named else None
     return y, t, _weight_gain(frame)
 
 
@@ -165,7 +165,7 @@ def _modified(case: dict[str, Any], frame: Any) -> dict[str, Any]:
 
 def _augmented(case: dict[str, Any], frame: Any) -> dict[str, Any]:
     rows = _known(case, frame)
-    found = aipw(*rows)
+    found = aipw(*rows, efficient=True)
     return {"ra_ate": g_formula(*rows).estimate, "aipw_ate": found.estimate, "aipw_se": found.se}
 
 

@@ -44,8 +44,7 @@ class _Arm:
     def neighbours(self, points: Floats, count: int) -> list[NDArray[np.intp]]:
         """Places that hold the ``count`` nearest rows of each point, all ties included."""
         k = min(count, len(self.places))
-        distance, index = self.tree.query(points, k=k)
-        distance, index = distance.reshape(len(points), k), index.reshape(len(points), k)
+        distance, index = (np.asarray(a).reshape(len(points), k) for a in self.tree.query(points, k=k))
         enough = np.argmax(self.size[index].cumsum(axis=1) >= count, axis=1)
         radius = distance[np.arange(len(points)), enough]
         found = self.tree.query_ball_point(points, radius * (1 + 1e-9) + 1e-9)

@@ -171,7 +171,12 @@ class Aipw:
     name = "F.aipw"
     library = OWN
     columns = STUDY
-    options: Mapping[str, OptionSpec] = {"link": LINK, "trim": TRIM, "level": LEVEL}
+    options: Mapping[str, OptionSpec] = {
+        "link": LINK,
+        "trim": TRIM,
+        "efficient": OptionSpec(False, "whether the standard error takes both models as right and known"),
+        "level": LEVEL,
+    }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
         """Estimate the ATE; columns ``outcome``, ``treatment``, ``confounder`` ….

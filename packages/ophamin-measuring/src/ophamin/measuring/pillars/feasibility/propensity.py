@@ -91,7 +91,7 @@ def fit_propensity(treatment: ArrayLike, confounders: ArrayLike | None, *, link:
     if not converged or not np.isfinite(score).all() or score.min() <= 0 or score.max() >= 1:
         return _none(design, notes, "the propensity score did not converge to probabilities between 0 and 1")
     slope = score * (1 - score) if link == "logit" else norm.pdf(linear)
-    information = -np.asarray(model.hessian(coefficients)) / rows.n
+    information = -1.0 * np.asarray(model.hessian(coefficients)) / rows.n
     influence = np.linalg.solve(information, np.asarray(model.score_obs(coefficients)).T).T
     return Propensity(score, slope, design, influence, notes)
 

@@ -67,7 +67,7 @@ def _ratio(value: float, measure: str) -> float:
     if measure == "OR-common":
         return math.sqrt(value)
     if measure == "HR-common":
-        return (1 - 0.5 ** math.sqrt(value)) / (1 - 0.5 ** math.sqrt(1 / value))
+        return float((1 - 0.5 ** math.sqrt(value)) / (1 - 0.5 ** math.sqrt(1 / value)))
     if measure == "SMD":
         return math.exp(0.91 * value)
     return value

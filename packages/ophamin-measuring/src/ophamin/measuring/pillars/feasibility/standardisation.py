@@ -86,7 +86,8 @@ def g_formula(
         whole, flags = np.vstack([whole, more]), np.concatenate([flags, again.treated])
     kept, notes = independent(rows.confounders)
     centre, scale = rows.confounders[:, kept].mean(axis=0), rows.confounders[:, kept].std(axis=0)
-    z, places = (whole[:, kept] - centre) / scale, [i for i, j in enumerate(kept) if j in chosen]
+    z: Floats = (whole[:, kept] - centre) / scale
+    places = [i for i, j in enumerate(kept) if j in chosen]
 
     def columns(x: Floats, w: Floats) -> Floats:
         return np.column_stack([np.ones(len(x)), w, x, w[:, None] * x[:, places]])
@@ -114,7 +115,7 @@ def g_formula(
     part = (spreads[0] - spreads[1]) / weight.sum()
     part[:n] += influence @ (gradients[0] - gradients[1]) / n
     se = float(np.sqrt((part**2).sum())) if n > k else math.nan
-    return effect(rows, *means, se, level=level, target=target, notes=notes, se_method="M-estimation")
+    return effect(rows, means[0], means[1], se, level=level, target=target, notes=notes, se_method="M-estimation")
 
 
 def _fit(design: Floats, y: Floats, kind: str) -> tuple[Floats, Floats]:

@@ -151,4 +151,6 @@ def stratify(
         notes.append("a stratum has a single row in one arm, so its spread is unknown")
     sums = [float(share[use] @ mean[use]) for mean in means]
     se = math.sqrt(float(share[use] ** 2 @ (variances[0] + variances[1])[use]))
-    return answer(effect(rows, *sums, se, level=level, target=target, notes=notes, se_method="within strata"))
+    return answer(
+        effect(rows, sums[0], sums[1], se, level=level, target=target, notes=notes, se_method="within strata")
+    )

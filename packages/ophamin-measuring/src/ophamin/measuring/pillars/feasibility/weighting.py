@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.feasibility._effect import (
     Effect,
+    Flags,
     Rows,
     checked,
     checked_level,
@@ -52,7 +53,7 @@ def inverse_weights(treated: ArrayLike, score: ArrayLike, target: str = "ate") -
     raise UsageError(f"a target is one of {', '.join(TARGETS)}, not {target!r}")
 
 
-def weight_slopes(treated: Floats, score: Floats, target: str) -> Floats:
+def weight_slopes(treated: Flags, score: Floats, target: str) -> Floats:
     """Derivative of :func:`inverse_weights` by the score."""
     e = score
     up = {"ate": -1 / e**2, "att": np.zeros_like(e), "atc": -1 / e**2}[target]
@@ -144,7 +145,8 @@ def ipw(
     weights = inverse_weights(t, fit.score, target)
     slopes = (weight_slopes(t, fit.score, target) * fit.slope)[:, None] * fit.design
     share = np.ones(n) if target == "ate" else (t if target == "att" else ~t).astype(float)
-    means, parts = [], []
+    means: list[float] = []
+    parts: list[Floats] = []
     for arm in (t, ~t):
         w = arm * weights
         if form == "hajek":
@@ -157,6 +159,6 @@ def ipw(
         parts.append(own if weights_known else own + fit.influence @ gradient)
     se = sandwich(parts[0] - parts[1]) if n > 2 else math.nan
     return effect(
-        rows, *means, se, level=level, target=target, notes=(*notes, *weight_notes(rows, weights)),
+        rows, means[0], means[1], se, level=level, target=target, notes=(*notes, *weight_notes(rows, weights)),
         se_method="robust, weights known" if weights_known else "M-estimation",
     )  # fmt: skip
