@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -93,7 +94,7 @@ def ipwra(
         UsageError: Malformed arrays or options.
 
     Source: Wooldridge (2007), J Econometrics 141:1281; standard error by stacked estimating equations, as Stata's
-    ``teffects ipwra``.
+    ``teffects ipwra`` (statsmodels' ``TreatmentEffect.ipw_ra`` needs a propensity score of exactly six coefficients).
     """
     return _both(outcome, treatment, confounders, treatment_confounders, link, trim, level, target, augmented=False)
 
@@ -123,7 +124,7 @@ def _both(
             return unanswered(rows, reason, target=target, notes=notes)
     weights = inverse_weights(rows.treated, fit.score, target)
     slopes = (weight_slopes(rows.treated, fit.score, target) * fit.slope)[:, None] * fit.design
-    share: Floats = {"ate": np.ones(rows.n), "att": rows.treated * 1.0, "atc": 1.0 - rows.treated}[target]
+    share: Any = {"ate": np.ones(rows.n), "att": rows.treated * 1.0, "atc": 1.0 - rows.treated}[target]
     arms = [
         _arm(rows.outcome, arm, design, weights, slopes, share, fit, augmented=augmented, efficient=efficient)
         for arm in (rows.treated, ~rows.treated)

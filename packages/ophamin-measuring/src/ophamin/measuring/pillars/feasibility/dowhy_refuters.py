@@ -88,7 +88,7 @@ def dowhy_refute(
     with _quiet():
         model = CausalModel(frame.copy(), "treatment", "outcome", common_causes=names)
         estimand = model.identify_effect(proceed_when_unidentifiable=True)
-        estimand.set_adjustment_set(names)
+        estimand.backdoor_variables = {key: sorted(found) for key, found in estimand.backdoor_variables.items()}
         estimate = model.estimate_effect(estimand, method_name="backdoor.linear_regression")
         base = float(estimate.value)
 

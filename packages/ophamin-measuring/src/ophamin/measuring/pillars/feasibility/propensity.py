@@ -105,4 +105,4 @@ def _separated(design: Floats, treated: NDArray[np.bool_]) -> bool:
     """Whether some combination of the regressors is never negative for the treated nor positive for the rest."""
     signed = np.where(treated, 1.0, -1.0)[:, None] * design
     found = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1), method="highs")
-    return bool(found.status == 0 and -found.fun > 1e-6 * len(signed))
+    return found.status == 0 and float(signed.sum(axis=0) @ found.x) > 1e-6 * len(signed)

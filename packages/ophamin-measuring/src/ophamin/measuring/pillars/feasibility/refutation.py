@@ -41,7 +41,7 @@ def _linear(rows: Rows) -> float:
     table = np.column_stack([np.ones(rows.n), rows.confounders, rows.treated, rows.outcome])
     size = np.sqrt((table**2).sum(axis=0))
     size[size == 0] = 1.0
-    corner: Floats = np.linalg.qr(table / size, mode="r")
+    corner: Any = np.linalg.qr(table / size, mode="r")
     j = table.shape[1] - 2
     if rows.n <= j or abs(corner[j, j]) <= 1e-10:
         return math.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -89,7 +90,7 @@ def g_formula(
     z: Floats = (whole[:, kept] - centre) / scale
     places = [i for i, j in enumerate(kept) if j in chosen]
 
-    def columns(x: Floats, w: Floats) -> Floats:
+    def columns(x: Any, w: Any) -> Floats:
         return np.column_stack([np.ones(len(x)), w, x, w[:, None] * x[:, places]])
 
     design = columns(z[: rows.n], rows.treated * 1.0)
