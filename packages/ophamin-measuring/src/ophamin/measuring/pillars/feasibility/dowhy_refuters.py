@@ -77,7 +77,8 @@ def dowhy_refute(
         raise UsageError("a refuter needs two simulations, a budget above 0 and a share between 0 and 1")
     rows = checked(outcome, treatment, confounders)
     kept, notes = independent(rows.confounders)
-    if (reason := one_arm(rows)) or not len(kept) or rows.n < len(kept) + 4:
+    reason = one_arm(rows) or ("the outcome is constant" if np.ptp(rows.outcome) == 0 else "")
+    if reason or not len(kept) or rows.n < len(kept) + 4:
         say = reason or "dowhy needs a confounder that varies, and more rows than coefficients"
         return summarised(kind, math.nan, np.empty(0), simulations, (say,))
     names = [f"x{j:03d}" for j in range(len(kept))]

@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.feasibility._effect import checked_level, independent
@@ -217,6 +215,7 @@ def _prepared(
         raise UsageError("a discrete treatment is 1 for the treated and 0 for the rest")
     kept, notes = independent(x)
     x = x[:, kept]
+    x = (x - x.mean(axis=0)) / x.std(axis=0) if len(x) else x  # scikit-learn drops badly scaled columns silently
     if m is not None:
         varying, more = independent(m)
         m, notes = (m[:, varying] if len(varying) else None), (*notes, *more)
@@ -244,13 +243,12 @@ def _folds(count: int, w: Floats, binary: bool, seed: int) -> list[Split]:
 
 
 def _models(nuisance: str, binary: bool, seed: int) -> tuple[Any, Any]:
-    """Predictors of outcome and treatment; regressions see scaled columns, as their solvers stop at a tolerance."""
+    """Predictors of outcome and treatment; regressions need scaled columns, as their solvers stop at a tolerance."""
     if nuisance == "forest":
         forest: dict[str, Any] = {"n_estimators": 200, "min_samples_leaf": 5, "random_state": seed, "n_jobs": 1}
         return RandomForestRegressor(**forest), (RandomForestClassifier if binary else RandomForestRegressor)(**forest)
     logistic = LogisticRegression(C=math.inf, tol=1e-10, max_iter=10_000)
-    line = make_pipeline(StandardScaler(), LinearRegression())
-    return line, make_pipeline(StandardScaler(), logistic if binary else LinearRegression())
+    return LinearRegression(), (logistic if binary else LinearRegression())
 
 
 def _scalar(value: Any) -> float:

@@ -136,7 +136,8 @@ def refute(
         raise UsageError("a refuter needs 2 simulations, workers from 0, a budget above 0, a share between 0 and 1")
     rows = checked(outcome, treatment, confounders)
     call = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
-    if reason := one_arm(rows):
+    reason = one_arm(rows) or ("the outcome is constant" if np.ptp(rows.outcome) == 0 else "")
+    if reason:
         return summarised(kind, math.nan, np.empty(0), simulations, (reason,))
     seeds = np.random.SeedSequence([seed, KINDS.index(kind)]).spawn(simulations)
 
