@@ -40,6 +40,12 @@ _ARMS = {
     "events_2": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_2": [_RNG.randrange(20, 90) for _ in range(8)],
 }
+_TRIAL = {
+    "outcome": _UNIT,
+    "treatment": _BITS,
+    "confounder": [_RNG.gauss(0, 1) for _ in range(80)],
+    "confounder_2": [("a", "b", "c")[i % 3] for i in range(80)],
+}
 CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "A.confidence_sequence": [
         *(({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein", "hoeffding", "quantile")),
@@ -92,6 +98,36 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT}, {}),
         ({"value": _BITS}, {"of": "proportion"}),
     ],
+    "F.aipw": [(_TRIAL, {}), (_TRIAL, {"efficient": True, "trim": 0.1})],
+    "F.balance": [({k: v for k, v in _TRIAL.items() if k != "outcome"}, {"target": t}) for t in ("ate", "att")],
+    "F.causal_forest": [(_TRIAL, {"trees": 16, "nuisance": n}) for n in ("linear", "forest")],
+    "F.difference_in_means": [(_TRIAL, {}), (_TRIAL, {"errors": "HC3", "level": 0.9})],
+    "F.e_value": [
+        ({"estimate": [2.0, 0.5], "lower": [1.2, 0.2], "upper": [3.0, 1.1]}, {"measure": m})
+        for m in ("RR", "OR-common", "HR-common", "SMD")
+    ],
+    "F.g_formula": [
+        ({**_TRIAL, "outcome": [*_UNIT[:70], *[None] * 10]}, {"interactions": ["confounder_2"], "target": "att"}),
+        ({**_TRIAL, "outcome": _BITS[::-1]}, {"outcome_model": "logistic"}),
+    ],
+    "F.ipw": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
+    + [(_TRIAL, {"form": "horvitz-thompson", "link": "probit"}), (_TRIAL, {"weights_known": True})],
+    "F.ipwra": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")],
+    "F.iv": [({**_TRIAL, "instrument": _BITS[::-1]}, {"robust": r}) for r in (True, False)],
+    "F.lin": [(_TRIAL, {"errors": e}) for e in ("classical", "HC2")],
+    "F.linear_dml": [
+        (_TRIAL, {}),
+        ({**_TRIAL, "treatment": _UNIT[::-1]}, {"nuisance": "forest"}),
+        ({**_TRIAL, "fold": [i % 4 for i in range(80)]}, {"treatment_model": "continuous"}),
+    ],
+    "F.matching": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
+    + [(_TRIAL, {"metric": m, "neighbours": 3}) for m in ("inverse-variance", "score")],
+    "F.refute": [
+        *((_TRIAL, {"simulations": 8, "estimator": e}) for e in ("linear", "aipw", "matching")),
+        (_TRIAL, {"simulations": 3, "engine": "dowhy"}),
+    ],
+    "F.regression": [(_TRIAL, {})],
+    "F.stratification": [(_TRIAL, {"strata": 3}), (_TRIAL, {"by": "cells", "one_sided": "drop"})],
     "I.cumulative": [
         (_STUDIES, {}),
         ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
