@@ -41,7 +41,9 @@ def _proofs(settings: Settings | None) -> Path:
 @click.command("selftest", short_help="Try every interval, test and stopping rule on data whose truth is known.")
 @click.option("--quick/--full", "quick", default=True, show_default=True,
               help="Under a minute, or ten times the runs, for a release.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Seed of the simulations.  [default: fixed]")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Seed of the simulations.  [default: fixed]"
+)
 @click.option("--jobs", type=click.IntRange(1, 64), default=None, help="Worker processes.  [default: one per core]")
 @click.option("--store", type=click.Path(path_type=Path, file_okay=False), default=None,
               help="Folder of records.  [default: proofs/]")  # fmt: skip

@@ -56,26 +56,36 @@ def _chances(comparator: str, theta: float, n: int, truth: float, quantile: floa
     return Tally(float(pmf[verdicts == "REFUTED"].sum()), float(pmf[verdicts == "VALIDATED"].sum()))
 
 
+def _planned(comparator: str, theta: float, n: int, truth: float, quantile: float | None) -> Callable[[], Tally]:
+    return lambda: _chances(comparator, theta, n, truth, quantile)
+
+
 def _enumerated() -> list[Check]:
     made = [
         Check(
             _AT, f"share {comparator} {theta:g}, n = {n}", "clopper-pearson", "guaranteed", kind="type I",
-            least=0.4 * ALPHA, enumerate=lambda c=comparator, t=theta, n=n: _chances(c, t, n, t),  # type: ignore[misc]
+            least=0.4 * ALPHA, enumerate=_planned(comparator, theta, n, theta, None),
         )
         for comparator, theta, n in ((">=", 0.9, 100), ("<=", 0.1, 200), (">", 0.5, 37))
     ]  # fmt: skip
     made.append(
         Check(
-            _AT, "p95 <= θ, n = 200", "order-statistics", "guaranteed", kind="type I", least=0.4 * ALPHA,
-            enumerate=lambda: _chances("<=", 0.05, 200, 0.05, 0.95),
-        )  # fmt: skip
+            _AT,
+            "p95 <= θ, n = 200",
+            "order-statistics",
+            "guaranteed",
+            kind="type I",
+            least=0.4 * ALPHA,
+            enumerate=_planned("<=", 0.05, 200, 0.05, 0.95),
+        )
     )
-    for words, threshold, decision, n_options, quantile in (
+    cases: tuple[tuple[str, Threshold, str, dict[str, Any], float | None], ...] = (
         ("share >= 0.9, δ = 0.05", Threshold("share", ">=", 0.9), "proportion", {}, None),
         ("p95 <= θ, δ = 0.03", Threshold("quantile", "<=", 1.0), "quantile", {"q": 0.95}, 0.95),
-    ):
+    )
+    for words, threshold, decision, assumed, quantile in cases:
         delta = 0.03 if quantile else 0.05
-        plan = planning.plan(threshold, Decision(estimator=decision, smallest_difference=delta), **n_options)
+        plan = planning.plan(threshold, Decision(estimator=decision, smallest_difference=delta), **assumed)
         theta = 0.9 if quantile is None else 0.05
         inside, outside = (0.95, 0.85) if quantile is None else (0.05 - delta, 0.05 + delta)
         assert plan.n is not None
@@ -88,7 +98,7 @@ def _enumerated() -> list[Check]:
                 Check(
                     _POWER, f"{words}, n = {plan.n}: {verb}", method, "guaranteed", kind="power",
                     most=power, least=power, sides=(side,), slack=1e-6,
-                    enumerate=lambda c=threshold.comparator, t=theta, n=plan.n, p=truth, q=quantile: _chances(c, t, n, p, q),  # type: ignore[misc]
+                    enumerate=_planned(threshold.comparator, theta, plan.n, truth, quantile),
                 )
             )  # fmt: skip
     return made
@@ -131,7 +141,7 @@ def _simulated() -> list[Check]:
         ("calibration error <= 0.1", "sign-vectors", Threshold("ece", "<=", 0.1),
          Decision(estimator="calibration-error"), gap, "approximate", wide, None, 1000),
         ("Brier skill > 0", "paired-t", Threshold("skill", ">", 0.0),
-         Decision(estimator="brier-skill"), skill, "approximate", wide, None, 1000),
+         Decision(estimator="brier-skill"), skill, "approximate", wide, None, 400),
         ("exponent <= 1.5", "ols-t", Threshold("exponent", "<=", 1.5),
          Decision(estimator="exponent"), growing(), "approximate", ALPHA, 0.028, 4000),
     )  # fmt: skip
@@ -166,7 +176,8 @@ def _both(rng: Rng, runs: int) -> Tally:
     verdicts = []
     for _ in range(runs):
         calls = [
-            EstimatorCall(t.metric, "proportion", {"value": (rng.random(100) < t.value).astype(int).tolist()}) for t in at
+            EstimatorCall(t.metric, "proportion", {"value": (rng.random(100) < t.value).astype(int).tolist()})
+            for t in at
         ]
         verdicts.append(deciding.decide_claim(claim, Score(calls), alpha=ALPHA, seed=0).outcome)
     return Tally(verdicts.count("REFUTED"), verdicts.count("VALIDATED"), runs)
@@ -218,21 +229,23 @@ def _rate_of_false(correct: Callable[[Sequence[float]], list[float]]) -> Run:
 
 def _families() -> list[Check]:
     holm_alone = 1 - (1 - ALPHA / 5) ** 5
+    one: Sequence[str] = ("above",)
     return [
         Check(
-            "family", "Holm, 3 true of 5, 2 far off: any rejected", "holm", "guaranteed", kind="type I", sides=("above",),
+            "family", "Holm, 3 true of 5, 2 far off: any rejected", "holm", "guaranteed", kind="type I", sides=one,
             least=1 - (1 - ALPHA / 3) ** 3, run=_any_false(lambda p: deciding.holm(p), 6.0), quick=10_000, full=100_000,
         ),
         Check(
-            "family", "Holm, 5 true: any rejected", "holm", "guaranteed", kind="type I", sides=("above",),
-            most=holm_alone, least=holm_alone, run=_rate_of_false(lambda p: deciding.holm(p)), quick=10_000, full=100_000,
+            "family", "Holm, 5 true: any rejected", "holm", "guaranteed", kind="type I", sides=one,
+            most=holm_alone, least=holm_alone, run=_rate_of_false(lambda p: deciding.holm(p)), quick=10_000,
+            full=100_000,
         ),
         Check(
-            "family", "Benjamini–Hochberg, 5 true: false discoveries", "bh", "guaranteed", kind="type I", sides=("above",),
+            "family", "Benjamini–Hochberg, 5 true: false discoveries", "bh", "guaranteed", kind="type I", sides=one,
             least=ALPHA, run=_rate_of_false(lambda p: deciding.benjamini_hochberg(p)), quick=10_000, full=100_000,
         ),
         Check(
             "family", "Benjamini–Yekutieli, 5 true: false discoveries", "by", "guaranteed", kind="type I",
-            sides=("above",), run=_rate_of_false(lambda p: deciding.benjamini_yekutieli(p)), quick=10_000, full=100_000,
+            sides=one, run=_rate_of_false(lambda p: deciding.benjamini_yekutieli(p)), quick=10_000, full=100_000,
         ),
     ]  # fmt: skip

@@ -57,5 +57,3 @@ def union_bound(rows: Sequence[Mapping[str, JSON]]) -> float:
             low = 0.0 if limit["least"] is None else tail_below(int(limit["least"]), n, bound["least"])
             total += len(row["sides"]) * (high + low)
     return total
-
-

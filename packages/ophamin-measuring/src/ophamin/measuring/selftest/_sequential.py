@@ -25,7 +25,7 @@ __all__ = ["sequential"]
 Rng = np.random.Generator
 Draw = Callable[[Rng], np.ndarray]
 _N = 200
-_COUNTED = 80
+_COUNTED = 60
 _SEQUENCE = "confidence sequence"
 
 
@@ -100,11 +100,11 @@ def _unit_spikes(rng: Rng) -> np.ndarray:
 def _means() -> list[Check]:
     made = [
         Check(
-            _SEQUENCE, f"normal mean, every look up to 300, {words}", "normal mixture", "guaranteed",
+            _SEQUENCE, f"normal mean, every look up to 200, {words}", "normal mixture", "guaranteed",
             least=0.2 * ALPHA, sides=on, quick=1000, full=10_000,
             run=_sequence_run(
                 lambda x, sides=sides: sequences.subgaussian_sequence(x, sigma=1, alpha=ALPHA, sides=sides),  # type: ignore[misc]
-                lambda rng: rng.normal(size=300), 0.0, together=sides == 2,
+                lambda rng: rng.normal(size=_N), 0.0, together=sides == 2,
             ),
         )
         for sides, words, on in ((1, "each side", ("below", "above")), (2, "both sides together", ("above",)))
@@ -160,12 +160,12 @@ def _counting(rejects: Callable[[Rng], bool]) -> Run:
 
 
 def _tests() -> list[Check]:
-    one, many = np.eye(2)[::1], np.ones(2)
+    one_hot, plan = np.eye(2), (1.0, 1.0)
 
     def msprt(mean: float) -> Callable[[Rng], bool]:
-        return lambda rng: mixture.mixture_test(
-            mean + rng.normal(size=500), variance=1.0, tau=0.3, alpha=ALPHA
-        ).stop_n is not None
+        return lambda rng: (
+            mixture.mixture_test(mean + rng.normal(size=500), variance=1.0, tau=0.3, alpha=ALPHA).stop_n is not None
+        )
 
     def process(p: float) -> Callable[[Rng], bool]:
         return lambda rng: bool(
@@ -184,8 +184,8 @@ def _tests() -> list[Check]:
 
     def mismatch(first: float) -> Callable[[Rng], bool]:
         def rejects(rng: Rng) -> bool:
-            arms = one[(rng.random(400) >= first).astype(int)]
-            return bool(ratio_mismatch.sequential_ratio_mismatch(arms, many).p_value[-1] <= ALPHA)
+            arms = one_hot[(rng.random(400) >= first).astype(int)]
+            return bool(ratio_mismatch.sequential_ratio_mismatch(arms, plan).p_value[-1] <= ALPHA)
 
         return rejects
 
@@ -302,5 +302,3 @@ def _looks() -> list[Check]:
             )
         )  # fmt: skip
     return made
-
-

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["text_report"]
+__all__ = ["text_report", "worst_errors"]
 
 JSON = Any
-_HEAD = ("check", "method", "guarantee", "below", "above", "bound", "limit", "sees", "n", "verdict")
+_HEAD = ("check", "method", "guarantee", "below", "above", "bound", "limit", "sees", "worst", "n", "verdict")
 _LEFT = 3
 
 
@@ -17,14 +17,14 @@ def text_report(record: Mapping[str, JSON]) -> str:
 
     Rates are misses of an interval, rejections of a test, verdicts of a decision; in brackets those that are not
     judged. ``bound`` is what the method is said to keep, ``limit`` what may be counted by chance, ``sees`` the rate
-    that would surely (99 %) have failed.
+    that would surely (99 %) have failed, ``worst`` the greatest error of a side of this method on the stress grid.
     """
     run, summary = record["run"], record["summary"]
-    lines = _table([_HEAD, *(_cells(row) for row in record["checks"])])
-    notes = [(row, stress) for row in record["checks"] for stress in [_worst(row)] if stress]
-    if notes:
-        lines += ["", "Beyond their promise (shown, not judged), the worst error of a side:"]
-        lines += [f"  {row['label']}, {row['method']}: {s['worst']:.3f} ({s['law']})" for row, s in notes]
+    worst = worst_errors(record)
+    lines = _table([_HEAD, *(_cells(row, worst.get(row["method"])) for row in record["checks"])])
+    if worst:
+        lines += ["", "Beyond their promise (shown, not judged), the worst error of a side of each approximate method:"]
+        lines += [f"  {method}: {found['worst']:.3f} ({found['law']})" for method, found in worst.items()]
     lines += ["", f"{summary['n_references']} reference numbers compared."]
     for row in record["checks"]:
         if row["verdict"] == "FAIL":
@@ -37,13 +37,14 @@ def text_report(record: Mapping[str, JSON]) -> str:
     if record["not_checked"]:
         lines.append(f"No check knows these installed estimators: {', '.join(record['not_checked'])}")
     lines.append(
-        f"{summary['verdict']}: {summary['n_checks']} checks, {run['mode']}, seed {run['seed']}, {run['wall_s']:.0f} s; "
+        f"{summary['verdict']}: {summary['n_checks']} checks, {run['mode']}, seed {run['seed']}, "
+        f"{run['wall_s']:.0f} s; "
         f"a right installation fails at most {run['false_failure_bound']:.2%} of the time"
     )
     return "\n".join(lines)
 
 
-def _cells(row: Mapping[str, JSON]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, JSON], worst: Mapping[str, JSON] | None) -> tuple[str, ...]:
     n, bound, limit, sees = row["n"], row["bound"], row["limit"], row["sees"]
     rates = []
     for side in ("below", "above"):
@@ -53,7 +54,9 @@ def _cells(row: Mapping[str, JSON]) -> tuple[str, ...]:
     return (
         row["label"] + {"type I": ", type I", "power": ", power"}.get(row["kind"], ""), row["method"],
         row["guarantee"], *rates, _span(bound["least"], bound["most"]), limits,
-        _outside(sees["below"], sees["above"]) if n else "any", str(n) if n else "all", row["verdict"],
+        _outside(sees["below"], sees["above"]) if n else "any",
+        f"{worst['worst']:.3f}" if worst and row["guarantee"] == "approximate" else "",
+        str(n) if n else "all", row["verdict"],
     )  # fmt: skip
 
 
@@ -69,9 +72,14 @@ def _outside(below: float | None, above: float | None) -> str:
     return ", ".join([*words, *([f">= {above:.4f}"] if above is not None else [])]) or "none"
 
 
-def _worst(row: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
-    found = row.get("stress") or []
-    return max(found, key=lambda s: s["worst"]) if found else None
+def worst_errors(record: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
+    """By method, the stress law on which a side of it erred most."""
+    found: dict[str, Mapping[str, JSON]] = {}
+    for row in record["checks"]:
+        for stress in row.get("stress", ()):
+            if row["method"] not in found or stress["worst"] > found[row["method"]]["worst"]:
+                found[row["method"]] = stress
+    return found
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

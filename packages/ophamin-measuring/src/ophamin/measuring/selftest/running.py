@@ -35,8 +35,8 @@ FALSE_FAILURES = 0.01
 """How often a right installation fails anything in the whole table, at most."""
 _PIECE = 4
 """Pieces each simulation is cut into."""
-_STRESSED = 4
-"""A stress law, whose error is only shown, gets one run for this many of its check."""
+_STRESSED = {"quick": 500, "full": 10_000}
+"""Most runs of a stress law, whose error is only shown."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _pieces(checks: Sequence[Check], mode: str) -> list[_Piece]:
             pieces.append(_Piece(check.label, -1, 0, 0))
             continue
         for law in range(-1, len(check.stress)):
-            here = runs if law < 0 else max(1, runs // _STRESSED)
+            here = runs if law < 0 else min(runs, _STRESSED[mode])
             cuts = [here * i // _PIECE for i in range(_PIECE + 1)]
             pieces += [_Piece(check.label, law, i, cuts[i + 1] - cuts[i]) for i in range(_PIECE)]
     return pieces
@@ -213,5 +213,3 @@ def environment() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
