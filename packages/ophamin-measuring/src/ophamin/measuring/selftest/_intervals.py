@@ -82,7 +82,7 @@ def _proportion() -> list[Check]:
             "korn-graubard",
             "approximate",
             most=_ABOUT,
-            least=ALPHA - MARGIN,
+            least=0.035,
             run=estimator_run("proportion", first, method="korn-graubard"),
             quick=6000,
             stress=stressed("proportion", *grid, method="korn-graubard"),
@@ -244,13 +244,13 @@ def _calibration() -> list[Check]:
         # With one bin the error is a mean, and its bounds are as sharp as a mean's.
         Check(
             "calibration-error", f"{law.name}, one bin", "sign-vectors", "approximate", most=_ABOUT,
-            least=ALPHA - MARGIN, sides=("above",), run=estimator_run("calibration-error", law, bins=1),
-            quick=2000, full=20_000,
+            least=ALPHA - MARGIN / 2, sides=("above",), run=estimator_run("calibration-error", law, bins=1),
+            quick=4000, full=40_000,
         ),
         Check(
             "calibration-error", "gap 0.1, one bin, from below", "sign-vectors", "approximate", most=_ABOUT,
             least=ALPHA - MARGIN, sides=("below",), run=estimator_run("calibration-error", law, bins=1),
-            quick=2000, full=20_000,
+            quick=4000, full=40_000,
         ),
     ]  # fmt: skip
 
@@ -269,8 +269,10 @@ def _brier() -> list[Check]:
     return [
         Check(
             "brier-skill", law(slope).name, "paired-t", "approximate", most=_ABOUT,
-            least=ALPHA - MARGIN if slope == 0.5 else None, sides=("below",) if slope == 0.5 else ("below", "above"),
-            run=estimator_run("brier-skill", law(slope)), quick=2000, full=20_000,
+            least=ALPHA - MARGIN / 2 if slope == 0.5 else None,
+            sides=("below",) if slope == 0.5 else ("below", "above"),
+            run=estimator_run("brier-skill", law(slope)), quick=5000 if slope == 0.5 else 2000,
+            full=20_000,
             stress=stressed("brier-skill", law(0.5, "grouped"), law(0.5, "series")) if slope == 0.5 else (),
         )
         for slope in (0.5, 1.0)
@@ -312,7 +314,8 @@ def _exponent() -> list[Check]:
     # The greater of two variances makes it a little wide: 3.5 % by simulation, so 2.5 % is the least.
     return [
         Check(
-            "exponent", law.name, "ols-t", "approximate", least=0.028, run=estimator_run("exponent", law),
+            "exponent", law.name, "ols-t", "approximate", least=0.028, quick=10_000, full=100_000,
+            run=estimator_run("exponent", law),
             stress=stressed("exponent", *stress),
         )
     ]  # fmt: skip

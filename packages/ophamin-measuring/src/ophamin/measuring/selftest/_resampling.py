@@ -82,7 +82,7 @@ def _bootstrap() -> list[Check]:
             Check(
                 "bootstrap", f"mean of 100 normal values, {method}", method, "approximate", most=_SIDE + MARGIN,
                 least=_SIDE - MARGIN / 2, run=_pairs(_interval(method, lambda rng: rng.normal(size=100)), 0.0),
-                quick=2000, full=10_000, stress=stress,
+                quick=5000, full=20_000, stress=stress,
             )
         )  # fmt: skip
     return made

@@ -103,7 +103,7 @@ def results(
     *,
     seed: int = SEED,
     jobs: int = 1,
-    families: Collection[str] | None = None,
+    only: Collection[str] | None = None,
     progress: Progressed | None = None,
 ) -> dict[str, JSON]:
     """Run the checks and judge them.
@@ -112,22 +112,22 @@ def results(
         mode: ``quick`` or ``full``.
         seed: Seed of every simulation, from 0 up.
         jobs: Worker processes; 1 runs here, and then also tries what this process has registered.
-        families: Only these; the limits stay those of the whole table. ``None``: all.
+        only: Only these families or labels; the limits stay those of the whole table. ``None``: all.
         progress: Called with pieces done, pieces in all, and what was done last.
 
     Returns:
         The sections ``run``, ``checks``, ``references``, ``not_checked`` and ``summary`` of the record.
 
     Raises:
-        UsageError: An unknown mode or family, or a number out of range.
+        UsageError: An unknown mode, family or label, or a number out of range.
     """
     if mode not in MODES or not 0 <= seed < 2**63 or jobs < 1:
         raise UsageError(f"a self-test is {' or '.join(MODES)}, with a seed from 0 up and at least one job")
     everything = tuple(_checks().values())
     known = {c.family for c in everything} | {r.family for r in REFERENCES}
-    if families is not None and (unknown := set(families) - known):
-        raise UsageError(f"no family is called {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
-    chosen = [c for c in everything if families is None or c.family in families]
+    if only is not None and (unknown := set(only) - known - _checks().keys()):
+        raise UsageError(f"no check is called {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
+    chosen = [c for c in everything if only is None or c.family in only or c.label in only]
     share = FALSE_FAILURES / sum(c.limits for c in everything)
     began, totals = time.perf_counter(), dict[tuple[str, int], Tally]()
     pieces = _pieces(chosen, mode)
@@ -137,12 +137,12 @@ def results(
         if progress is not None:
             progress(done, len(pieces), piece.label)
     rows = [_row(check, totals, mode, share) for check in chosen]
-    compared = [_compared(r) for r in REFERENCES if families is None or r.family in families]
+    compared = [_compared(r) for r in REFERENCES if only is None or r.family in only]
     failed = [r["label"] for r in rows + compared if r["verdict"] == "FAIL"]
     return {
         "run": {
             "mode": mode, "seed": seed, "jobs": jobs, "wall_s": round(time.perf_counter() - began, 3),
-            "complete": families is None, "share": share, "false_failures": FALSE_FAILURES,
+            "complete": only is None, "share": share, "false_failures": FALSE_FAILURES,
             "false_failure_bound": union_bound(rows),
         },
         "checks": rows,
