@@ -45,6 +45,12 @@ def _options(words: Sequence[str], claim: str | None) -> dict[str, str]:
     return options
 
 
+def _rule(rule: str | None, sequential: bool) -> str:
+    if sequential and rule not in (None, "sequential"):
+        raise UsageError(f"--sequential and --rule {rule} say different things; give one")
+    return "sequential" if sequential else rule or ""
+
+
 def _arms(words: Sequence[str]) -> dict[str, str]:
     arms: dict[str, str] = {}
     for word in words:
@@ -129,7 +135,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @_claim
 @_n
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Chosen seed; recorded as chosen.")
-@click.option("--rule", type=click.Choice(["interval", "exact"]), default=None, help="Decision rule.")
+@click.option("--rule", type=click.Choice(["interval", "sequential", "exact"]), default=None, help="Decision rule.")
+@click.option("--sequential", is_flag=True, help="Short for --rule sequential: stop as soon as it is decided.")
 @click.option(
     "--error-policy", type=click.Choice(["bound", "fail", "exclude"]), default=None, help="What errors count."
 )
@@ -156,6 +163,7 @@ def run(
     n: int | None,
     seed: int | None,
     rule: str | None,
+    sequential: bool,
     error_policy: str | None,
     data_root: str | None,
     fields: tuple[str, ...],
@@ -178,6 +186,8 @@ def run(
     Example:
       ophamin run metric --claim 'accuracy >= 0.9' --corpus 'table:rows.csv?text=prompt&label=y' \\
           --substrate python:mypkg.model:predict
+      ophamin run metric --sequential --claim 'accuracy >= 0.9' --n 600 \\
+          --corpus 'table:rows.csv?text=prompt&label=y' --substrate python:mypkg.model:predict
     """
     from ophamin import registry
 
@@ -197,7 +207,7 @@ def run(
         fields={**settings.fields, **named},
         n=n,
         seed=seed,
-        rule=rule or "",
+        rule=_rule(rule, sequential),
         instruments=_instruments(instruments, flamegraph),
         alpha=settings.alpha if alpha is None else alpha,
         attempts=attempts,

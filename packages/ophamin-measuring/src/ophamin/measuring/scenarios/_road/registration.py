@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound, kinship, related
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
 from ophamin.measuring.scenarios._road.deciding import plain
@@ -248,13 +249,23 @@ def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dic
             "n_units": selection.n_units,
             "n_units_for_power": wanted.n_needed,
             **plain(power_of(setup.claim, got, alpha, design.assumptions)),
-            "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
+            "stopping": _stopping(setup),
             "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
             "unmeasured_retries": UNMEASURED_RETRIES,
             "resumptions": resumptions,
             "notes": list(wanted.notes),
         },
     }
+
+
+def _stopping(setup: Setup) -> str:
+    if setup.exact:
+        return "exact: the whole target, twice"
+    if not setup.sequential:
+        return "fixed n"
+    looks = looks_of(setup.claim.decision)
+    when = "after every unit" if looks is None else f"at {', '.join(map(str, looks.n))} units"
+    return f"sequential: looks {when}; n_planned is the maximum"
 
 
 def _admit(setup: Setup, selection: Selection) -> None:
