@@ -256,6 +256,7 @@ def run(
               help="Share of cycles expected to fail.")  # fmt: skip
 @click.option("--assume", "assumed", multiple=True, metavar="NAME=VALUE",
               help="Assumption about the data, e.g. sd=0.2, icc=0.1, group_size=5.")  # fmt: skip
+@click.option("--sequential", is_flag=True, help="Plan a run that stops as soon as it is decided; n is its maximum.")
 @_substrate
 @_corpus
 @_data_root
@@ -272,6 +273,7 @@ def plan(
     power: float,
     error_rate: float,
     assumed: tuple[str, ...],
+    sequential: bool,
     substrates: tuple[str, ...],
     corpus: str,
     data_root: str | None,
@@ -285,6 +287,7 @@ def plan(
     Example:
       ophamin plan metric --claim 'accuracy >= 0.9' --set delta=0.05
       ophamin plan metric --claim 'accuracy >= 0.9' --n 200
+      ophamin plan metric --claim 'accuracy >= 0.9' --sequential
     """
     from ophamin.measuring.scenarios.forecast import forecast
     from ophamin.measuring.scenarios.words import plan_text
@@ -298,6 +301,7 @@ def plan(
         n=n,
         alpha=settings.alpha if alpha is None else alpha,
         attempts=attempts,
+        rule=_rule(None, sequential),
         data_root=settings.data_root if data_root is None else data_root,
     )
     assumptions = {name: _float(name, value) for name, value in pairs(assumed, "--assume", "--assume sd=0.2").items()}
