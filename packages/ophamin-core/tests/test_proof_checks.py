@@ -159,7 +159,10 @@ def test_a_sequential_rule_may_stop_early_and_accounts_for_what_it_measured(proo
         (lambda p: p["verdict"].update(cycles_saved=200), "but 100 were planned and 200 saved"),
         (lambda p: p["verdict"].update(stopped_at=90, cycles_saved=310), "stopped at 90"),
         (lambda p: p["verdict"].update(n_max=500, cycles_saved=400), "n_max is 500"),
-        (lambda p: p["verdict"].update(outcome="INCONCLUSIVE", decided_by="none: nobody knows"), "without being decided"),
+        (
+            lambda p: p["verdict"].update(outcome="INCONCLUSIVE", decided_by="none: nobody knows"),
+            "without being decided",
+        ),
         (lambda p: p["preregistration"]["plan"].update(n_planned=300), "but 300 cycles were registered"),
         (lambda p: [p["verdict"].pop(k) for k in ("n_max", "stopped_at", "cycles_saved")], "does not say where"),
     ],

@@ -329,9 +329,7 @@ def _by_looks(
         if min(one, other) < 1e-12:
             continue  # so little of α is spent at this look that no bound is held to it
         validate, refute = (one, other) if upwards else (other, one)
-        part = decide(
-            threshold, fixed, _first(call, table, n), alpha_validate=validate, alpha_refute=refute, seed=seed
-        )
+        part = decide(threshold, fixed, _first(call, table, n), alpha_validate=validate, alpha_refute=refute, seed=seed)
         found = part.interval
         lower = lower if found.lower is None else max(lower, found.lower)
         upper = upper if found.upper is None else min(upper, found.upper)

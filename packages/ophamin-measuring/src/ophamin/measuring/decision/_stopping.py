@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Decision, Threshold
@@ -53,7 +54,7 @@ def looks_of(decision: Decision) -> Looks | None:
         n = tuple(int(piece) for piece in listed.split(","))
     except ValueError:
         n = ()
-    if not n or n[0] < 1 or any(a >= b for a, b in zip(n, n[1:], strict=False)):
+    if not n or n[0] < 1 or any(a >= b for a, b in pairwise(n)):
         raise UsageError(f"looks are rising numbers of units, such as looks=50,100,200, not {listed!r}")
     if spending not in _SPENDING:
         raise UsageError(f"alpha is spent by {' or '.join(_SPENDING)}, not {spending!r}")

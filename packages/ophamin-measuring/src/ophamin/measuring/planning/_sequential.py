@@ -55,7 +55,6 @@ class _Truth:
             length = min(LONGEST, max(256, 1 << math.ceil(math.log2(units))))
             runs = max(100, min(RUNS, CELLS // length))
             rng = np.random.default_rng(self._seed)
-            # Row by row, so that a longer simulation need not agree with a shorter one but each is the same anywhere.
             x = _draw(rng, self._mean, self._sd, (runs, length))
             rate, fill = self._error
             if rate:
@@ -77,7 +76,7 @@ class SequentialPower:
     exact = False
 
     def __init__(self, part: Part, delta: float) -> None:
-        self.part, self._size = part, part.assume.group_size
+        self.part, self._size, self._distance = part, part.assume.group_size, delta
         process, assume = process_of(part.decision), part.assume
         self._validate, self._refute = (
             self._truth(process, delta, validate, [assume.seed, int(validate)]) for validate in (True, False)
@@ -145,7 +144,9 @@ class SequentialPower:
             if self.part.assume.grouped
             else ""
         )
-        return [f"power and expected n come from {RUNS} simulated runs{grouped}"]
+        own = [f"power and expected n come from {RUNS} simulated runs{grouped}"]
+        bounded = self.part.decision.estimator == "mean"
+        return own + (BoundedPower(self.part, self._distance).notes() if bounded else [])
 
 
 def least_units(part: Part) -> int | None:

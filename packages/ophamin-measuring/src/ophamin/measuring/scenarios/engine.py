@@ -98,7 +98,7 @@ def _measure(setup: Setup, attempt: Registered, selection: Selection, progress: 
         if setup.sequential:
             watch = Watch(setup, selection, float(attempt.plan["alpha_used"]), seed)
             # An interrupted process goes on from what it had seen.
-            if any([watch.see(line) for line in journal.lines()[:done]]):
+            if any(watch.see(line) for line in journal.lines()[:done]):
                 return {}
             stop = watch.see
         if done < total:

@@ -41,7 +41,7 @@ def _unit(x: ArrayLike, m: float, delta: float) -> Floats:
 
 
 def _ratio(total: Floats, n: Floats, m: float, shift: float) -> Floats:
-    """log likelihood ratio of m + shift to m; an alternative leaves room below 1 for a failure, so that it falls in m."""
+    """log likelihood ratio of m + shift to m; an alternative below 1 leaves room for a failure, so it falls in m."""
     q = m + min(shift, ROOM * (1 - m))
     return total * math.log(q / m) + (n - total) * math.log((1 - q) / (1 - m))
 
@@ -149,9 +149,11 @@ class Running:
         if not self._open:
             self._total += x
             return math.inf if self._m <= 0 < self._total else 0.0
-        self._logs = self._staked(x) if self._bets else [
-            log + x * one + (1 - x) * none for log, (one, none) in zip(self._logs, self._steps, strict=True)
-        ]
+        self._logs = (
+            self._staked(x)
+            if self._bets
+            else [log + x * one + (1 - x) * none for log, (one, none) in zip(self._logs, self._steps, strict=True)]
+        )
         top = max(self._logs)
         return top + math.log(math.fsum(math.exp(log - top) for log in self._logs) / len(self._logs))
 
@@ -164,7 +166,9 @@ class Running:
         return [log + math.log1p(stake * (x - m)) for log, stake in zip(self._logs, stakes, strict=True)]
 
 
-def greatest_rejected(process: Process, x: ArrayLike, *, delta: float, alpha: float, start: float | None = None) -> float:
+def greatest_rejected(
+    process: Process, x: ArrayLike, *, delta: float, alpha: float, start: float | None = None
+) -> float:
     """Greatest m that the process has left out by now or ever before: L of a one-sided confidence sequence.
 
     Args:

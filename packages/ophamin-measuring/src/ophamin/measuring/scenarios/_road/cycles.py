@@ -61,7 +61,6 @@ class Ticker:
                 self._last = now
                 self._report(Progress(self._phase, done, self._total, now - self._started))
 
-
     def stop(self, done: int) -> None:
         """Say that no more is done, before the end: nothing is told but the count."""
         self._total = done

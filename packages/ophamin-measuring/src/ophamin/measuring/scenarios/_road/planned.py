@@ -53,7 +53,9 @@ def wanted_units(
     looks = looks_of(claim.decision)
     if looks is not None:
         if n not in (None, looks.n[-1]):
-            raise UsageError(f"the last registered look is at {looks.n[-1]} units, so leave out --n {n} or make it that")
+            raise UsageError(
+                f"the last registered look is at {looks.n[-1]} units, so leave out --n {n} or make it that"
+            )
         n = looks.n[-1]
     try:
         plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False, assumptions=assumptions)

@@ -44,7 +44,12 @@ def stopping_words(n_max: int, n: int, decided: bool) -> dict[str, JSON]:
         n: Measured.
         decided: Whether a crossing ended the run.
     """
-    return {"n_max": n_max, "stopped_at": n, "cycles_saved": n_max - n, "stopped_by": "crossing" if decided else "n_max"}
+    return {
+        "n_max": n_max,
+        "stopped_at": n,
+        "cycles_saved": n_max - n,
+        "stopped_by": "crossing" if decided else "n_max",
+    }
 
 
 def stop_sentence(verdict: Mapping[str, JSON]) -> str:

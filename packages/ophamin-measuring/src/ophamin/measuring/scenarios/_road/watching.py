@@ -1,4 +1,4 @@
-"""Looking after every unit whether a sequential claim is decided; it tells nobody but the engine, and only yes or no."""
+"""Looking after every unit whether a sequential claim is decided; it tells the engine alone, and only yes or no."""
 
 from __future__ import annotations
 
