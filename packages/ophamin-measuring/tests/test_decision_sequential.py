@@ -258,7 +258,6 @@ def test_looks_spend_alpha_once_on_each_side(spending: str, theta: float) -> Non
         [rng.binomial(b - a, theta, SETS) for a, b in zip((0, *looks[:-1]), looks, strict=True)], axis=0
     ).T
     distinct, weights = np.unique(counts, axis=0, return_counts=True)
-    keep = weights.argsort()[::-1][:1500]
     found: Counter[str] = Counter()
     known: dict[tuple[int, int], Any] = {}
 
@@ -269,7 +268,6 @@ def test_looks_spend_alpha_once_on_each_side(spending: str, theta: float) -> Non
             known[k, look] = level["lower"], level["upper"]
         return known[k, look]
 
-    del keep
     for row, weight in zip(distinct.tolist(), weights.tolist(), strict=True):
         pairs = [bounds(k, look) for look, k in enumerate(row)]
         found["above"] += weight * any(low >= theta for low, _ in pairs)

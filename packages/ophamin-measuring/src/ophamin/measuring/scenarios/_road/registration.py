@@ -286,9 +286,18 @@ def _used(journals: Path, earlier: Sequence[Attempt]) -> tuple[set[str], set[str
                 f"nobody knows any more which records attempt {attempt.value['attempt']} at this claim measured: "
                 f"restore {journals / 'selections'} from a copy, or state another claim"
             )
-        ids.update(kept[0])
-        payloads.update(kept[1])
+        reached = _reached(attempt, len(kept[0]))
+        ids.update(kept[0][:reached])
+        payloads.update(kept[1][:reached])
     return ids, payloads
+
+
+def _reached(attempt: Attempt, n: int) -> int:
+    """How many of its ``n`` records an attempt came to: all, unless it was decided before."""
+    cycles, planned = (attempt.outcome_value or {}).get("cycles"), attempt.value["n_planned"]
+    if attempt.outcome not in ("VALIDATED", "REFUTED", "INCONCLUSIVE") or cycles is None or not planned:
+        return n
+    return math.ceil(n * cycles / planned)
 
 
 def _derived_seed(claim_hash: str, attempt: int, registrations: int) -> int:
