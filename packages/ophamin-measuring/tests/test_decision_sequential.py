@@ -77,7 +77,10 @@ def test_values_between_the_ends_err_at_most_alpha_too() -> None:
     rng, goal = np.random.default_rng(2), math.log(20)
     x = rng.beta(0.4, 1.6, (SETS, 200))
     for name, process in PROCESSES.items():
-        crossed = (process(x, 0.2, 0.05) >= goal).any(axis=1).sum(), (process(1 - x, 0.8, 0.05) >= goal).any(axis=1).sum()
+        crossed = (
+            (process(x, 0.2, 0.05) >= goal).any(axis=1).sum(),
+            (process(1 - x, 0.8, 0.05) >= goal).any(axis=1).sum(),
+        )
         assert max(crossed) <= MOST, name
 
 

@@ -160,7 +160,8 @@ def plan_text(found: Mapping[str, JSON]) -> str:
         if found["expected_n_validate"] is not None:
             fixed = "" if found["fixed_n"] is None else f"; a fixed n would be {found['fixed_n']}"
             lines.append(
-                f"    n is the maximum: it stops after about {found['expected_n_validate']:.0f} of them in the first case, "
+                "    n is the maximum: it stops after about "
+                f"{found['expected_n_validate']:.0f} of them in the first case, "
                 f"{found['expected_n_refute']:.0f} in the second{fixed}"
             )
     if found["n_records"] is not None:
