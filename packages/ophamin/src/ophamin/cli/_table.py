@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
     "scrape": ("ophamin-seeing", "What an endpoint exposes as metrics, once or over a window."),
+    "selftest": ("ophamin-measuring", "Try every interval, test and stopping rule on data whose truth is known."),
     "substrate probe": (
         "ophamin-seeing",
         "Say what of a system can be measured: importable, constructible, signature, and why not.",
