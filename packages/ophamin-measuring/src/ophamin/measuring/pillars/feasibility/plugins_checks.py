@@ -102,7 +102,7 @@ class EValues:
     options: Mapping[str, OptionSpec] = {"measure": OptionSpec("RR", ", ".join(MEASURES))}
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
-        """Compute; columns ``estimate``, perhaps ``ci_low``, ``ci_high``. Table ``e_values``; evidence of the first row.
+        """Compute; columns ``estimate``, perhaps ``ci_low`` and ``ci_high``. Table ``e_values``, evidence of row 1.
 
         Raises:
             UsageError: Malformed columns or options.
