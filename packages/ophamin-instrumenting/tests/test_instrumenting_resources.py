@@ -3,11 +3,9 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
-import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -265,12 +263,3 @@ def test_without_posix_modules_and_proc_psutil_answers_and_the_rest_is_absent(ca
     assert not {"page_faults", "page_faults_minor", "io_read_bytes"} & set(cycle)
     assert cycle["latency_s"] > 0
     assert cycle["threads"] >= 1
-
-
-def test_the_example_of_the_readme_runs(capsys):
-    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    exec(re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1], {"__name__": "readme"})
-    printed = capsys.readouterr().out
-    assert printed.startswith("ahimnop {")
-    assert "'cpu_s'" in printed
-    assert "'latency_s'" in printed

@@ -35,6 +35,7 @@ for line in sys.stdin:
         "python:builtins:repr?input=record",
         "command:{echo}",
         "command:{echo}?pipeline=4",
+        "command:{echo}?restart=reset",
         "payload-filter?data_root={root}",
         "payload-filter?data_root={root}&batch=4",
     ],
@@ -78,7 +79,7 @@ def test_corpora(spec: str, tmp_path: Path) -> None:
 
 def test_all_of_them_are_announced() -> None:
     for group, names in (
-        (substrates, {"python", "command", "mock", "payload-filter"}),
+        (substrates, {"python", "command", "http", "sklearn", "onnx", "repo", "kimera", "mock", "payload-filter"}),
         (corpora, {"table", "cyber-payloads", "flores", "financial", "enron", "linux", "the_well"}),
     ):
         ours = {name for name in group.names() if group.origin(name).startswith("ophamin-seeing ")}

@@ -13,13 +13,25 @@ from ophamin.registry import estimators
 __all__ = ["check_claim", "check_part"]
 
 _SHOWN_ONLY = {"wilson", "agresti-coull", "jeffreys", "hpd"}
-_RATES = {"proportion": (0.0, 1.0), "calibration-error": (0.0, 1.0), "brier-skill": (-1.0, 0.25)}
+_RATES = {
+    "proportion": (0.0, 1.0),
+    "calibration-error": (0.0, 1.0),
+    "brier-skill": (-1.0, 0.25),
+    "difference.newcombe": (-1.0, 1.0),
+    "difference.clopper-pearson": (-1.0, 1.0),
+    "correlation": (-1.0, 1.0),
+    "tost": (0.0, math.inf),
+}
 
 
 def _range(decision: Decision) -> tuple[float, float]:
     if decision.estimator == "mean" and decision.support is not None:
         low, high = decision.support
         return -math.inf if low is None else low, math.inf if high is None else high
+    if decision.estimator == "difference.mean" and decision.support is not None:
+        low, high = decision.support
+        if low is not None and high is not None:
+            return low - high, high - low
     return _RATES.get(decision.estimator, (-math.inf, math.inf))
 
 

@@ -14,6 +14,7 @@ from ophamin.measuring.decision._check import check_part
 from ophamin.measuring.estimators.exponent import FEWEST_SIZES
 from ophamin.measuring.planning._assume import Assumptions, Floats, Part
 from ophamin.measuring.planning._calibration import BrierPower, CalibrationPower
+from ophamin.measuring.planning._differences import MODELS
 from ophamin.measuring.planning._exponent import ExponentPower
 from ophamin.measuring.planning._mean import mean_power
 from ophamin.measuring.planning._share import SharePower
@@ -97,6 +98,8 @@ def model_of(part: Part, delta: float) -> Model:
         return CalibrationPower(part, delta)
     if estimator == "brier-skill":
         return BrierPower(part, delta)
+    if estimator in MODELS:
+        return MODELS[estimator](part, delta)
     raise UsageError(f"there is no plan for the estimator {estimator!r}; give n yourself")
 
 
@@ -137,10 +140,26 @@ def needed(model: Model, validate: float, refute: float) -> int | None:
     return high
 
 
+def _widest(part: Part, n: int, validate: float, refute: float) -> float:
+    """A δ with both powers at target, where nothing bounds it: the search doubles from a small one."""
+    delta = 1e-9 * max(1.0, abs(float(part.threshold.value)))
+    for _ in range(100):
+        powers = model_of(part, delta).powers(n)
+        if powers[0][0] >= validate and powers[1][0] >= refute:
+            break
+        delta *= 2
+    return delta
+
+
 def _smallest(part: Part, n: int, validate: float, refute: float) -> float | None:
     """Smallest δ with both powers at target, by bisection."""
     if part.decision.estimator in ("proportion", "quantile"):
         low, high = 0.0, SharePower.widest(part)
+    elif part.decision.estimator in MODELS:
+        bounded = part.decision.estimator not in ("tost", "effect-size", "slope.hac", "difference.mean")
+        theta = float(part.threshold.value)
+        room = 1 - abs(theta) if bounded else theta if part.decision.estimator == "tost" else math.inf
+        low, high = 0.0, room if math.isfinite(room) else _widest(part, n, validate, refute)
     else:
         support = part.decision.support
         ends = [abs(e - part.threshold.value) for e in support or () if e is not None]

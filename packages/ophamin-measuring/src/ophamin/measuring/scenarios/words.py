@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ophamin.measuring.scenarios._road.remarks import remarks
+from ophamin.measuring.scenarios.judging import Judgement
 from ophamin.measuring.scenarios.recomputing import Recomputation
 from ophamin.measuring.scenarios.reproduction import Reproduction
 from ophamin.proof.errors import UsageError
+from ophamin.proof.types import to_json
 
-__all__ = ["plan_text", "recomputation_text", "reproduction_text", "run_text", "summary"]
+__all__ = [
+    "judgement_json",
+    "judgement_text",
+    "plan_text",
+    "recomputation_text",
+    "reproduction_text",
+    "run_text",
+    "summary",
+]
 
 JSON = Any
 
@@ -189,4 +199,62 @@ def recomputation_text(found: Recomputation) -> str:
         lines.append(f"  {one.what} is stated as {one.stated!r:.80}, and is {one.found!r:.80}")
     if not found.code:
         lines.append("  note: the scenario's code is not that of the run, by its hash")
+    return _printable("\n".join(lines))
+
+
+def judgement_json(found: Judgement) -> dict[str, JSON]:
+    """What ``decide --json`` prints."""
+    decided = found.decision
+    return {
+        "outcome": decided.outcome,
+        "statement": found.claim.statement,
+        "reasoning": decided.reasoning,
+        "decided_by": decided.decided_by,
+        "timing": found.timing,
+        "alpha": found.alpha,
+        "design": found.design,
+        "parts": [
+            {
+                "threshold": to_json(part.threshold),
+                "outcome": part.outcome,
+                "observed_value": part.estimate.value,
+                "interval": to_json(part.interval),
+                "interval_method": part.evidence.interval_method,
+                "guarantee": part.evidence.guarantee,
+                "estimator": part.decision.estimator,
+                "library": f"{part.evidence.library} {part.evidence.library_version}",
+                "n_planned": part.n_planned,
+                "n_used": part.n_used,
+                "n_errors": part.n_errors,
+                "n_unmeasured": part.n_unmeasured,
+                "n_groups": part.evidence.n_groups,
+                "p_validated": part.p_validated,
+                "p_refuted": part.p_refuted,
+                "reason": part.reason,
+            }
+            for part in decided.parts
+        ],
+        "next": found.next,
+        "notes": list(found.notes),
+    }
+
+
+def judgement_text(found: Judgement) -> str:
+    """The verdict for people, and plainly that nothing was registered."""
+    decided = found.decision
+    lines = [f"{decided.outcome}  {found.claim.statement}"]
+    for part in decided.parts:
+        interval = {"observed_value": part.estimate.value, "interval": to_json(part.interval)}
+        lines.append(f"  {_against(to_json(part.threshold), interval)}")
+        units = part.evidence.n_groups
+        grouped = f" in {units} independent units" if units is not None and units != part.estimate.n else ""
+        lines.append(f"  by       {part.evidence.interval_method} ({part.evidence.guarantee}, {part.evidence.library} "
+                     f"{part.evidence.library_version}), one-sided α {found.alpha:g}")  # fmt: skip
+        failed = f", {part.n_errors} errors or empty, {part.n_unmeasured} unmeasured"
+        lines.append(f"  rows     {part.n_used} of {part.n_planned} used{grouped}{failed}")
+        if part.reason:
+            lines.append(f"  not decided: {part.reason}")
+    if found.next:
+        lines.append(f"  next     {found.next}")
+    lines += [f"  note     {words}" for words in found.notes]
     return _printable("\n".join(lines))

@@ -58,7 +58,7 @@ class Meta:
     Example:
         >>> result = Meta().compute({"effect": [0.1, 0.3, 0.35, 0.65], "variance": [0.03, 0.03, 0.05, 0.01]}, seed=0)
         >>> result.evidence[0].statistic_name, round(result.evidence[0].statistic_value, 3)
-        ('pooled_effect', 0.381)
+        ('pooled_effect', 0.377)
     """
 
     name = "I.meta"
