@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ophamin.measuring.decision._gaps import Rows, ends
 from ophamin.measuring.decision._part import WIDENING, PartDecision
 from ophamin.measuring.decision._stopping import GROUP_SEQUENTIAL, Looks, looks_of, process_of
-from ophamin.measuring.pillars.adaptive.group_sequential import spending_boundaries
 from ophamin.measuring.pillars.adaptive.processes import PROCESSES, Running, greatest_rejected
 from ophamin.proof.decision import Outcome, outcome
 from ophamin.proof.types import Decision, Interval, PillarEvidence, Threshold
@@ -314,6 +313,9 @@ def _by_looks(
     seed: int,
 ) -> _Found:
     from ophamin.measuring.decision._part import decide
+
+    # It loads scipy.stats, for which only a claim with registered looks pays.
+    from ophamin.measuring.pillars.adaptive.group_sequential import spending_boundaries
 
     information = [n / looks.n[-1] for n in looks.n]
     levels = [

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ophamin.measuring.decision._stopping import Looks, looks_of, process_of
-from ophamin.measuring.pillars.adaptive.group_sequential import crossing, spending_boundaries
 from ophamin.measuring.pillars.adaptive.processes import PROCESSES
 from ophamin.measuring.planning._assume import Floats, Part
 from ophamin.measuring.planning._mean import BoundedPower, _draw, _MeanPower
@@ -201,6 +200,9 @@ class LooksPower:
         return 0.0 if shifted is None else model._toward(truth, validate=validate) / (max(shifted[1], 1e-12) * shrink)
 
     def _run(self, n: float, effect: float, alpha: float) -> tuple[float, float]:
+        # It loads scipy.stats, for which only a claim with registered looks pays.
+        from ophamin.measuring.pillars.adaptive.group_sequential import crossing, spending_boundaries
+
         found = spending_boundaries(self._information, alpha=alpha, sides=1, spending=self.looks.spending)
         walk = crossing(found.z, self._information, drift=effect * math.sqrt(n), sides=1)
         return walk.power, walk.expected_information * n
