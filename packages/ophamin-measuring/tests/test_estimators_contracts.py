@@ -21,6 +21,13 @@ COSTS = {"size": SIZES, "value": [s**1.3 * RNG.lognormvariate(0, 0.05) for s in 
 GROUPS = {"group": [f"g{i % 40}" for i in range(N)]}
 
 
+ARM = {"arm": ["base", "head"] * (N // 2)}
+PAIR = {"pair": [i // 2 for i in range(N)]}
+OTHER = {"other": [v + RNG.gauss(0, 2) for v in NUMBERS["value"]]}
+TIME = {"time": list(range(N))}
+P_VALUES = {"value": [RNG.random() ** 3 for _ in range(20)], "status": ["ok"] * 20}
+
+
 @pytest.mark.parametrize(
     ("name", "columns", "options"),
     [
@@ -37,6 +44,23 @@ GROUPS = {"group": [f"g{i % 40}" for i in range(N)]}
         ("exponent", COSTS, {}),
         ("exponent", COSTS, {"part": "top"}),
         ("value", {"value": [3], "status": ["ok"]}, {}),
+        ("difference.newcombe", {**SHARE, **ARM}, {}),
+        ("difference.clopper-pearson", {**SHARE, **ARM}, {"arms": ["head", "base"]}),
+        ("difference.mean", {**NUMBERS, **ARM}, {}),
+        ("difference.mean", {**NUMBERS, **ARM, **PAIR}, {}),
+        ("difference.mean", {**NUMBERS, **ARM, **GROUPS}, {}),
+        ("difference.mean", {**NUMBERS, **ARM, "group": [i // 4 for i in range(N)]}, {}),
+        ("difference.mean", {**NUMBERS, **ARM, **PAIR, "group": [i // 6 for i in range(N)]}, {"support": [-10, 20]}),
+        ("tost", {**NUMBERS, **ARM}, {}),
+        ("tost", NUMBERS, {}),
+        ("slope.hac", {**NUMBERS, **TIME}, {}),
+        ("slope.hac", {**NUMBERS, **TIME, **GROUPS}, {}),
+        ("correlation", {**NUMBERS, **OTHER}, {}),
+        ("correlation", {**NUMBERS, **OTHER}, {"kind": "spearman"}),
+        ("effect-size", {**NUMBERS, **ARM}, {}),
+        ("effect-size", {**NUMBERS, **ARM, **PAIR}, {}),
+        ("holm", P_VALUES, {}),
+        ("holm", P_VALUES, {"method": "hochberg"}),
     ],
 )
 def test_estimator(name, columns, options):

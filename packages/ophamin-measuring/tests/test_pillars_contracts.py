@@ -19,6 +19,8 @@ _STUDIES = {
 _UNIT = [_RNG.random() for _ in range(80)]
 _BITS = [_RNG.randrange(2) for _ in range(80)]
 _MODEL = {"target": _UNIT[:40], "feature": _UNIT[40:], "feature_2": _BITS[:40], "group": [i % 8 for i in range(40)]}
+_TWO = {"value": _UNIT[:40], "arm": ["a", "b"] * 20}
+_PAIRS = {"value": _UNIT[:40], "other": _UNIT[40:]}
 _GROUPED = {
     "value": [v + g for v, g in zip(_UNIT[:60], [0.3, 0.1, 0.9, 0.5, 0.2, 0.7] * 10, strict=True)],
     "group": [i % 6 for i in range(60)],
@@ -37,6 +39,12 @@ _ARMS = {
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
     "events_2": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_2": [_RNG.randrange(20, 90) for _ in range(8)],
+}
+_TRIAL = {
+    "outcome": _UNIT,
+    "treatment": _BITS,
+    "confounder": [_RNG.gauss(0, 1) for _ in range(80)],
+    "confounder_2": [("a", "b", "c")[i % 3] for i in range(80)],
 }
 CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "A.confidence_sequence": [
@@ -90,6 +98,36 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT}, {}),
         ({"value": _BITS}, {"of": "proportion"}),
     ],
+    "F.aipw": [(_TRIAL, {}), (_TRIAL, {"efficient": True, "trim": 0.1})],
+    "F.balance": [({k: v for k, v in _TRIAL.items() if k != "outcome"}, {"target": t}) for t in ("ate", "att")],
+    "F.causal_forest": [(_TRIAL, {"trees": 16, "nuisance": n}) for n in ("linear", "forest")],
+    "F.difference_in_means": [(_TRIAL, {}), (_TRIAL, {"errors": "HC3", "level": 0.9})],
+    "F.e_value": [
+        ({"estimate": [2.0, 0.5], "ci_low": [1.2, 0.2], "ci_high": [3.0, 1.1]}, {"measure": m})
+        for m in ("RR", "OR-common", "HR-common", "SMD")
+    ],
+    "F.g_formula": [
+        ({**_TRIAL, "outcome": [*_UNIT[:70], *[None] * 10]}, {"interactions": ["confounder_2"], "target": "att"}),
+        ({**_TRIAL, "outcome": _BITS[::-1]}, {"outcome_model": "logistic"}),
+    ],
+    "F.ipw": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
+    + [(_TRIAL, {"form": "horvitz-thompson", "link": "probit"}), (_TRIAL, {"weights_known": True})],
+    "F.ipwra": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")],
+    "F.iv": [({**_TRIAL, "instrument": _BITS[::-1]}, {"robust": r}) for r in (True, False)],
+    "F.lin": [(_TRIAL, {"errors": e}) for e in ("classical", "HC2")],
+    "F.linear_dml": [
+        (_TRIAL, {}),
+        ({**_TRIAL, "treatment": _UNIT[::-1]}, {"nuisance": "forest"}),
+        ({**_TRIAL, "fold": [i % 4 for i in range(80)]}, {"treatment_model": "continuous"}),
+    ],
+    "F.matching": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
+    + [(_TRIAL, {"metric": m, "neighbours": 3}) for m in ("inverse-variance", "score")],
+    "F.refute": [
+        *((_TRIAL, {"simulations": 8, "estimator": e}) for e in ("linear", "aipw", "matching")),
+        (_TRIAL, {"simulations": 3, "engine": "dowhy"}),
+    ],
+    "F.regression": [(_TRIAL, {})],
+    "F.stratification": [(_TRIAL, {"strata": 3}), (_TRIAL, {"by": "cells", "one_sided": "drop"})],
     "I.cumulative": [
         (_STUDIES, {}),
         ({**_STUDIES, "time": [i % 5 for i in range(14)]}, {"max_information": 500.0, "method": "FE"}),
@@ -154,6 +192,23 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT, "subgroup": [i // 4 for i in range(80)]}, {"spread": s, "rules": "nelson"})
         for s in ("range", "sd", "pooled")
     ],
+    "X.adjust": [({"p_value": _UNIT[:9]}, {"method": m}) for m in ("holm", "hochberg", "bonferroni", "bh", "by")],
+    "X.bounded_mean": [({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein")],
+    "X.correlation": [(_PAIRS, {"kind": k}) for k in ("pearson", "spearman", "kendall")]
+    + [({"value": _UNIT[:7], "other": _UNIT[7:14]}, {"kind": "spearman"})],
+    "X.mann_whitney": [(_TWO, {}), ({"value": _BITS, "arm": ["a", "b"] * 40}, {"first": "b"})],
+    "X.mcnemar": [({"value": _BITS[:40], "other": _BITS[40:]}, {})],
+    "X.non_inferiority": [(_TWO, {"margin": 0.2}), (_PAIRS, {})],
+    "X.permutation": [(_TWO, {"resamples": 199}), (_PAIRS, {"resamples": 199, "statistic": "median"})],
+    "X.power": [({"effect": [0.1, 0.3]}, {"test": t}) for t in ("t", "paired-t", "proportions", "mcnemar")]
+    + [({"effect": [0.1, 0.3]}, {"test": t, "n": 30}) for t in ("proportion", "correlation", "mann-whitney")],
+    "X.proportion": [({"value": _BITS}, {"method": m}) for m in ("wilson", "wilson-corrected", "jeffreys")]
+    + [({"value": _BITS}, {"method": m}) for m in ("clopper-pearson", "agresti-coull")]
+    + [({"value": _BITS, "group": [i // 3 for i in range(80)]}, {})],
+    "X.proportion_difference": [({"value": _BITS, "arm": ["a", "b"] * 40}, {})],
+    "X.smd": [(_TWO, {}), (_PAIRS, {})],
+    "X.t_test": [(_TWO, {}), (_TWO, {"equal_variance": True, "first": "b"}), (_PAIRS, {})],
+    "X.tost": [(_TWO, {"low": -0.2, "high": 0.2}), (_PAIRS, {})],
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from ophamin.proof.errors import NotApplicable, UsageError
 from ophamin.protocols import Record
 from ophamin.registry import make_substrate
-from ophamin.seeing._command import substrate_probe
+from ophamin.seeing._command.substrates import substrate_probe
 from ophamin.seeing.substrate.kimera import load_catalogue
 
 # Our own code in that layout: what the classes do is nothing of that system.

@@ -8,7 +8,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "instrument flamegraph": (
         "ophamin-instrumenting",
         "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",
@@ -50,9 +52,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
+    "scrape": ("ophamin-seeing", "What an endpoint exposes as metrics, once or over a window."),
+    "selftest": ("ophamin-measuring", "Try every interval, test and stopping rule on data whose truth is known."),
     "substrate probe": (
         "ophamin-seeing",
         "Say what of a system can be measured: importable, constructible, signature, and why not.",
     ),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
+    "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }
