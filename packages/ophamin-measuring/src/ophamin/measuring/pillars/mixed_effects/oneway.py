@@ -115,8 +115,10 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
         raise UsageError(f"{n} observations in {k} groups: at least two groups are needed, one of them with two")
     origin = y[0]
     y = y - origin
-    parts = [y[codes == i] for i in range(k)]
-    sizes = [len(p) for p in parts]
+    sizes = np.bincount(codes, minlength=k).tolist()
+    # Short whole numbers are sorted by radix, in one pass where a mask for each group takes k.
+    order = np.argsort(codes.astype(np.min_scalar_type(k)), kind="stable")
+    parts = np.split(y[order], np.cumsum(sizes)[:-1])
     means = np.array([p.mean() for p in parts])
     squares = np.array([p.var() * len(p) for p in parts])
     within = float(squares.sum())
