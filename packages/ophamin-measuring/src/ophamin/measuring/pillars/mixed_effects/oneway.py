@@ -118,10 +118,11 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
     parts = [y[codes == i] for i in range(k)]
     sizes = [len(p) for p in parts]
     means = np.array([p.mean() for p in parts])
-    within = sum(float(((p - m) ** 2).sum()) for p, m in zip(parts, means, strict=True))
+    squares = np.array([p.var() * len(p) for p in parts])
+    within = float(squares.sum())
     between = float(np.array(sizes) @ (means - y.mean()) ** 2)
     df, df2 = k - 1, n - k
-    sds = np.array([p.std(ddof=1) if len(p) > 1 else math.nan for p in parts])
+    sds = np.array([math.sqrt(s / (m - 1)) if m > 1 else math.nan for s, m in zip(squares, sizes, strict=True)])
     total = between + within
     classic, interval = _NONE, (math.nan, math.nan)
     if within > 0:
