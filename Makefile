@@ -32,7 +32,7 @@ demo: $(filter .uv/bin/uv,$(UV))  ## five claims about a real system; prints the
 	.venv-demo/bin/ophamin demo
 
 test: setup  ## every test
-	$(RUN)/python -m pytest -q -m "not full"
+	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "not full"
 
 lint: setup  ## style, docstrings, formatting
 	$(RUN)/ruff check .
@@ -45,9 +45,10 @@ types: setup  ## mypy --strict, one run per distribution
 imports: setup  ## who may import whom
 	$(RUN)/lint-imports
 
-test-each: setup  ## each wheel's tests with only that wheel, core and its test group installed
-	@for wheel in $(WHEELS); do echo "== $$wheel"; \
-		(cd packages/$$wheel && $(abspath $(UV)) run --quiet --isolated --locked --package $$wheel --group test python -m pytest -q -m "not full" --rootdir=../.. -c ../../pyproject.toml tests); done
+test-each: setup  ## each wheel's quick tests with only that wheel, core and its test group installed
+	@mkdir -p .cache/each; export UV=$(abspath $(UV)); printf '%s\n' $(WHEELS) | xargs -P 2 -I WHEEL bash -c ' \
+		(cd packages/WHEEL && $$UV run --quiet --isolated --locked --package WHEEL --group test python -m pytest -q -m "not full and not slow" --rootdir=../.. -c ../../pyproject.toml tests) \
+			> .cache/each/WHEEL.log 2>&1 && echo "== WHEEL: $$(tail -n 1 .cache/each/WHEEL.log)" || { cat .cache/each/WHEEL.log; echo "== WHEEL FAILED"; exit 255; }'
 
 test-lowest: setup  ## each wheel's tests on the lowest versions it declares
 	@for wheel in $(WHEELS); do echo "== $$wheel, lowest versions"; \

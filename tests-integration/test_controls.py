@@ -1,4 +1,4 @@
-"""The controls of all six scenarios through the real engine: registry, corpus, substrate, journal, ledger, proof."""
+"""The controls of all scenarios through the real engine: registry, corpus, substrate, journal, ledger, proof."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ SCENARIOS = (
     "calibrated-confidence",
     "interval-coverage",
     "interface-contract",
+    "memory-growth",
+    "cost-scaling",
 )
 
 
@@ -32,6 +34,8 @@ def controls_of(*kinds):
 
 def seeds_of(name, control):
     """Seeds 0–9; fewer where ten would show the same, or where a run is long."""
+    if name == "memory-growth":
+        return range(2)  # eight processes a run
     if name == "interval-coverage" or "{seed}" not in control.substrate:
         return range(1)  # no noise, or 10,000 samples a run; a constant, an echo, a leak that never ends
     return range(2) if control.name.endswith("-mean") else range(10)

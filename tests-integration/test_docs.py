@@ -58,3 +58,18 @@ def test_page(page: Path, project: Path) -> None:
                     ["bash", "-c", command], cwd=project, env=env, capture_output=True, text=True, check=False
                 )
                 assert done.returncode == code, f"$ {command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_column_of_a_pillar_is_documented_and_is_no_observable() -> None:
+    """The two lists of docs/reference/columns-and-observables.md, held against the plug-ins."""
+    from ophamin import registry
+
+    page = (ROOT / "docs/reference/columns-and-observables.md").read_text(encoding="utf-8")
+    observables, columns = page.split("| column | meaning |")
+    named = {part: set(re.findall(r"`([a-z][a-z0-9_]*)`", text)) for part, text in (("o", observables), ("c", columns))}
+    asked = {re.sub(r"_\d+$", "_2", c) for n in registry.pillars.names() for c in registry.pillars.get(n).columns}
+    roles = {r for n in registry.scenarios.names() for r in registry.scenarios.get(n).observables}
+    assert asked <= named["c"], sorted(asked - named["c"])
+    assert roles <= named["o"], sorted(roles - named["o"])
+    listed = set(re.findall(r"^\| `([a-z0-9_]+)`", observables, re.MULTILINE))
+    assert not listed & asked

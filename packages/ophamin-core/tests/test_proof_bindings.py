@@ -189,7 +189,9 @@ def test_rows_that_are_not_of_the_selection_are_bad(record):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"not gzip", gzip.compress(b"".join(ROWS))[:-9], gzip.compress(b"a\n" * 99)[:30]]
+    "data",
+    [b"", b"not gzip", gzip.compress(b"".join(ROWS))[:-9], gzip.compress(b"a\n" * 99)[:30]],
+    ids=["empty", "text", "cut", "torn"],
 )
 def test_files_that_do_not_unpack_are_bad(record, data):
     observed(record, ROWS).write_bytes(data)

@@ -19,6 +19,21 @@ _STUDIES = {
 _UNIT = [_RNG.random() for _ in range(80)]
 _BITS = [_RNG.randrange(2) for _ in range(80)]
 _MODEL = {"target": _UNIT[:40], "feature": _UNIT[40:], "feature_2": _BITS[:40], "group": [i % 8 for i in range(40)]}
+_TWO = {"value": _UNIT[:40], "arm": ["a", "b"] * 20}
+_PAIRS = {"value": _UNIT[:40], "other": _UNIT[40:]}
+_GROUPED = {
+    "value": [v + g for v, g in zip(_UNIT[:60], [0.3, 0.1, 0.9, 0.5, 0.2, 0.7] * 10, strict=True)],
+    "group": [i % 6 for i in range(60)],
+    "group_2": [i // 6 % 5 for i in range(60)],
+    "time": [float(i // 6) for i in range(60)],
+    "factor": ["ab"[i // 6 % 2] for i in range(60)],
+}
+_SWEEP = {
+    "value": _UNIT[:72],
+    "factor": [i % 3 for i in range(72)],
+    "factor_2": ["xy"[i // 3 % 2] for i in range(72)],
+    "group": [i // 6 for i in range(72)],
+}
 _ARMS = {
     "events_1": [_RNG.randrange(1, 9) for _ in range(8)],
     "n_1": [_RNG.randrange(20, 90) for _ in range(8)],
@@ -49,12 +64,46 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT}, {"family": "normal", "h0": 0.4, "h1": 0.6}),
     ],
     "A.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
+    "D.anticipatory_failure": [
+        (
+            {
+                "target": _UNIT,
+                "prediction": [v + (i % 7 - 3) / 20 for i, v in enumerate(_UNIT)],
+                "part": ["calibration" if i % 2 else "test" for i in range(80)],
+                **more,
+            },
+            {"limit": 0.7, "fails": side},
+        )
+        for side, more in (("above", {}), ("below", {"scale": [0.5 + v for v in _UNIT]}))
+    ],
+    "D.cognitive_inertia": [
+        (
+            {
+                "prior": _UNIT,
+                "posterior": _UNIT[::-1],
+                "log_likelihood_ratio": [i % 5 - 2 for i in range(80)],
+                "group": [i // 4 for i in range(80)],
+            },
+            {},
+        )
+    ],
+    "D.kernel_coupling": [
+        (
+            {"value": _UNIT, "coupling": [i % 4 for i in range(80)], "setting": ["ab"[i // 4 % 2] for i in range(80)]},
+            {},
+        ),
+        ({"value": _UNIT, "coupling": [i % 4 for i in range(80)], "group": [i // 8 for i in range(80)]}, {}),
+    ],
+    "D.posterior": [
+        ({"value": _UNIT}, {}),
+        ({"value": _BITS}, {"of": "proportion"}),
+    ],
     "F.aipw": [(_TRIAL, {}), (_TRIAL, {"efficient": True, "trim": 0.1})],
     "F.balance": [({k: v for k, v in _TRIAL.items() if k != "outcome"}, {"target": t}) for t in ("ate", "att")],
     "F.causal_forest": [(_TRIAL, {"trees": 16, "nuisance": n}) for n in ("linear", "forest")],
     "F.difference_in_means": [(_TRIAL, {}), (_TRIAL, {"errors": "HC3", "level": 0.9})],
     "F.e_value": [
-        ({"estimate": [2.0, 0.5], "lower": [1.2, 0.2], "upper": [3.0, 1.1]}, {"measure": m})
+        ({"estimate": [2.0, 0.5], "ci_low": [1.2, 0.2], "ci_high": [3.0, 1.1]}, {"measure": m})
         for m in ("RR", "OR-common", "HR-common", "SMD")
     ],
     "F.g_formula": [
@@ -100,6 +149,17 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "I.peto": [(_ARMS, {})],
     "I.small_study": [(_STUDIES, {})],
     "I.trim_fill": [(_STUDIES, {}), (_STUDIES, {"estimator": "R0", "side": "right", "method": "DL"})],
+    "M.anova": [({"value": _UNIT, "group": [i % 4 for i in range(80)]}, {})],
+    "M.anova_factorial": [({k: v for k, v in _SWEEP.items() if k != "group"}, {"type": t}) for t in (1, 2, 3)]
+    + [({**_SWEEP, "block": [i // 6 % 4 for i in range(72)]}, {"order": 1})],
+    "M.anova_rm": [(_SWEEP, {}), (_SWEEP, {"correction": "huynh-feldt"})],
+    "M.effects": [(_SWEEP, {}), (_SWEEP, {"order": 1})],
+    "M.lmm": [
+        *((_GROUPED, {"random": r}) for r in ("intercept", "slope", "slope-uncorrelated", "nested", "crossed")),
+        (_GROUPED, {"reml": False, "df": "asymptotic", "profile": False, "interactions": True}),
+    ],
+    "M.lrt": [(_GROUPED, {"random": r}) for r in ("slope", "nested", "crossed")],
+    "M.tukey": [({"value": _UNIT, "group": [i % 4 for i in range(80)]}, {})],
     "N.bootstrap": [
         *(({"value": _UNIT}, {"statistic": s, "resamples": 200}) for s in ("mean", "median", "trimmed_mean", "sd")),
         ({"value": _UNIT}, {"method": "studentised", "resamples": 200}),
@@ -132,6 +192,23 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT, "subgroup": [i // 4 for i in range(80)]}, {"spread": s, "rules": "nelson"})
         for s in ("range", "sd", "pooled")
     ],
+    "X.adjust": [({"p_value": _UNIT[:9]}, {"method": m}) for m in ("holm", "hochberg", "bonferroni", "bh", "by")],
+    "X.bounded_mean": [({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein")],
+    "X.correlation": [(_PAIRS, {"kind": k}) for k in ("pearson", "spearman", "kendall")]
+    + [({"value": _UNIT[:7], "other": _UNIT[7:14]}, {"kind": "spearman"})],
+    "X.mann_whitney": [(_TWO, {}), ({"value": _BITS, "arm": ["a", "b"] * 40}, {"first": "b"})],
+    "X.mcnemar": [({"value": _BITS[:40], "other": _BITS[40:]}, {})],
+    "X.non_inferiority": [(_TWO, {"margin": 0.2}), (_PAIRS, {})],
+    "X.permutation": [(_TWO, {"resamples": 199}), (_PAIRS, {"resamples": 199, "statistic": "median"})],
+    "X.power": [({"effect": [0.1, 0.3]}, {"test": t}) for t in ("t", "paired-t", "proportions", "mcnemar")]
+    + [({"effect": [0.1, 0.3]}, {"test": t, "n": 30}) for t in ("proportion", "correlation", "mann-whitney")],
+    "X.proportion": [({"value": _BITS}, {"method": m}) for m in ("wilson", "wilson-corrected", "jeffreys")]
+    + [({"value": _BITS}, {"method": m}) for m in ("clopper-pearson", "agresti-coull")]
+    + [({"value": _BITS, "group": [i // 3 for i in range(80)]}, {})],
+    "X.proportion_difference": [({"value": _BITS, "arm": ["a", "b"] * 40}, {})],
+    "X.smd": [(_TWO, {}), (_PAIRS, {})],
+    "X.t_test": [(_TWO, {}), (_TWO, {"equal_variance": True, "first": "b"}), (_PAIRS, {})],
+    "X.tost": [(_TWO, {"low": -0.2, "high": 0.2}), (_PAIRS, {})],
 }
 
 

@@ -60,6 +60,16 @@ def test_a_seed_fixes_everything() -> None:
     assert one != other
 
 
+def test_threads_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(1).normal(size=500)
+    module = "ophamin.measuring.pillars.robustness.bootstrap"
+    alone = bootstrap([x], MEAN, resamples=1000, seed=4)
+    for workers in (1, 2, 5):
+        monkeypatch.setattr(f"{module}._WORTH_THREADS", 0)
+        monkeypatch.setattr(f"{module}.os.cpu_count", lambda n=workers: n)
+        assert bootstrap([x], MEAN, resamples=1000, seed=4) == alone
+
+
 def test_clusters_are_resampled_whole() -> None:
     x, names = np.repeat(np.array(MOUSE, float), 50), np.repeat(np.arange(7), 50).tolist()
     grouped = bootstrap([x], MEAN, clusters=names, seed=1, resamples=2000)

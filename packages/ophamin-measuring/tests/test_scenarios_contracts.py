@@ -1,4 +1,4 @@
-"""All six scenarios, the interval substrate and the simulated corpus keep to their contracts."""
+"""All scenarios, the interval substrate and the simulated corpus keep to their contracts."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ CASES = [
         BOUNDS,
     ),
     ("interface-contract", RECORDS, {}, {}),
+    ("memory-growth", RECORDS, {}, {"process": 0}),
+    ("memory-growth", RECORDS, {"design": "blocks"}, {"process": 0}),
+    ("cost-scaling", tuple(registry.make_corpus("simulated?family=sizes&repeats=1").records()), {}, {}),
+    ("cost-scaling", RECORDS, {"cost": "page_faults"}, {}),
 ]
 
 
@@ -45,7 +49,8 @@ def test_claims_can_be_decided_and_planned(name, records, options, roles):
     check_claim(claim)
     if options.get("claim", "").startswith("mean_difference"):
         return  # nobody knows the spread of a mean without a support
-    plan = plan_claim(claim)
+    design = scenario.design({k: s.default for k, s in scenario.options.items()}) if hasattr(scenario, "design") else {}
+    plan = plan_claim(claim, assumptions=design.get("assumptions"))
     assert not plan.underpowered
     # What the samples hold: 1,250 templates of a kind, 10,000 simulated data sets.
     assert (plan.n or 0) <= {"concentrated-immune-siege": 1250, "interval-coverage": 10_000}.get(name, 5000)

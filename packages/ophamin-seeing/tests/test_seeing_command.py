@@ -261,3 +261,22 @@ def test_identity_follows_the_program_and_bad_lines_are_refused(program) -> None
     for spec in ("command:", "command:'unclosed"):
         with pytest.raises(UsageError):
             make_substrate(spec)
+
+
+def test_a_fresh_process_on_every_reset(program) -> None:
+    substrate = program('held.append(text); say(d, [os.getpid(), state["seed"], len(held)])', restart="reset")
+    seen = []
+    for seed in (4, 5):
+        substrate.reset(seed)
+        [pid] = substrate.processes()
+        answers = [r.output["output"] for r in run(substrate, "a", "b")]
+        assert answers == [[pid, seed, 1], [pid, seed, 2]], "told the seed, and with no memory of the one before"
+        assert substrate.processes() == [pid]
+        seen.append(pid)
+    assert seen[0] != seen[1]
+    assert gone(seen[0])
+    kept = program('say(d, state["seed"])')
+    kept.reset(4)
+    assert substrate.identity().config_hash != kept.identity().config_hash
+    with pytest.raises(UsageError, match="never, reset"):
+        make_substrate("command:cat?restart=always")

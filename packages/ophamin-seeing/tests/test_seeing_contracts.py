@@ -35,6 +35,7 @@ for line in sys.stdin:
         "python:builtins:repr?input=record",
         "command:{echo}",
         "command:{echo}?pipeline=4",
+        "command:{echo}?restart=reset",
         "payload-filter?data_root={root}",
         "payload-filter?data_root={root}&batch=4",
     ],
@@ -51,7 +52,23 @@ def test_substrates(spec: str, tmp_path: Path, cyber_root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["table:rows.csv?group=group", "cyber-payloads", "cyber-payloads?split=test", "flores"]
+    "spec",
+    [
+        "table:rows.csv?group=group",
+        "cyber-payloads",
+        "cyber-payloads?split=test",
+        "flores",
+        "financial",
+        "cyber-payloads?source=crs",
+        "financial:stooq?view=drawdown&group=month",
+        "enron",
+        "enron?form=csv&dedup=none",
+        "enron?form=maildir&dedup=mail",
+        "linux",
+        "linux?rev=all&mailmap=none",
+        "the_well",
+        "the_well?split=train&fields=B",
+    ],
 )
 def test_corpora(spec: str, tmp_path: Path) -> None:
     def make(root: Path) -> DatasetConnector:
@@ -62,8 +79,8 @@ def test_corpora(spec: str, tmp_path: Path) -> None:
 
 def test_all_of_them_are_announced() -> None:
     for group, names in (
-        (substrates, {"python", "command", "mock", "payload-filter"}),
-        (corpora, {"table", "cyber-payloads", "flores"}),
+        (substrates, {"python", "command", "http", "sklearn", "onnx", "repo", "kimera", "mock", "payload-filter"}),
+        (corpora, {"table", "cyber-payloads", "flores", "financial", "enron", "linux", "the_well"}),
     ):
         ours = {name for name in group.names() if group.origin(name).startswith("ophamin-seeing ")}
         assert ours == names

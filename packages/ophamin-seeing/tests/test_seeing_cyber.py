@@ -61,16 +61,19 @@ def test_duplicates_contradictions_and_broken_rows_are_counted(tmp_path: Path) -
         },
     )
     corpus = make_corpus("cyber-payloads", root)
-    assert [(r.payload, r.labels["kind"]) for r in corpus.records()] == [("a", "benign"), ("b", "attack")]
-    assert corpus.count() == 2
+    assert [(r.payload, r.labels["kind"]) for r in corpus.records()] == [
+        ("a", "benign"),
+        ("b", "attack"),
+        ("y", "unknown"),
+        ("what kind?", "unknown"),
+    ]
+    assert corpus.count() == 4
     assert corpus.problems() == {
         "duplicate": 3,
         "contradictory labels (left out)": 1,
         "httpparams: length column disagrees (row kept)": 1,
         "httpparams: row without four fields": 1,
-        "httpparams: label is neither norm nor anom": 1,
         "httpparams: empty payload": 1,
-        "libinjection: file name says no label": 1,
     }
 
 
@@ -163,3 +166,145 @@ def test_the_real_collections(real_root: Path) -> None:
     whole = make_corpus("cyber-payloads", real_root)
     assert whole.availability().state == "ok"
     assert whole.count() == sum(1 for _ in whole.records()) > 12_000
+    crs = make_corpus("cyber-payloads?source=crs", real_root)
+    requests = list(crs.records())
+    # 363 stages must fire a rule and 83 must not; ten repeat a request.
+    assert len(requests) + crs.problems()["duplicate"] == 446
+    assert set(crs.problems()) == {"duplicate"}
+    kinds = [r.labels["kind"] for r in requests]
+    assert (kinds.count("benign"), kinds.count("unknown")) == (83, 0)
+    assert requests[0].payload.startswith("GET /get HTTP/1.1\r\nHost: localhost\r\nFoobarHeader: 0x5c0x2e.%00/\r\n")
+    assert requests[0].meta["rules"] == ["930100"]
+    assert "crs" not in {r.labels["source"] for r in whole.records()}
+
+
+CRS = """---
+rule_id: 941100
+tests:
+  - test_id: 1
+    stages:
+      - input: {method: POST, uri: "/p", version: HTTP/1.0, headers: {Host: h, X: "yes"}, data: "a=0777"}
+        output: {log: {expect_ids: [941100]}}
+      - input: {uri: "/second"}
+        output: {log: {no_expect_ids: [941100]}}
+  - test_id: 2
+    stages:
+      - stage:
+          input: {encoded_request: R0VUIC9cLyBIVFRQLzEuMQ0KDQr/}
+          output: {log_contains: 'id "941100"'}
+      - input: {data: '{{ "ab" | repeat 3 }}{{7*7}}'}
+        output: {status: 400}
+  - test_id: 3
+    stages:
+      - input: {encoded_request: "no base64!"}
+      - input: {data: '{{ "ab" | repeat 9999999 }}'}
+      - input: {data: {a: b}}
+      - nonsense
+"""
+
+
+def crs(root: Path, *texts: str) -> Path:
+    folder = "crs-tests/tests/regression/tests/REQUEST-941-APPLICATION-ATTACK-XSS"
+    return put(root, {f"{folder}/{i}.yaml": text for i, text in enumerate(texts)})
+
+
+def test_rule_set_tests_become_requests(tmp_path: Path) -> None:
+    corpus = make_corpus("cyber-payloads", crs(tmp_path, CRS))
+    found = [
+        (r.payload, r.labels["kind"], r.labels["class"], r.meta["test"], r.meta["rules"]) for r in corpus.records()
+    ]
+    assert found == [
+        ("POST /p HTTP/1.0\r\nHost: h\r\nX: yes\r\n\r\na=0777", "attack", "xss", "1", ["941100"]),
+        ("GET /second HTTP/1.1\r\n\r\n", "benign", "benign", "1", ["941100"]),
+        ("GET /\\/ HTTP/1.1\r\n\r\n\xff", "attack", "xss", "2", ["941100"]),
+        ("GET / HTTP/1.1\r\n\r\nababab{{7*7}}", "unknown", "unknown", "2", []),
+    ]
+    assert dict(corpus.problems()) == {
+        "crs: an encoded request that is no base64 (left out)": 1,
+        "crs: a repetition longer than 1 MiB (left out)": 1,
+        "crs: a value that is no text (left out)": 1,
+        "crs: a stage without input (left out)": 1,
+    }
+
+
+BOMB = "a: &a [x]\n" + "".join(
+    f"{c}: &{c} [{','.join(['*' + p] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 300_000, "more than 40 levels"),
+        ("{a: " * 300_000, "more than 40 levels"),
+        (BOMB + "tests: []\n", ""),
+        ("b: &b {<<: [*b, *b]}\ntests: []\n", ""),
+        ("tests: *nothing\n", "no YAML|alias"),
+        ("tests: !!python/object/apply:os.system [true]\n", ""),
+        ("tests: !!binary aGk=\n", "a binary scalar"),
+        ("tests: []\ntests: []\n", "a key that stands twice"),
+        ("? [a]\n: b\n", "a key that is no text"),
+        ("just text\n", "no list of tests"),
+        ("tests: [unclosed\n", "no YAML"),
+        ("\x00\x01", "no YAML"),
+    ],
+)
+def test_hostile_yaml_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    corpus = make_corpus("cyber-payloads?source=crs", crs(tmp_path, CRS, text))
+    assert corpus.count() == 4, "the other file is read"
+    named = [r for r in corpus.problems() if r.startswith("crs: a file with")]
+    assert len(named) == bool(reason)
+    assert re.search(reason, "".join(named))
+
+
+def test_raw_requests(tmp_path: Path) -> None:
+    get = "GET http://h/a?b=%27 HTTP/1.1\r\nHost: h"
+    post = "POST http://h/p HTTP/1.1\nHost: h\nContent-Length: 9\n\nx=1\n\ny=22"
+    normal = f"{get}\r\n\r\n\r\n{post}\n\nstray\nPUT http://h/q HTTP/1.1\nContent-Length: 99\n\nshort"
+    root = put(
+        tmp_path,
+        {
+            "csic2010/normalTrafficTraining.txt": normal,
+            "csic2010/anomalousTrafficTest.txt": "GET /e HTTP/1.1\n",
+            "csic2010/other.txt": b"GET /\xff HTTP/1.1\n\n",
+        },
+    )
+    corpus = make_corpus("cyber-payloads?source=http", root)
+    assert [(r.payload, r.labels["kind"], r.meta["line"]) for r in corpus.records()] == [
+        ("GET /e HTTP/1.1", "attack", 1),
+        (get, "benign", 1),
+        (post, "benign", 5),
+        ("GET /\xff HTTP/1.1", "unknown", 1),
+    ]
+    assert dict(corpus.problems()) == {
+        "http: a line outside any request (left out)": 1,
+        "http: a body that is cut short (left out)": 1,
+    }
+
+
+def test_whole_requests_are_read_only_when_named(cyber_root: Path) -> None:
+    default = make_corpus("cyber-payloads", cyber_root)
+    assert {r.labels["source"] for r in default.records()} == {"httpparams", "libinjection"}
+    assert "also there, by source=: crs, http" in default.availability().found
+    for source in ("crs", "http"):
+        corpus = make_corpus(f"cyber-payloads?source={source}", cyber_root)
+        kinds = [r.labels["kind"] for r in corpus.records()]
+        assert min(kinds.count("attack"), kinds.count("benign")) > 80
+        assert not set(corpus.problems()) - {"duplicate"}
+
+
+@pytest.mark.parametrize(
+    ("tail", "reason"),
+    [
+        (b'"open', "the table breaks off"),
+        (b'"a"b,1,norm,norm\n', "the table breaks off"),
+        (b"\x00\n", "row without four fields"),
+    ],
+)
+def test_a_broken_table_gives_what_is_before_the_fault(tmp_path: Path, tail: bytes, reason: str) -> None:
+    root = put(
+        tmp_path, {"httpparams/payload_a.csv": b"\xef\xbb\xbf" + HEADER.encode() + b'"a","1","norm","norm"\n' + tail}
+    )
+    corpus = make_corpus("cyber-payloads", root)
+    assert [r.payload for r in corpus.records()] == ["a"]
+    assert dict(corpus.problems()) == {f"httpparams: {reason}": 1}

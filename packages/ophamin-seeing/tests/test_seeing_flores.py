@@ -6,6 +6,7 @@ import pytest
 
 from ophamin.proof.errors import CorpusUnavailable, UsageError
 from ophamin.registry import make_corpus
+from ophamin.seeing.corpus._flores_languages import meant
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,81 @@ def test_the_real_files(real_root: Path) -> None:
     corpus = make_corpus("flores?langs=eng_Latn,jpn_Jpan", real_root)
     assert corpus.availability().state == "partial"
     assert corpus.count() == 100
-    ntrex = make_corpus("flores?split=ntrex&langs=eng,deu,zho-CN", real_root)
+    ntrex = make_corpus("flores?split=ntrex&langs=eng_Latn,German,zho_Hans", real_root)
     records = list(ntrex.records())
     assert len(records) == 150
     assert not any("\r" in r.payload for r in records)
     assert records[0].group
+    assert list(records[0].labels) == ["language", "deu", "zho-CN"]
+    ntrex_files = real_root / "flores" / "NTREX" / "NTREX-128"
+    raw = (ntrex_files / "newstest2019-ref.zho-CN.txt").read_bytes().decode("utf-8").split("\r\n")
+    assert [r.labels["zho-CN"] for r in records] == raw[:150]
+
+
+FLORES = ["ace_Arab", "ace_Latn", "arb_Arab", "arb_Latn", "als_Latn", "ckb_Arab", "deu_Latn", "eng_Latn", "est_Latn", "fra_Latn", "khk_Cyrl", "kmr_Latn", "nno_Latn", "nob_Latn", "pes_Arab", "por_Latn", "srp_Cyrl", "swh_Latn", "tgl_Latn", "zho_Hans", "zho_Hant", "zsm_Latn"]  # fmt: skip
+NTREX = ["arb", "aze-Latn", "deu", "ekk", "eng", "eng-GB", "eng-IN", "eng-US", "fas", "fil", "fra", "fra-CA", "mon", "msa", "nob", "nno", "por", "por-BR", "sqi", "srp-Cyrl", "srp-Latn", "swa", "zho-CN", "zho-TW"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "flores", "ntrex"),
+    [
+        ("eng_Latn", ["eng_Latn"], ["eng"]),
+        ("eng", ["eng_Latn"], ["eng"]),
+        ("en", ["eng_Latn"], ["eng"]),
+        ("English", ["eng_Latn"], ["eng"]),
+        ("en-GB", ["eng_Latn"], ["eng-GB"]),
+        ("zho", ["zho_Hans", "zho_Hant"], ["zho-CN", "zho-TW"]),
+        ("zho_Hans", ["zho_Hans"], ["zho-CN"]),
+        ("zh-TW", ["zho_Hant"], ["zho-TW"]),
+        ("chinese", ["zho_Hans", "zho_Hant"], ["zho-CN", "zho-TW"]),
+        ("fas", ["pes_Arab"], ["fas"]),
+        ("pes_Arab", ["pes_Arab"], ["fas"]),
+        ("swa", ["swh_Latn"], ["swa"]),
+        ("swh_Latn", ["swh_Latn"], ["swa"]),
+        ("sqi", ["als_Latn"], ["sqi"]),
+        ("ekk", ["est_Latn"], ["ekk"]),
+        ("est_Latn", ["est_Latn"], ["ekk"]),
+        ("mon", ["khk_Cyrl"], ["mon"]),
+        ("tl", ["tgl_Latn"], ["fil"]),
+        ("arb", ["arb_Arab", "arb_Latn"], ["arb"]),
+        ("arb_Latn", ["arb_Latn"], ["arb"]),
+        ("nor", ["nno_Latn", "nob_Latn"], ["nno", "nob"]),
+        ("kur", ["ckb_Arab", "kmr_Latn"], []),
+        ("srp", ["srp_Cyrl"], ["srp-Cyrl", "srp-Latn"]),
+        ("pt", ["por_Latn"], ["por"]),
+        ("pt-BR", ["por_Latn"], ["por-BR"]),
+        ("ace", ["ace_Arab", "ace_Latn"], []),
+        ("xx", [], []),
+        ("", [], []),
+    ],
+)
+def test_what_a_language_name_means(name: str, flores: list[str], ntrex: list[str]) -> None:
+    assert (meant(name, FLORES), meant(name, NTREX)) == (flores, ntrex)
+
+
+def test_aliases_choose_files_and_labels_name_them(sample: Path) -> None:
+    plain = list(make_corpus("flores?langs=eng_Latn,deu_Latn", sample).records())
+    short = make_corpus("flores?langs=English,de", sample)
+    assert list(short.records()) == plain
+    assert short.content_hash() == make_corpus("flores?langs=eng_Latn,deu_Latn", sample).content_hash()
+
+
+def test_ambiguous_and_doubled_languages_are_named(tmp_path: Path) -> None:
+    files(tmp_path, eng_Latn=b"a\n", zho_Hans=b"b\n", zho_Hant=b"c\n")
+    state = make_corpus("flores?langs=eng,zho", tmp_path).availability()
+    assert state.state == "absent"
+    assert "zho may be zho_Hans or zho_Hant: name one" in state.found
+    twice = make_corpus("flores?langs=eng,english", tmp_path)
+    with pytest.raises(CorpusUnavailable, match="two of the languages are eng_Latn"):
+        next(twice.records())
+
+
+def test_lines_beyond_the_shortest_language_are_counted(tmp_path: Path) -> None:
+    files(tmp_path, eng_Latn=b"1\n2\n3\n4\n", fra_Latn=b"1\n2\n")
+    corpus = make_corpus("flores", tmp_path)
+    assert corpus.count() == 2
+    assert dict(corpus.problems()) == {"a line that a shorter language lacks (left out)": 2}
+    assert corpus.problems().places("a line that a shorter language lacks (left out)") == (
+        "eng_Latn.dev:3",
+        "eng_Latn.dev:4",
+    )

@@ -55,7 +55,7 @@ Pair = namedtuple("Pair", "a b")
         (PurePosixPath("a/b"), "a/b"),
         ("\ud800x", "\\ud800x"),
         (range(3), [0, 1, 2]),
-        ((i for i in "ab"), ["a", "b"]),
+        pytest.param((i for i in "ab"), ["a", "b"], id="generator"),
     ],
     ids=repr,
 )

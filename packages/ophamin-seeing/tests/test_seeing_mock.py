@@ -126,3 +126,56 @@ def test_a_knob_that_does_not_exist_is_named() -> None:
 def test_identity_covers_every_knob() -> None:
     hashes = {make_substrate(s).identity().config_hash for s in ("mock", "mock?gap=0.2", "mock?seed=1", "mock?seed=2")}
     assert len(hashes) == 4
+
+
+def test_drift_is_by_cycle_since_the_reset() -> None:
+    mock = make_substrate("mock?sd=0&mean=1&drift=0.5")
+    values = [r.output["value"] for r in mock.run_batch(RECORDS[:4], seed=1, timeout_s=1)]
+    assert values == [1.0, 1.5, 2.0, 2.5]
+    assert next(mock.run_batch(RECORDS[:1], seed=1, timeout_s=1)).output["value"] == 3.0, "it goes on over batches"
+    mock.reset(1)
+    assert next(mock.run_batch(RECORDS[:1], seed=1, timeout_s=1)).output["value"] == 1.0
+    attacks = [r for r in RECORDS if r.labels["kind"] == "attack"]
+    blocked = [r.output["blocked"] for r in run("mock?detect=1&correct=1&rate_drift=-0.001", attacks)]
+    # 1 - i/1000 over 1,000 cycles: means 0.75 and 0.25 in the halves, four standard errors 0.077.
+    assert statistics.mean(blocked[:500]) == pytest.approx(0.75, abs=0.077)
+    assert statistics.mean(blocked[500:]) == pytest.approx(0.25, abs=0.077)
+    right = [r.output["answer"] == "attack" for r in run("mock?correct=1&rate_drift=-0.001", attacks)]
+    assert statistics.mean(right) == pytest.approx(0.5, abs=0.063)
+    assert all(r.output["answer"] == "attack" for r in run("mock?correct=0&rate_drift=1", attacks)[1:])
+
+
+@pytest.mark.parametrize("phi", [0.8, -0.6, 0.0])
+def test_neighbouring_values_correlate_as_asked(phi: float) -> None:
+    values = [r.output["value"] for r in run(f"mock?mean=3&sd=2&autocorrelation={phi}")]
+    found = statistics.correlation(values[:-1], values[1:])
+    # Standard error of a lag-1 correlation over 2,000 values is below 0.0224; four of them.
+    assert found == pytest.approx(phi, abs=0.09)
+    assert statistics.stdev(values) == pytest.approx(2, abs=0.35), "the spread stays sd"
+
+
+def test_a_leak_is_real_memory_until_the_reset() -> None:
+    import tracemalloc
+
+    mock = make_substrate("mock?leak_bytes=100000")
+    tracemalloc.start()
+    try:
+        mock.reset(1)
+        before = tracemalloc.get_traced_memory()[0]
+        results = list(mock.run_batch(RECORDS[:50], seed=1, timeout_s=1))
+        grown = tracemalloc.get_traced_memory()[0] - before
+        del results
+        mock.reset(1)
+        left = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 5_000_000 <= grown < 5_500_000
+    assert left < 100_000
+
+
+@pytest.mark.parametrize(
+    "spec", ["mock?autocorrelation=1", "mock?drift=inf", "mock?rate_drift=2", "mock?leak_bytes=-1"]
+)
+def test_bad_new_knobs(spec: str) -> None:
+    with pytest.raises(UsageError):
+        make_substrate(spec)

@@ -260,3 +260,27 @@ def _timed(call) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+def test_parameters_of_construction_and_of_calls(here: str, tmp_path: Path) -> None:
+    (tmp_path / f"{here}.py").write_text(
+        "class Scaled:\n"
+        "    def __init__(self, factor=1): self.factor = factor; self.n = 0\n"
+        "    def __call__(self, text, *, offset=0): self.n += 1; return [len(text) * self.factor + offset, self.n]\n"
+        "def scaled(text, factor=1): return len(text) * factor\n",
+        encoding="utf-8",
+    )
+    one = [Record("a", "abc")]
+    assert run(f"python:{here}:scaled?kwargs=%7B%22factor%22%3A4%7D", one)[0].output == {"output": 12}
+    substrate = make_substrate(f'python:{here}:Scaled?init={{"factor":2}}&kwargs={{"offset":1}}')
+    for _ in range(2):
+        substrate.reset(1)
+        assert next(substrate.run_batch(one, seed=1, timeout_s=9)).output == {"output": [7, 1]}
+    plain = make_substrate(f"python:{here}:Scaled")
+    assert plain.identity().config_hash != substrate.identity().config_hash
+    with pytest.raises(UsageError, match="is for a class"):
+        make_substrate(f'python:{here}:scaled?init={{"factor":2}}')
+    with pytest.raises(UsageError, match="JSON object"):
+        make_substrate(f"python:{here}:scaled?kwargs=[1]")
+    with pytest.raises(SubstrateFailure, match="unexpected keyword"):
+        make_substrate(f'python:{here}:Scaled?init={{"no":2}}')

@@ -15,7 +15,7 @@ RUN = CliRunner()
 command = commands.get("corpus sample")
 
 
-@pytest.mark.parametrize("name", ["cyber-payloads", "flores"])
+@pytest.mark.parametrize("name", ["cyber-payloads", "flores", "financial"])
 def test_a_sample_can_be_used_where_it_says(tmp_path: Path, name: str) -> None:
     done = RUN.invoke(command, [name, "--out", str(tmp_path / "s"), "--seed", "3", "--json"], catch_exceptions=False)
     told = json.loads(done.stdout)
@@ -31,7 +31,7 @@ def test_words_for_people(tmp_path: Path) -> None:
     assert "Example:" in RUN.invoke(command, ["--help"]).stdout
 
 
-@pytest.mark.parametrize("spec", ["cyber-payloads", "flores", "flores?split=ntrex", "table", "table:."])
+@pytest.mark.parametrize("spec", ["cyber-payloads", "flores", "flores?split=ntrex", "financial", "table", "table:."])
 def test_what_an_absent_corpus_says_is_a_sentence(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPHAMIN_DATA_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -57,7 +57,7 @@ def test_it_overwrites_nothing(tmp_path: Path) -> None:
 
 
 def test_no_module_but_the_filter_loads_science() -> None:
-    modules = ["table", "cyber_payloads", "flores"]
+    modules = ["table", "cyber_payloads", "flores", "financial"]
     lines = [f"import ophamin.seeing.corpus.{m}" for m in modules]
     lines += [f"import ophamin.seeing.substrate.{m}" for m in ("python", "command", "mock")]
     code = "; ".join(

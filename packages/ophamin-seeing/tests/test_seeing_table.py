@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ophamin.proof.errors import CorpusUnavailable, UsageError
 from ophamin.registry import make_corpus
+from ophamin.seeing.corpus._table_cells import column_values, content_ids
 from ophamin.seeing.corpus.table import TableCorpus
 
 
@@ -152,3 +154,117 @@ def test_its_sample_can_be_used(tmp_path: Path) -> None:
     corpus = make_corpus("table:rows.csv?label=label&group=group", root)
     assert corpus.count() == 200
     assert {"answer", "value", "confidence", "label"} == set(corpus.sample(1, 0)[0].labels)
+
+
+def spelled(value: object) -> object:
+    return None if value is None or value != value else value
+
+
+def test_a_table_is_a_data_frame_too(tmp_path: Path) -> None:
+    rows = "id,text,label,group,value,n,flag,word\n01,a,1,,0.5,3,true,x\n02,,0,g,,4,false,007\n"
+    write(tmp_path / "r.csv", rows)
+    (tmp_path / "r.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    for name in ("r.csv", "r.csv.gz"):
+        frame = make_corpus(f"table:{name}?group=group", tmp_path).table()
+        assert list(frame.columns) == rows.splitlines()[0].split(",")
+        assert frame["id"].tolist() == ["01", "02"], "ids stay text"
+        assert frame["label"].tolist() == ["1", "0"]
+        assert frame["n"].tolist() == [3, 4]
+        assert frame["flag"].tolist() == [True, False]
+        assert [spelled(v) for v in frame["value"]] == [0.5, None]
+    write(tmp_path / "r.jsonl", '{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n')
+    frame = make_corpus("table:r.jsonl", tmp_path).table()
+    assert (frame["text"].tolist(), frame["n"].tolist()) == (["a", "b"], [1, 2])
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_data_frame_hides_no_mistake(tmp_path: Path, name: str) -> None:
+    text, query, message = MISTAKES[name]
+    path = write(tmp_path / "rows.csv", text)
+    with pytest.raises(UsageError, match=message):
+        make_corpus(f"table:{path}{query}").table()
+
+
+@pytest.mark.parametrize("row", ["b,2,3", "b", "b,2,3\nc,4,5", "b,2,"])
+@pytest.mark.parametrize("first", [True, False])
+def test_ragged_rows_never_become_cells(tmp_path: Path, row: str, first: bool) -> None:
+    path = write(tmp_path / "rows.csv", f"text,n\n{row}\na,1\n" if first else f"text,n\na,1\n{row}\n")
+    with pytest.raises(UsageError, match="fields where the header has 2"):
+        make_corpus(f"table:{path}").table()
+    prices = tmp_path / "financial" / "a.csv"
+    prices.parent.mkdir()
+    rows = [f"2020-01-0{i},{r.partition(',')[2] or 1}" for i, r in enumerate(row.split("\n"), start=2)]
+    whole = ["2020-01-10,7", *rows] if not first else [*rows, "2020-01-10,7"]
+    write(prices, "Date,Close\n" + "\n".join(whole) + "\n")
+    corpus = make_corpus("financial", tmp_path)
+    assert corpus.table()["value"].tolist() == [r.labels["value"] for r in corpus.records()]
+
+
+def test_a_nul_does_not_end_a_cell(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", "text,value\na\0b,1\nc,1\x002\n")
+    records = list(make_corpus(f"table:{path}").records())
+    assert [(r.payload, r.labels["value"]) for r in records] == [("a\0b", 1), ("c", "1\x002")]
+    assert make_corpus(f"table:{path}").table()["text"].tolist() == ["a\0b", "c"]
+
+
+def test_rows_before_a_fault_are_given(tmp_path: Path) -> None:
+    many = "".join(f"{i},t{i}\n" for i in range(1500))
+    path = write(tmp_path / "rows.csv", f"id,text\n{many}1500\n")
+    records = make_corpus(f"table:{path}").records()
+    assert [next(records).id for _ in range(1500)] == [str(i) for i in range(1500)]
+    with pytest.raises(UsageError, match="line 1502: 1 fields"):
+        next(records)
+    path = write(tmp_path / "twice.csv", f"id,text\n{many}7,again\n")
+    with pytest.raises(UsageError, match="line 1502: the id '7' comes twice"):
+        list(make_corpus(f"table:{path}").records())
+
+
+cells = st.sampled_from(
+    [
+        "",
+        "1",
+        "-0",
+        "0.5",
+        "1e3",
+        "1E-7",
+        "007",
+        "1.",
+        ".5",
+        "inf",
+        "nan",
+        "true",
+        "TRUE",
+        "no",
+        "tru",
+        "9" * 450,
+        "1e999",
+        "a\nb",
+        "5\n6",
+        "-",
+        "x",
+    ]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(cells, min_size=1, max_size=6))
+def test_a_column_at_once_is_its_cells_one_by_one(column: list[str]) -> None:
+    together, apart = column_values(column), [column_values([cell])[0] for cell in column]
+    assert together == apart
+    assert [type(v) for v in together] == [type(v) for v in apart]
+
+
+@given(st.dictionaries(st.text(), st.text(), min_size=1))
+def test_the_id_of_a_row_is_the_hash_of_its_canonical_json(row: dict[str, str]) -> None:
+    text = json.dumps(row, sort_keys=True, separators=(",", ":"))
+    expected = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert content_ids(list(row))(list(row.values())) == expected
+
+
+def test_line_numbers_count_lines_inside_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", 'text,n\r\n"a\r\nb",1\r\n\r\n"c\nd\re",2\r\nf,3\r\n')
+    assert [(r.payload, r.meta["line"]) for r in make_corpus(f"table:{path}").records()] == [
+        ("a\r\nb", 3),
+        ("c\nd\re", 7),
+        ("f", 8),
+    ]

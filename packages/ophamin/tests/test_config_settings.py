@@ -53,6 +53,7 @@ def test_the_environment_wins_and_is_relative_to_the_folder_one_stands_in(
         ("store = 3", "str"),
         ("store = ", "TOML"),
         ("colour = 'red'", "known"),
+        ("[fields]\nanswer = 3", "fields.answer must be text"),
     ],
 )
 def test_mistakes_are_named(project: Path, text: str, says: str) -> None:

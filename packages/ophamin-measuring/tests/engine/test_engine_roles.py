@@ -117,3 +117,78 @@ def test_latency_comes_from_an_instrument_or_the_clock():
     assert _read({}, "latency_s")[1][0] == "latency_s"
     assert _read({}, "cpu_s", wall_s=1.0)[1][0] == "cpu_s"
     assert _read({"t": 3}, "latency_s", chosen={"latency_s": "t"}, wall_s=0.5) == ({"latency_s": 3}, None)
+
+
+# --- types and units of the catalog
+
+
+def _declared(entry: str, value, role: str = "latency_s"):
+    output = {"a": {"b": value}, "list": [{"k": "x:number:ms", "v": value}]}
+    values, missing = RoleReader([role], {role: entry}, {}).read(CycleResult(0, "r", output=output))
+    return values.get(role) if missing is None else missing[1]
+
+
+@pytest.mark.parametrize(
+    ("role", "entry", "value", "expected"),
+    [
+        ("latency_s", "a.b:number:ms", 12.5, 0.0125),
+        ("latency_s", "a.b:number:us", 3, 3e-6),
+        ("latency_s", "a.b:number:s", 3, 3),
+        ("latency_s", "a.b:number:min", 2, 120),
+        ("rss_bytes", "a.b:number:MiB", 1.5, 1572864.0),
+        ("rss_bytes", "a.b:number:kB", 2, 2000),
+        ("confidence", "a.b:number:%", 87, 0.87),
+        ("confidence", "a.b:number", 0.5, 0.5),
+        ("answer", "a.b:text", "yes", "yes"),
+        ("answer", "a.b:list", [1], [1]),
+        ("answer", "a.b:object", {"c": 1}, {"c": 1}),
+        ("blocked", "a.b:truth", 1, 1),
+        ("latency_s", "list[?k=='x:number:ms'].v", 7, 7),
+        ("latency_s", "list[?k=='x:number:ms'].v:number:ms", 7, 0.007),
+    ],
+)
+def test_units_become_the_roles_own(role, entry, value, expected):
+    assert _declared(entry, value, role) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("a.b:number", "12", "'latency_s' is '12', no finite number"),
+        ("a.b:number:ms", None, "null"),
+        ("a.b:number:ms", float("inf"), "no finite number"),
+        ("a.b:text", 3, "is 3, no text"),
+        ("a.b:list", "abc", "no list"),
+        ("a.b:object", [1], "no object"),
+        ("a.c:number:ms", 1, "has no 'c'"),
+    ],
+)
+def test_a_value_of_another_type_counts_as_missing(entry, value, said):
+    assert said in str(_declared(entry, value))
+
+
+@pytest.mark.parametrize(
+    ("role", "entry", "said"),
+    [
+        ("latency_s", "a.b:numbr", "'numbr' is no type"),
+        ("latency_s", "a.b:number:MB", "'MB' is no unit of latency_s; it may be ns, us"),
+        ("rss_bytes", "a.b:number:ms", "it may be B, kB"),
+        ("confidence", "a.b:number:ms", "it may be 1, %"),
+        ("answer", "a.b:text:ms", "needs the type number"),
+        ("latency_s", ":number", "empty"),
+        ("latency_s", "a.b:number:ms:ms", "'ms' is no type"),
+    ],
+)
+def test_types_and_units_that_make_no_sense_are_told(role, entry, said):
+    with pytest.raises(UsageError) as caught:
+        RoleReader([role], {role: entry}, {})
+    assert said in str(caught.value)
+
+
+def test_every_missing_role_is_named():
+    reader = RoleReader(["answer", "confidence", "blocked"], {"answer": "a.b"}, {"blocked": "x"})
+    values, (role, reason) = reader.read(CycleResult(0, "r", output={"a": {}, "x": 1}))
+    assert values == {"blocked": 1}
+    assert role == "answer"
+    assert "a has no 'b'" in reason
+    assert "nor is there 'confidence'" in reason

@@ -36,8 +36,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every case of the module's pillar, or one skip that says why there are none."""
     if "case" not in metafunc.fixturenames:
         return
-    found = [pytest.param(case, id=case["id"]) for case in _cases(metafunc.module.PILLAR)]
-    nothing = pytest.param(None, marks=pytest.mark.skip(reason="OPHAMIN_SHARED is not set"), id="absent")
+    found = [pytest.param(case, id=case["id"], marks=pytest.mark.data) for case in _cases(metafunc.module.PILLAR)]
+    nothing = pytest.param(
+        None, id="absent", marks=[pytest.mark.data, pytest.mark.skip(reason="OPHAMIN_SHARED is not set")]
+    )
     metafunc.parametrize("case", found or [nothing])
 
 

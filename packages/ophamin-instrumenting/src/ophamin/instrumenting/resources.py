@@ -1,32 +1,28 @@
-"""Time, CPU, memory and page faults of every cycle, around any substrate."""
+"""Time, CPU, memory, page faults, switches and I/O of every cycle, around any substrate."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ophamin.instrumenting._process import OwnProcess, Reading, read_process, tree, waited_for
+from ophamin.instrumenting._difference import difference
+from ophamin.instrumenting._family import Family
+from ophamin.instrumenting._sampler import PERIOD_S, PeakSampler
+from ophamin.instrumenting._tally import Tally
+from ophamin.instrumenting.gpu import Gpus
 from ophamin.protocols import CycleResult, Record, RunSpec, SubstrateIdentity, SubstrateProbe
 
 __all__ = ["InstrumentedSubstrate", "ResourceInstrument"]
 
-# Name in resources, field of an account, and by how much two readings of one thing may differ: an ended
-# process is told in clock ticks, user and system each cut off, a living one in nanoseconds.
-ACCOUNTS = (
-    ("cpu_s", "cpu_s", 0.03),
-    ("page_faults_minor", "minor_faults", 0),
-    ("page_faults_major", "major_faults", 0),
-)
-STARTED_TOLERANCE_S = 1.5  # start times count from the boot time, which the kernel tells in whole seconds
-
 
 class ResourceInstrument:
-    """Adds ``latency_s``, ``cpu_s``, ``rss_bytes``, ``rss_peak_bytes`` and page faults to every cycle.
+    """Adds what a cycle costs to every cycle, and leaves a signed profile of the run beside the proof.
+
+    The profile says, for each resource, its total and order statistics over the cycles, and what the watching itself
+    added to a cycle, measured after the last one with the system's processes still there.
 
     Example:
         >>> ResourceInstrument().name
@@ -35,41 +31,62 @@ class ResourceInstrument:
 
     name = "resources"
 
+    def __init__(self) -> None:
+        self._wrapped: list[SubstrateProbe] = []
+        self._tally = Tally()
+        self._profile: Path | None = None
+
     def wrap(self, substrate: SubstrateProbe) -> SubstrateProbe:
         """The same substrate, whose cycles carry what they cost."""
-        return InstrumentedSubstrate(substrate)
+        self._wrapped.append(substrate)
+        return InstrumentedSubstrate(substrate, tally=self._tally)
 
-    def scenario(self, spec: RunSpec) -> AbstractContextManager[None]:
-        """Nothing to set up around a run: each cycle is measured by itself."""
-        return nullcontext()
+    @contextmanager
+    def scenario(self, spec: RunSpec) -> Iterator[None]:
+        """Around the run: when it has ended well, its profile is written."""
+        yield
+        if self._tally.cycles and self._wrapped:
+            from ophamin.instrumenting.runprofile import write_run_profile
+
+            self._profile = write_run_profile(spec, self._wrapped, self._tally)
 
     def verdict(self, record: Mapping[str, Any]) -> None:
         """Not interested in verdicts."""
 
     def artifacts(self) -> Sequence[Path]:
-        """Leaves no files: everything stands in the observations."""
-        return ()
+        """The profile, when there was a run."""
+        return () if self._profile is None else (self._profile,)
 
 
 class InstrumentedSubstrate:
     """A substrate whose cycles carry ``resources``; every other attribute is the wrapped one's.
 
     Whose cost it is: that of ``substrate.processes()`` and their descendants; when it lists none, that of
-    this process and of the children it waited for. A substrate that computes in both lists ``os.getpid()`` too.
+    this process, of the children that appear while the substrate works, and of their descendants. A substrate that
+    computes in this process and in others lists ``os.getpid()`` too.
 
     Each result gains, where the platform gives it:
 
     - ``latency_s``: the cycle's ``wall_s``; absent when several cycles were in flight.
-    - ``cpu_s``: user and system CPU seconds spent in this cycle, of living and of ended processes; absent
-      when several cycles were in flight or an ended process could not be accounted for.
+    - ``cpu_s``, ``cpu_user_s``, ``cpu_system_s``: CPU seconds spent in this cycle, of living and of ended processes.
     - ``rss_bytes``: resident memory at the end of the cycle, the sum over the processes.
-    - ``rss_peak_bytes``: the process's high-water mark *so far* (it never falls); absent for several processes.
-    - ``page_faults_minor``, ``page_faults_major``: faults in this cycle.
+    - ``rss_peak_bytes``: the most that sum was seen to be in this cycle: at its ends, by a thread that looks every
+      ``period_s`` seconds, and by the kernel's high-water mark where that rose.
+    - ``page_faults``, ``page_faults_minor``, ``page_faults_major``: faults in this cycle.
+    - ``context_switches_voluntary``, ``context_switches_involuntary``, ``io_read_bytes``, ``io_written_bytes`` (of
+      storage: what a cache serves is not read): of this cycle.
+    - ``threads``: at the end of the cycle; ``gc_collections``: of this interpreter, in this cycle.
+    - ``gpu_memory_bytes``, ``gpu_utilization``: see :class:`~ophamin.instrumenting.gpu.Gpus`.
+
+    What counts over a cycle is absent when several were in flight, or when a process ended and nobody of the family
+    waited for it, for then its last part is lost.
 
     What the substrate states itself in ``resources`` is kept: it knows better than an observer.
 
     Args:
         substrate: Any substrate.
+        period_s: Seconds between two looks of the thread.
+        tally: Told of every cycle's resources.
 
     Example:
         >>> from ophamin.protocols import CycleResult, Record, SubstrateIdentity
@@ -86,8 +103,12 @@ class InstrumentedSubstrate:
         ('HI', 0.001, True)
     """
 
-    def __init__(self, substrate: SubstrateProbe) -> None:
+    def __init__(self, substrate: SubstrateProbe, *, period_s: float = PERIOD_S, tally: Tally | None = None) -> None:
         self._wrapped = substrate
+        self._period_s, self._tally = period_s, tally
+        self._family: Family | None = None
+        self._maker = 0
+        self._gpus: Gpus | None = None
 
     def __getattr__(self, name: str) -> Any:
         # Optional attributes (fields, admit, …) are there exactly when the wrapped substrate has them.
@@ -95,13 +116,18 @@ class InstrumentedSubstrate:
             raise AttributeError(name)
         return getattr(self._wrapped, name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files and devices stay behind."""
+        return {**self.__dict__, "_family": None, "_gpus": None}
+
     def identity(self) -> SubstrateIdentity:
         """The wrapped substrate's identity: watching a system does not make it another."""
         return self._wrapped.identity()
 
     def reset(self, seed: int) -> None:
-        """Reset the wrapped substrate."""
-        self._wrapped.reset(seed)
+        """Reset the wrapped substrate; processes it starts then are its own."""
+        with self._watching().adopting():
+            self._wrapped.reset(seed)
 
     def processes(self) -> list[int]:
         """Pids whose cost counts."""
@@ -109,7 +135,15 @@ class InstrumentedSubstrate:
 
     def close(self) -> None:
         """Close the wrapped substrate."""
-        self._wrapped.close()
+        try:
+            self._wrapped.close()
+        finally:
+            if self._family is not None:
+                self._family.close()
+                self._family = None
+            if self._gpus is not None:
+                self._gpus.close()
+                self._gpus = None
 
     def run_batch(self, records: Sequence[Record], *, seed: int, timeout_s: float) -> Iterator[CycleResult]:
         """Run the batch, measuring only while the wrapped substrate works, not while the caller does.
@@ -122,98 +156,44 @@ class InstrumentedSubstrate:
         Yields:
             The wrapped substrate's results with ``resources``.
         """
-        own = OwnProcess()
+        family, listed = self._watching(), self._wrapped.processes
+        watched: tuple[list[int], frozenset[int]] = [], frozenset()
         cycles = self._wrapped.run_batch(records, seed=seed, timeout_s=timeout_s)
-        try:
-            while True:
-                before = _Snapshot(own, self._wrapped.processes())
-                try:
-                    result = next(cycles)
-                except StopIteration:
-                    return
-                after = _Snapshot(own, self._wrapped.processes())
-                measured = _difference(before, after, alone=result.wall_s is not None)
-                if result.wall_s is not None:
-                    measured["latency_s"] = result.wall_s
-                yield replace(result, resources={**measured, **result.resources})
-        finally:
-            own.close()
-            close = getattr(cycles, "close", None)
-            if close is not None:
-                close()
+        with PeakSampler(lambda: family.rss(*watched), self._period_s) as sampler:
+            try:
+                while True:
+                    pids = listed()
+                    before = family.look(pids)
+                    watched = pids, before.foreign
+                    sampler.begin()
+                    try:
+                        result = next(cycles)
+                    except StopIteration:
+                        return
+                    seen = sampler.end()
+                    after = family.look(listed(), None if pids else before.foreign)
+                    measured = difference(before, after, seen, alone=result.wall_s is not None)
+                    if "threads" in measured and after.own is not None and before.external == after.external:
+                        measured["threads"] -= 1  # the one that looks is ours
+                    if result.wall_s is not None:
+                        measured["latency_s"] = result.wall_s
+                    if self._gpus:
+                        measured.update(self._gpus.read(after.pids))
+                    resources = {**measured, **result.resources}
+                    if self._tally is not None:
+                        self._tally.add(resources)
+                    yield CycleResult(
+                        result.index, result.record_id, result.arm, result.status, result.output, result.error,
+                        result.wall_s, resources,
+                    )  # fmt: skip
+            finally:
+                close = getattr(cycles, "close", None)
+                if close is not None:
+                    close()
 
-
-class _Snapshot:
-    """All processes of a substrate at one moment."""
-
-    __slots__ = ("at", "external", "living", "waited")
-
-    def __init__(self, own: OwnProcess, pids: list[int]) -> None:
-        self.at = time.time()
-        self.external = bool(pids)
-        self.living: dict[Any, Reading] = {}
-        # The children this process has waited for: an ended child's whole life moves in here.
-        self.waited = waited_for()
-        if not pids or os.getpid() in pids:
-            self.living["own"] = own.read()
-        for process in tree(pids):
-            reading = read_process(process)
-            if reading is not None:
-                self.living[process] = reading  # psutil tells a re-used pid from the first by its start
-
-    def ended(self, field: str) -> dict[Any, float | None]:
-        """By the process that waited, what its ended children used."""
-        accounts = {p: getattr(r.ended, field) for p, r in self.living.items()}
-        return {**accounts, "own": getattr(self.waited, field)}
-
-
-def _difference(before: _Snapshot, after: _Snapshot, *, alone: bool) -> dict[str, float]:
-    """What happened between two snapshots; ``alone``: one cycle was in flight, so all of it was its own."""
-    if before.external != after.external:
-        # Its processes started or all ended in this cycle; what this process did meanwhile was not the system.
-        (after if before.external else before).living.pop("own", None)
-    measured: dict[str, float] = {}
-    now = list(after.living.values())
-    if now:
-        measured["rss_bytes"] = sum(r.rss_bytes for r in now)
-    if len(now) == 1 and now[0].rss_peak_bytes is not None:
-        measured["rss_peak_bytes"] = now[0].rss_peak_bytes
-    if alone:
-        for name, field, tolerance in ACCOUNTS:
-            spent = _spent(before, after, field, tolerance)
-            if spent is not None:
-                measured[name] = spent
-    return measured
-
-
-def _spent(before: _Snapshot, after: _Snapshot, field: str, tolerance: float) -> float | None:
-    """Growth of one account over living and ended processes; ``None`` when it has a hole."""
-    grown: float = 0
-    for process, reading in after.living.items():
-        value = getattr(reading.own, field)
-        earlier: float | None = 0
-        if process in before.living:
-            earlier = getattr(before.living[process].own, field)
-        elif process.create_time() < before.at - STARTED_TOLERANCE_S:
-            return None  # it is older than the cycle: how much of its past belongs here is not known
-        if value is None or earlier is None:
-            return None
-        grown += value - earlier
-    gone = [r for p, r in before.living.items() if p not in after.living]
-    then, now = before.ended(field), after.ended(field)
-    moved: float = 0
-    for process, value in now.items():
-        earlier = then.get(process, 0)
-        if value is None or earlier is None:
-            if gone:
-                return None
-            continue
-        moved += value - earlier
-    for reading in gone:
-        for value in (getattr(reading.own, field), getattr(reading.ended, field)):
-            if value is None:
-                return None
-            moved -= value  # counted in earlier cycles already
-    if moved < -tolerance:
-        return None  # one ended and nobody of this family waited for it: its last part is lost
-    return max(grown + max(moved, 0), 0)
+    def _watching(self) -> Family:
+        # Open files of /proc are of the process that opened them: a fork needs its own.
+        if self._family is None or self._maker != os.getpid():
+            self._family, self._maker = Family(), os.getpid()
+            self._gpus = Gpus()
+        return self._family

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from ophamin.proof.errors import UsageError
 
-__all__ = ["boolean", "choice", "integer", "nearest", "number", "probability"]
+__all__ = ["boolean", "choice", "integer", "keywords", "nearest", "number", "probability"]
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
@@ -73,6 +75,21 @@ def choice(name: str, value: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise UsageError(f"{name}={value}: must be one of {', '.join(allowed)}{nearest(value, allowed)}")
     return value
+
+
+def keywords(name: str, value: str) -> dict[str, Any]:
+    """Keyword arguments from a JSON object; none from "".
+
+    Raises:
+        UsageError: It is no JSON object.
+    """
+    try:
+        found = json.loads(value) if value else {}
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}={value}: is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f'{name}={value}: must be a JSON object, such as {{"depth": 3}}')
+    return found
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

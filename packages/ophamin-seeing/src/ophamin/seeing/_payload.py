@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from typing import Any
 
-__all__ = ["content_key", "payload_text"]
+__all__ = ["content_bytes", "content_key", "payload_text"]
 
 
 def payload_text(payload: Any) -> str:
@@ -22,10 +22,17 @@ def payload_text(payload: Any) -> str:
     return str(payload)
 
 
+def content_bytes(payload: Any) -> bytes:
+    """The normalised payload as UTF-8: Unicode NFC, without surrounding white space."""
+    text = payload_text(payload)
+    if not text.isascii():  # ASCII is NFC
+        text = unicodedata.normalize("NFC", text)
+    return text.strip().encode("utf-8", "surrogatepass")
+
+
 def content_key(payload: Any) -> str:
-    """SHA-256 (hex) of the normalised payload: Unicode NFC, without surrounding white space.
+    """SHA-256 (hex) of the normalised payload.
 
     One definition serves duplicates, the train/test split and the leakage check, so that they cannot disagree.
     """
-    text = unicodedata.normalize("NFC", payload_text(payload)).strip()
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(content_bytes(payload)).hexdigest()

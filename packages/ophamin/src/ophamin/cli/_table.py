@@ -8,10 +8,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "instrument flamegraph": (
         "ophamin-instrumenting",
         "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",
+    ),
+    "instrument report": (
+        "ophamin-instrumenting",
+        "Show a profile: a record.json, its folder, or the beginning of its id.",
+    ),
+    "instrument run": (
+        "ophamin-instrumenting",
+        "Run COMMAND, look at its process tree while it runs, and keep what it cost as a signed profile.",
     ),
     "key create": (
         "ophamin",
@@ -37,9 +47,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Run a proof again, on the same records with the same seed, and say whether it agrees.",
     ),
     "run": ("ophamin-measuring", "Register a claim, measure it, decide it and sign the record."),
+    "sbom": ("ophamin-auditing", "Software bill of materials of a tree, as CycloneDX 1.6."),
     "schema info": ("ophamin", "Print the JSON Schema of KIND, which is JSON with --json or without."),
     "schema list": ("ophamin", "List the record kinds, the version written, and the wheel that owns each."),
     "schema migrate": ("ophamin", "Rewrite the record IN, of an older version, as OUT in the version written today."),
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
+    "scrape": ("ophamin-seeing", "What an endpoint exposes as metrics, once or over a window."),
+    "selftest": ("ophamin-measuring", "Try every interval, test and stopping rule on data whose truth is known."),
+    "substrate probe": (
+        "ophamin-seeing",
+        "Say what of a system can be measured: importable, constructible, signature, and why not.",
+    ),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
+    "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }

@@ -44,7 +44,7 @@ GROUP_HELP = {
     "corpus": "Corpora: real data, and samples of it.",
     "estimator": "Estimators of intervals.",
     "exporter": "Foreign formats a record can be exported to.",
-    "instrument": "Instruments that watch a run.",
+    "instrument": "Instruments that watch a run, and what any program costs (instrument -- PROGRAM).",
     "key": "Signing keys and whom to trust.",
     "log": "The pre-registration ledger.",
     "pillar": "Analytic pillars.",
@@ -147,6 +147,13 @@ class Tree(click.Group):
 
             return record_command(word, RECORD_WORDS[word], cmd_name)
         return None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A group that has ``run`` takes it where ``--`` comes before any command: ``instrument -- PROGRAM``."""
+        first = args[0] if args else ""
+        if self._path and first.startswith("-") and "--" in args and "run" in self._known():
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -55,12 +55,25 @@ def _corpus_facts(spec: str, data_root: str) -> dict[str, Any]:
     corpus = registry.make_corpus(spec, Path(data_root) if data_root else None)
     found = corpus.availability()
     facts: dict[str, Any] = {"availability": {f: getattr(found, f) for f in found.__dataclass_fields__}}
-    if found.state == "ok":
+    if found.state in ("ok", "partial"):
         info = corpus.describe()
         facts["describe"] = {f: getattr(info, f) for f in info.__dataclass_fields__}
         facts["count"] = corpus.count()
         facts["content_hash"] = corpus.content_hash()
+        problems = getattr(corpus, "problems", None)  # no member of the protocol: a corpus may count what it left out
+        if callable(problems):
+            facts["problems"] = dict(problems())
     return facts
+
+
+def _corpus_state(name: str, data_root: str) -> str:
+    """One word on whether a corpus is there; a list never fails over one corpus."""
+    from pathlib import Path
+
+    try:
+        return registry.make_corpus(name, Path(data_root) if data_root else None).availability().state
+    except OphaminError as error:
+        return str(error)
 
 
 def _list(word: str, group: str) -> click.Command:
@@ -68,22 +81,29 @@ def _list(word: str, group: str) -> click.Command:
         "list", help=f"List the installed {word} plug-ins, and where each comes from.\n\nExample: ophamin {word} list"
     )
     @as_json
-    def command(as_json: bool) -> None:
+    @click.pass_obj
+    def command(settings: Any, as_json: bool) -> None:
         kind = registry.GROUPS[group]
         rows: list[dict[str, Any]] = []
         for name in kind.names():
             try:
-                rows.append(_facts(group, name))
+                facts = _facts(group, name)
+                if group == "corpora":
+                    facts["state"] = _corpus_state(name, settings.data_root)
+                rows.append(facts)
             except PluginError as error:
                 rows.append({"name": name, "problem": str(error)})
         if as_json:
             emit_json({group: rows})
             return
-        header = ["NAME", "FROM", "LIBRARY", "WHAT"] if group == "pillars" else ["NAME", "FROM", "WHAT"]
+        extra = {"pillars": ["LIBRARY"], "corpora": ["STATE"]}.get(group, [])
+        header = ["NAME", "FROM", *extra, "WHAT"]
         table = []
         for row in rows:
             what = row.get("problem") or row["summary"]
             middle = [f"{row.get('library', '')} {row.get('library_version', '')}"] if group == "pillars" else []
+            if group == "corpora":
+                middle = [row.get("state", "")]
             table.append([row["name"], row.get("origin", "?"), *middle, what])
         emit_table(header, table)
 

@@ -63,6 +63,9 @@ def load_settings(cwd: Path | None = None) -> Settings:
         expected = KNOWN[key]
         if isinstance(value, bool) or not isinstance(value, (int, float) if expected is float else expected):
             raise UsageError(f"{path}: {key} must be a {expected.__name__}, not {value!r}")
+    for role, where in table.get("fields", {}).items():
+        if not isinstance(where, str):
+            raise UsageError(f'{path}: fields.{role} must be text, such as "timing.ms:number:ms", not {where!r}')
     alpha = float(table.get("alpha", 0.05))
     if not 0 < alpha < 0.5:
         raise UsageError(f"{path}: alpha must lie between 0 and 0.5, not {alpha}")
@@ -73,6 +76,6 @@ def load_settings(cwd: Path | None = None) -> Settings:
         project=str(root),
         store=str(root / table.get("store", "proofs")),
         data_root=str(root / data_root) if data_root else "",
-        fields={str(k): str(v) for k, v in table.get("fields", {}).items()},
+        fields=dict(table.get("fields", {})),
         alpha=alpha,
     )

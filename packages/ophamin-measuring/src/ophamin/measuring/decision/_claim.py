@@ -87,12 +87,28 @@ _CONDITIONS = {
     "korn-graubard-adverse": "the groups are independent, none outweighs the rest, and no rare fault takes whole "
     "groups unseen",
     "sign-vectors": "the rows are independent and many in each bin that is used",
+    "ols-t": "the logarithms of the medians scatter independently around a line",
     "paired-t": "the mean of the paired differences is near normal",
+    "newcombe": "the rows are independent and many in each arm",
+    "welch": "the means of both arms are near normal",
+    "welch-cluster": "the groups are independent and the means of both arms near normal",
+    "paired-cluster": "the groups are independent and the mean difference near normal",
+    "paired-t-cluster": "the groups are independent and the mean difference near normal",
+    "tost-t": "the mean difference is near normal",
+    "tost-welch": "the means of both arms are near normal",
+    "tost-paired-t": "the mean of the paired differences is near normal",
+    "equal-weighted-cosine": "the series has no turn and the dependence between its rows dies out",
+    "cluster": "the groups are independent and none outweighs the rest",
+    "fisher-z": "the rows are independent and near normal together",
+    "noncentral-t": "the values of both arms are near normal with one variance",
+    "hochberg": "the p-values are independent or positively dependent",
 }
 
 
 def _condition(part: PartDecision) -> str:
     """What an approximate interval takes for granted."""
+    if (part.evidence.interval_method or "").startswith("group-sequential"):
+        return "what is added between two looks is near normal"
     return _CONDITIONS.get(part.evidence.interval_method or "", "its assumptions hold")
 
 

@@ -6,58 +6,125 @@ exact ones; an undecided one has p = 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from ophamin.measuring.estimators._adjust import (
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    bonferroni,
+    hochberg,
+    holm,
+)
 from ophamin.proof.decision import Outcome
 from ophamin.proof.errors import UsageError
 
-__all__ = ["benjamini_hochberg", "benjamini_yekutieli", "corrected_outcome", "holm"]
+__all__ = [
+    "CORRECTIONS",
+    "Corrected",
+    "Member",
+    "benjamini_hochberg",
+    "benjamini_yekutieli",
+    "bonferroni",
+    "correct_family",
+    "corrected_outcome",
+    "hochberg",
+    "holm",
+]
+
+CORRECTIONS: Mapping[str, Callable[[Sequence[float]], list[float]]] = {
+    "holm": holm,
+    "hochberg": hochberg,
+    "bonferroni": bonferroni,
+    "bh": benjamini_hochberg,
+    "by": benjamini_yekutieli,
+}
+_BOUNDS = {
+    "holm": "family-wise error rate",
+    "hochberg": "family-wise error rate, if the claims are independent or positively dependent",
+    "bonferroni": "family-wise error rate",
+    "bh": "false-discovery rate, if the claims are independent or positively dependent",
+    "by": "false-discovery rate",
+}
 
 
-def _order(p_values: Sequence[float]) -> list[int]:
-    if any(not 0 <= p <= 1 for p in p_values):
-        raise UsageError("a p-value lies between 0 and 1; an undecided claim has p = 1")
-    return sorted(range(len(p_values)), key=lambda i: p_values[i])
+@dataclass(frozen=True)
+class Member:
+    """One decided claim of a family.
+
+    Args:
+        name: Its name.
+        outcome: Its own verdict.
+        p_validated: p-value dual to the validating bound; of no matter unless VALIDATED or INCONCLUSIVE by the
+            interval alone, and 1 when undecided.
+        p_refuted: p-value dual to the refuting bound, likewise.
+        exact: Whether it was decided by rule ``exact``, which has no sampling error and is not counted.
+    """
+
+    name: str
+    outcome: Outcome
+    p_validated: float = 1.0
+    p_refuted: float = 1.0
+    exact: bool = False
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values; controls the family-wise error rate.
+@dataclass(frozen=True)
+class Corrected:
+    """A claim after the correction of its family.
 
-    Source: Holm (1979), Scand. J. Statist. 6:65.
+    Args:
+        member: The claim before.
+        outcome: VALIDATED, REFUTED or INCONCLUSIVE; never stronger than before.
+        p_validated: Adjusted p-value among the VALIDATED ones.
+        p_refuted: Adjusted p-value among the REFUTED ones.
+        bound: What α bounds now, in words.
+    """
+
+    member: Member
+    outcome: Outcome
+    p_validated: float
+    p_refuted: float
+    bound: str
+
+
+def correct_family(members: Sequence[Member], *, alpha: float, method: str = "holm") -> list[Corrected]:
+    """Correct the verdicts of a family both ways, over all its claims but the exact ones.
+
+    Args:
+        members: Every claim of the family, the undecided ones too.
+        alpha: α of the family, in (0, 0.5).
+        method: ``holm``, ``hochberg``, ``bonferroni``, ``bh`` or ``by``.
+
+    Returns:
+        One result per claim, in the order given; exact ones as they were.
+
+    Raises:
+        UsageError: Unknown method, α out of range, two claims of one name, or a p-value outside [0, 1].
 
     Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
+        >>> family = [Member("a", "VALIDATED", 0.001), Member("b", "VALIDATED", 0.04), Member("c", "INCONCLUSIVE")]
+        >>> [c.outcome for c in correct_family(family, alpha=0.05)]
+        ['VALIDATED', 'INCONCLUSIVE', 'INCONCLUSIVE']
     """
-    m, adjusted, greatest = len(p_values), [1.0] * len(p_values), 0.0
-    for rank, i in enumerate(_order(p_values)):
-        greatest = max(greatest, min(1.0, (m - rank) * p_values[i]))
-        adjusted[i] = greatest
-    return adjusted
-
-
-def _step_up(p_values: Sequence[float], factor: float) -> list[float]:
-    m, adjusted, least = len(p_values), [1.0] * len(p_values), 1.0
-    for rank, i in reversed(list(enumerate(_order(p_values), start=1))):
-        least = min(least, factor * m / rank * p_values[i])
-        adjusted[i] = least
-    return adjusted
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values that control the false-discovery rate of independent claims.
-
-    Source: Benjamini & Hochberg (1995), JRSS B 57:289.
-    """
-    return _step_up(p_values, 1.0)
-
-
-def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values that control the false-discovery rate under any dependence.
-
-    Source: Benjamini & Yekutieli (2001), Ann. Statist. 29:1165.
-    """
-    return _step_up(p_values, sum(1 / i for i in range(1, len(p_values) + 1)))
+    if method not in CORRECTIONS:
+        raise UsageError(f"no correction of a family is called {method!r}; use {', '.join(CORRECTIONS)}")
+    if not 0 < alpha < 0.5:
+        raise UsageError(f"alpha lies between 0 and 0.5, such as 0.05, not {alpha!r}")
+    if len({m.name for m in members}) < len(members):
+        raise UsageError("two claims of the family have one name")
+    counted = [m for m in members if not m.exact]
+    adjust = CORRECTIONS[method]
+    validated = dict(zip((m.name for m in counted), adjust([m.p_validated for m in counted]), strict=True))
+    refuted = dict(zip((m.name for m in counted), adjust([m.p_refuted for m in counted]), strict=True))
+    results = []
+    for member in members:
+        if member.exact:
+            results.append(Corrected(member, member.outcome, 1.0, 1.0, "nothing: the whole target was measured"))
+            continue
+        up, down = validated[member.name], refuted[member.name]
+        outcome = corrected_outcome(member.outcome, up, down, alpha)
+        results.append(Corrected(member, outcome, up, down, _BOUNDS[method]))
+    return results
 
 
 def corrected_outcome(outcome: Outcome, validated: float, refuted: float, alpha: float) -> Outcome:

@@ -18,13 +18,21 @@ from ophamin.protocols import Columns, EstimatorCall
 __all__ = ["Rows", "ends"]
 
 
+_DIFFERENCES = ("difference.newcombe", "difference.clopper-pearson", "difference.mean")
+_ALSO_READS = {"correlation": ("other",), "slope.hac": ("time",)}
+
+
 @dataclass(frozen=True)
 class _Ends:
-    """Which column a missing row is completed in, and the least and greatest it could be."""
+    """Which column a missing row is completed in, and the least and greatest it could be.
+
+    Rows of the arm ``opposite`` count against the statistic, so they take the other end.
+    """
 
     column: str
     low: float | None
     high: float | None
+    opposite: str | None = None
 
 
 def ends(call: EstimatorCall, decision: Decision) -> _Ends | None:
@@ -39,6 +47,12 @@ def ends(call: EstimatorCall, decision: Decision) -> _Ends | None:
     if call.estimator in ("mean", "value") and support is not None:
         low, high = support
         return _Ends("value", low, high)
+    if call.estimator in _DIFFERENCES:
+        first = str((call.options.get("arms") or ("base", "head"))[0])
+        if call.estimator != "difference.mean":
+            return _Ends("value", 0, 1, first)
+        if support is not None:
+            return _Ends("value", support[0], support[1], first)
     return None
 
 
@@ -60,7 +74,8 @@ class Rows:
         count = lengths.pop()
         status = list(columns.get("status", ["ok"] * count))
         scope = list(columns.get("in_scope", [True] * count))
-        reads = [c for c in ("value", "confidence", "correct") if c in columns]
+        also = _ALSO_READS.get(call.estimator, ())
+        reads = [c for c in ("value", "confidence", "correct", *also) if c in columns]
         empty = [any(columns[c][i] is None for c in reads) for i in range(count)]
         inside = [i for i in range(count) if scope[i] is None or scope[i]]
         self.used = [i for i in inside if status[i] == "ok" and scope[i] is not None and not empty[i]]
@@ -89,8 +104,8 @@ class Rows:
         """The rows of the point estimate: used ones, and under ``fail`` the errors at their worst."""
         if self._policy != "fail" or not self.errors:
             return self._take(self.used, [])
-        fill = self._fill(not higher_is_better)
-        return None if fill is None else self._take(self.used, [(i, fill) for i in self.errors])
+        fills = self._fills(self.errors, not higher_is_better)
+        return None if fills is None else self._take(self.used, fills)
 
     def completed(self, high: bool, higher_is_better: bool) -> Columns | None:
         """The table behind one bound: U from the highest completion, L from the lowest.
@@ -107,22 +122,30 @@ class Rows:
         if self._policy != "exclude":
             groups.append((self.errors, (not higher_is_better) if self._policy == "fail" else high))
         for rows, up in groups:
-            fill = self._fill(up)
-            if rows and fill is None:
+            found = self._fills(rows, up)
+            if found is None:
                 return None
-            fills += [(i, fill) for i in rows if fill is not None]
+            fills += found
         return self._take(self.used, fills)
 
     def best(self, higher_is_better: bool) -> Columns | None:
         """A table of this size and grouping on which every row speaks for the claim."""
-        fill = self._fill(higher_is_better)
         gaps = [*self.unmeasured, *([] if self._policy == "exclude" else self.errors)]
-        return None if fill is None else self._take([], [(i, fill) for i in sorted([*self.used, *gaps])])
+        fills = self._fills(sorted([*self.used, *gaps]), higher_is_better)
+        return None if not fills else self._take([], fills)
 
-    def _fill(self, high: bool) -> float | None:
-        if self._ends is None:
-            return None
-        return self._ends.high if high else self._ends.low
+    def _fills(self, rows: Sequence[int], high: bool) -> list[tuple[int, float]] | None:
+        """The end each of these rows takes; ``None`` when one has none to take."""
+        fills = []
+        for i in rows:
+            fill = None
+            if self._ends is not None:
+                against = self._ends.opposite is not None and self._columns["arm"][i] == self._ends.opposite
+                fill = self._ends.high if high is not against else self._ends.low
+            if fill is None:
+                return None
+            fills.append((i, fill))
+        return fills
 
     def _take(self, rows: Sequence[int], fills: Sequence[tuple[int, float]]) -> Columns:
         # The order of cycles is kept: it means nothing, but a seeded order must not depend on gaps.

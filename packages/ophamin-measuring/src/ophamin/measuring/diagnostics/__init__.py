@@ -1,6 +1,8 @@
-"""Diagnostics: anticipatory failure, cognitive inertia, kernel coupling.
+"""Diagnostics: ways a system goes wrong that one number does not show.
 
-An empty room: its place and import rules are settled, nothing is built in it yet.
+``conformal`` and ``anticipation`` ask whether failures are foreseen, ``inertia`` how far beliefs move on new evidence,
+``coupling`` whether a collapse is intrinsic or a matter of calibration, ``posterior`` what is believed of a mean or a
+proportion. The modules named ``plugins_*`` wrap them as plug-ins ``D.*``. Nothing is imported here.
 """
 
 __all__: list[str] = []

@@ -43,6 +43,7 @@ def mean(
     method: str = "auto",
     support: Sequence[float | None] | None = None,
     target: str = "rows",
+    least: int = 1,
     threshold: float | None = None,
     comparator: str | None = None,
 ) -> Estimate:
@@ -59,6 +60,7 @@ def mean(
         target: With groups: ``rows``, the mean over rows, or ``groups``, the mean of group means. The
             guaranteed methods see one value per group, so they speak of rows only when all groups have one
             size; otherwise ``auto`` takes t with the linearised variance of the ratio.
+        least: Fewest independent units that decide, registered by whoever knows that fewer would not do.
         threshold: θ, to also get the p-values dual to the bounds.
         comparator: The claim's comparator, with ``threshold``.
 
@@ -87,6 +89,8 @@ def mean(
     if (low is not None and x.min() < low) or (high is not None and x.max() > high):
         return failed(f"a value lies outside the registered support {list(support or ())}", table, method=method)
     few = too_few_groups(table, weighted=target == "rows")
+    if table.n_groups < least:
+        few = f"{table.n_groups} units are fewer than {least}"
     if table.codes is not None:
         sizes = np.bincount(table.codes, minlength=table.n_groups)
         equal = bool((sizes == sizes[0]).all())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
-from scipy.special import betainc, betaincc, betainccinv, betaincinv, ndtri, stdtrit
+from scipy.special import betainc, betaincc, betainccinv, betaincinv, stdtrit
 
 from ophamin.measuring.estimators._clusters import mean_variance
+from ophamin.measuring.estimators._shares import FORMULAS
 from ophamin.measuring.estimators._table import (
     OWN,
     Floats,
@@ -104,34 +102,9 @@ def effective_sizes(table: Table, hits: Floats, alpha: float, *, adverse: bool =
     return sizes[0], sizes[1]
 
 
-def _wilson(k: float, n: float, alpha: float) -> tuple[float, float]:
-    z = float(ndtri(1 - alpha))
-    p, centre = k / n, (k + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(n * p * (1 - p) + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def _agresti_coull(k: float, n: float, alpha: float) -> tuple[float, float]:
-    z = float(ndtri(1 - alpha))
-    size = n + z * z
-    p = (k + z * z / 2) / size
-    half = z * math.sqrt(p * (1 - p) / size)
-    return max(0.0, p - half), min(1.0, p + half)
-
-
-def _jeffreys(k: float, n: float, alpha: float) -> tuple[float, float]:
-    lower = 0.0 if k <= 0 else float(betaincinv(k + 0.5, n - k + 0.5, alpha))
-    upper = 1.0 if k >= n else float(betainccinv(k + 0.5, n - k + 0.5, alpha))
-    return lower, upper
-
-
 _GROUPED = ("korn-graubard", "korn-graubard-adverse")
 
-_SHOWN: dict[str, Callable[[float, float, float], tuple[float, float]]] = {
-    "wilson": _wilson,
-    "agresti-coull": _agresti_coull,
-    "jeffreys": _jeffreys,
-}
+_SHOWN = ("wilson", "agresti-coull", "jeffreys")
 
 
 def proportion(
@@ -187,7 +160,7 @@ def proportion(
             return failed(problem, table, value=value, method=method)
     detail: dict[str, float | bool | list[float]] = {"k": int(k), "range": [0.0, 1.0]}
     if method in _SHOWN:
-        lower, upper = _SHOWN[method](k, n, alpha)
+        lower, upper = (float(bound) for bound in FORMULAS[method](k, n, alpha))
         return Estimate(
             value, lower, upper, n, method=method, library=OWN, version=installed(OWN), n_groups=n,
             problem=f"{method} is right only two-sided; it is shown and never decides", detail=detail,

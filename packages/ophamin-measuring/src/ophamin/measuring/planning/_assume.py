@@ -29,7 +29,13 @@ class Assumptions:
         group_size: Rows per group; 1 when rows are independent.
         confidences: Range of the (uniform) stated confidences, for calibration.
         bins: Bins of the calibration error.
+        base: Share of the first arm, for differences of shares.
+        paired: Whether the arms are paired (1) or not (0), for differences of means and effect sizes.
+        ar: Autocorrelation of neighbouring rows, in [0, 1), for slopes.
         seed: Seed of simulated power.
+        decades: Range of the sizes, for the exponent of a cost.
+        top: Whether only the upper half of the sizes counts, for the exponent of a cost.
+        least: Fewest units the claim is decided from.
     """
 
     q: float | None = None
@@ -38,13 +44,23 @@ class Assumptions:
     group_size: float = 1.0
     confidences: tuple[float, float] = (0.5, 1.0)
     bins: int = 10
+    base: float | None = None
+    paired: float = 0.0
+    ar: float = 0.0
     seed: int = 0
+    decades: float = 2.0
+    top: bool = False
+    least: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.icc <= 1 or self.group_size < 1:
             raise UsageError("an intra-class correlation lies in [0, 1] and a group has at least 1 row")
         if self.sd is not None and not self.sd > 0:
             raise UsageError(f"a standard deviation is greater than 0, not {self.sd!r}")
+        if self.base is not None and not 0 <= self.base <= 1:
+            raise UsageError(f"the share of the first arm lies in [0, 1], not {self.base!r}")
+        if not 0 <= self.ar < 1 or self.paired not in (0, 1):
+            raise UsageError("an autocorrelation lies in [0, 1), and paired is 0 or 1")
 
     def quantile_of(self, metric: str) -> float:
         """q as given, or from a name such as ``p95_latency`` or ``median``."""

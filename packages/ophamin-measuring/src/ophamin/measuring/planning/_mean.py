@@ -117,7 +117,7 @@ class StudentPower(_MeanPower):
         rows = np.atleast_1d(np.asarray(part.rows(n), dtype=np.float64))
         units = assume.groups(rows) if assume.grouped else rows
         df = np.maximum(units - 1, 1)
-        enough = units >= (20 if assume.grouped else 2)
+        enough = units >= (20 if assume.grouped else max(2, assume.least))
         out = []
         for mean, alpha, validate in (
             (self.inside, part.alpha_validate, True),

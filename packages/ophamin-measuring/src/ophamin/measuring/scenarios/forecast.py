@@ -14,6 +14,7 @@ from ophamin import registry
 from ophamin.measuring.decision import alpha_for, check_claim
 from ophamin.measuring.planning import plan, plan_claim
 from ophamin.measuring.scenarios._road.deciding import plain
+from ophamin.measuring.scenarios._road.design import design_of
 from ophamin.measuring.scenarios._road.setup import open_corpus, resolve_claim
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim
@@ -51,12 +52,15 @@ def forecast(
     offered = getattr(scenario, "strata", None)
     strata = list(offered(options)) if offered is not None else []
     arms = len(scenario.arms(options))
-    assumed: dict[str, Any] = dict(assumptions or {})
+    design = design_of(scenario, options)
+    assumed = {t.metric: {**design.assumptions.get(t.metric, {}), **(assumptions or {})} for t, _ in claim.parts()}
     given: dict[str, Any] = {"power": power, "n": spec.n, "expected_error_rate": error_rate, "alpha": alpha}
-    joint = plan_claim(claim, assumptions={t.metric: assumed for t, _ in claim.parts()}, **given)
+    joint = plan_claim(claim, assumptions=assumed, **given)
     parts = [] if claim.decision.rule == "exact" else _parts(claim, given, assumed)
     corpus_spec = spec.corpus or scenario.default_corpus
-    n_cycles = None if joint.n is None else joint.n * max(len(strata), 1) * arms
+    n_cycles = None if joint.n is None else joint.n * max(len(strata), 1) * arms * design.cycles_per_unit
+    if design.whole and spec.n is None and corpus_spec:
+        n_cycles = arms * open_corpus(corpus_spec, spec.data_root).count()
     if claim.decision.rule == "exact" and corpus_spec and spec.arms:
         n_cycles = 2 * arms * open_corpus(corpus_spec, spec.data_root).count()
     n_records = open_corpus(spec.corpus, spec.data_root).count() if spec.corpus else None
@@ -80,12 +84,12 @@ def forecast(
     return words
 
 
-def _parts(claim: Claim, given: Mapping[str, Any], assumed: Mapping[str, Any]) -> list[dict[str, JSON]]:
+def _parts(claim: Claim, given: Mapping[str, Any], assumed: Mapping[str, Mapping[str, Any]]) -> list[dict[str, JSON]]:
     found = []
     for threshold, decision in claim.parts():
         # A part planned alone would be refused for the co-primary it relies on, so errors count as they do jointly.
         alone = replace(decision, error_policy="bound") if decision.error_policy == "exclude" else decision
-        part = plan(threshold, alone, **given, **assumed)
+        part = plan(threshold, alone, **given, **assumed[threshold.metric])
         found.append({"threshold": str(threshold), "delta": decision.smallest_difference, **asdict(part)})
     return found
 

@@ -2,7 +2,8 @@
 
 Three places may say where a role lies, in this order: the caller (``--field``, then settings), the
 substrate's own ``fields``, an output key of the role's name. Paths are ``a.b[0].c`` and
-``a[?k=='v'].c`` and nothing else; what is found is handed over untouched.
+``a[?k=='v'].c`` and nothing else; a type and a unit may follow (``timing.ms:number:ms``, see
+``declared``). Without a unit what is found is handed over untouched.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from ophamin.measuring.scenarios.declared import declaration
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import CycleResult, ScenarioProtocol
 
@@ -24,7 +26,8 @@ _STEP = re.compile(
     r"|\[(?P<index>-?\d+)\]"
     r"|\[\?(?P<field>[A-Za-z_][A-Za-z0-9_-]*)==(?P<quote>['\"])(?P<value>.*?)(?P=quote)\]"
 )
-_RESOURCES: Final = ("latency_s", "cpu_s", "rss_bytes")
+# What instruments measure, and the number of the first cycle a fresh process answered, which the engine adds.
+_RESOURCES: Final = ("latency_s", "cpu_s", "rss_bytes", "rss_peak_bytes", "page_faults", "process")
 # What a plain function returns arrives as {"output": x}; these roles mean that one value.
 _BARE: Final = frozenset({"blocked", "answer", "value"})
 
@@ -136,8 +139,11 @@ def _is_number(value: JSON) -> bool:
 KINDS: Final[Mapping[str, tuple[Callable[[JSON], bool], str]]] = {
     "truth": (_is_true_or_false, "neither true nor false, 1 nor 0"),
     "number": (_is_number, "no finite number"),
+    "text": (lambda value: isinstance(value, str), "no text"),
+    "list": (lambda value: isinstance(value, list), "no list"),
+    "object": (lambda value: isinstance(value, Mapping), "no object"),
 }
-"""What a scenario may ask a role to be: the test, and what is said of a value that fails it."""
+"""What a scenario may ask, or a catalog say, a role to be: the test, and what is said of a value that fails it."""
 LONGEST_SHOWN: Final = 60
 
 
@@ -202,17 +208,32 @@ def _pathed(path: str) -> Callable[[CycleResult], JSON]:
     return read
 
 
+def _catalogued(role: str, entry: str) -> Callable[[CycleResult], JSON]:
+    path, kind, (factor, divisor) = declaration(role, entry)
+    read = _pathed(path)
+    if kind:
+        read = _checked(role, kind, read)
+    if factor == divisor == 1:
+        return read
+
+    def scaled(result: CycleResult) -> JSON:
+        value = read(result)
+        return value if value is None or value.__class__ is Missing else value * factor / divisor
+
+    return scaled
+
+
 class RoleReader:
     """Reads all roles of one arm from one cycle.
 
     Args:
         roles: Roles the scenario asks for.
-        chosen: Role → path, from ``--field`` and settings.
-        offered: Role → path, the substrate's own catalog.
+        chosen: Role → path, with type and unit or without, from ``--field`` and settings.
+        offered: The same, the substrate's own catalog.
         kinds: Role → a key of ``KINDS``; a value of another form counts as missing.
 
     Raises:
-        UsageError: A path is malformed.
+        UsageError: A path is malformed, or a type or unit makes no sense.
 
     Example:
         >>> reader = RoleReader(["blocked"], {"blocked": "verdict.is_blocked"}, {})
@@ -231,11 +252,11 @@ class RoleReader:
         self._readers: list[tuple[str, Callable[[CycleResult], JSON]]] = []
         for role in roles:
             if role in chosen:
-                reader = _pathed(chosen[role])
+                reader = _catalogued(role, chosen[role])
             elif role in _RESOURCES:
                 reader = _resource(role)
             elif role in offered:
-                reader = _pathed(offered[role])
+                reader = _catalogued(role, offered[role])
             else:
                 reader = _named(role)
             if kinds and role in kinds:
@@ -243,14 +264,19 @@ class RoleReader:
             self._readers.append((role, reader))
 
     def read(self, result: CycleResult) -> tuple[dict[str, JSON], tuple[str, str] | None]:
-        """The values by role, and the first role that is missing with the reason, or ``None``."""
+        """The values by role; and the first role that is missing with the reasons of all that are, or ``None``."""
         values: dict[str, JSON] = {}
+        missing: list[tuple[str, str]] = []
         for role, reader in self._readers:
             value = reader(result)
             if value.__class__ is Missing:
-                return values, (role, value.reason)
-            if value is None:
+                missing.append((role, value.reason))
+            elif value is None:
                 # To a scenario None means "no cycle"; an output that says null gave no value either.
-                return values, (role, f"{role!r} is null in the output")
-            values[role] = value
-        return values, None
+                missing.append((role, f"{role!r} is null in the output"))
+            else:
+                values[role] = value
+        if not missing:
+            return values, None
+        (role, reason), *others = missing
+        return values, (role, reason + "".join(f"; nor is there {name!r}: {why}" for name, why in others))

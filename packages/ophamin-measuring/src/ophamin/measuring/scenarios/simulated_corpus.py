@@ -23,7 +23,7 @@ _CONTINUOUS: dict[str, tuple[float, Callable[[random.Random], float]]] = {
     "exponential": (1.0, lambda rng: rng.expovariate(1.0)),
     "uniform": (0.5, lambda rng: rng.random()),
 }
-FAMILIES = ("binomial", *_CONTINUOUS, "stimuli")
+FAMILIES = ("binomial", *_CONTINUOUS, "stimuli", "sizes")
 _SYLLABLES = [c + v for c in "bcdfghjklmnprstvz" for v in "aeiou"]
 
 
@@ -39,6 +39,8 @@ class SimulatedCorpus:
                      ``{"value": […]}``, label ``truth``, the mean of the law
     ``stimuli``      one of ``n`` short texts of made-up words, labels ``kind`` (attack or benign, half each)
                      and ``label``, the same; no two have one template
+    ``sizes``        one of ``repeats`` texts of each of ``steps`` sizes from ``smallest`` to ``largest`` characters,
+                     in geometric steps, and as many empty ones: label ``size``
     ===============  =================================================================================
 
     Args:
@@ -49,6 +51,10 @@ class SimulatedCorpus:
         runs: Samples.
         sizes: Sample sizes of ``binomial``, joined by commas.
         seed: Seed of the data.
+        smallest: Least size of ``sizes`` but 0, characters.
+        largest: Greatest size of ``sizes``.
+        steps: How many sizes, 0 not counted.
+        repeats: Texts of each size.
 
     Example:
         >>> corpus = SimulatedCorpus(family="binomial", sizes="2")
@@ -69,6 +75,10 @@ class SimulatedCorpus:
         runs: str | int = 10_000,
         sizes: str = "10,30,60",
         seed: str | int = 1,
+        smallest: str | int = 100,
+        largest: str | int = 10_000,
+        steps: str | int = 10,
+        repeats: str | int = 20,
     ) -> None:
         if arg:
             raise UsageError(
@@ -79,6 +89,10 @@ class SimulatedCorpus:
         self._family = family
         self._n, self._runs, self._seed = _whole("n", n), _whole("runs", runs), _whole("seed", seed, 0)
         self._sizes = sorted({_whole("sizes", s) for s in sizes.split(",")})
+        self._smallest, self._largest = _whole("smallest", smallest), _whole("largest", largest)
+        self._steps, self._repeats = _whole("steps", steps, 2), _whole("repeats", repeats)
+        if self._family == "sizes" and self._largest <= self._smallest:
+            raise UsageError(f"largest={largest}: must be above smallest={smallest}")
         self._count, self._make = self._maker()
 
     def _maker(self) -> tuple[int, Maker]:
@@ -87,12 +101,23 @@ class SimulatedCorpus:
             return len(cells), lambda i: _outcome(*cells[i])
         if self._family == "stimuli":
             return self._n, self._stimulus
+        if self._family == "sizes":
+            ratio = self._largest / self._smallest
+            sizes = sorted({round(self._smallest * ratio ** (k / (self._steps - 1))) for k in range(self._steps)})
+            cells = [(size, k) for size in (0, *sizes) for k in range(self._repeats)]
+            return len(cells), lambda i: self._sized(*cells[i])
         return self._runs, self._sample
 
     def _sample(self, i: int) -> Record:
         truth, draw = _CONTINUOUS[self._family]
         rng = random.Random(f"{self._seed}:{self._family}:{self._n}:{i}")
         return Record(f"run{i}", {"value": [draw(rng) for _ in range(self._n)]}, labels={"truth": truth})
+
+    def _sized(self, size: int, k: int) -> Record:
+        rng = random.Random(f"{self._seed}:sizes:{size}:{k}")
+        syllables = rng.choices(_SYLLABLES, k=size // 2 + 1)
+        words = [s + " " if i % 3 == 2 else s for i, s in enumerate(syllables)]
+        return Record(f"size{size}-{k}", "".join(words)[:size], f"size {size}", labels={"size": size, "kind": "sized"})
 
     def _stimulus(self, i: int) -> Record:
         rng = random.Random(f"{self._seed}:stimuli:{i}")
@@ -136,6 +161,9 @@ class SimulatedCorpus:
             return {"family": "binomial", "sizes": self._sizes}
         if self._family == "stimuli":
             return {"family": "stimuli", "n": self._n, "seed": self._seed}
+        if self._family == "sizes":
+            range_ = {"smallest": self._smallest, "largest": self._largest, "steps": self._steps}
+            return {"family": "sizes", **range_, "repeats": self._repeats, "seed": self._seed}
         return {"family": self._family, "n": self._n, "runs": self._runs, "seed": self._seed}
 
     def describe(self) -> DatasetInfo:
@@ -146,7 +174,15 @@ class SimulatedCorpus:
     def write_sample(self, directory: Path, seed: int) -> Path:
         """Write the first 100 records as ``simulated.jsonl``, to look at; the corpus itself needs no file."""
         made = SimulatedCorpus(
-            family=self._family, n=self._n, runs=self._runs, sizes=",".join(map(str, self._sizes)), seed=seed
+            family=self._family,
+            n=self._n,
+            runs=self._runs,
+            sizes=",".join(map(str, self._sizes)),
+            seed=seed,
+            smallest=self._smallest,
+            largest=self._largest,
+            steps=self._steps,
+            repeats=self._repeats,
         )
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / "simulated.jsonl").open("w", encoding="utf-8", newline="\n") as file:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ophamin.measuring.scenarios._road.remarks import remarks
+from ophamin.measuring.scenarios.judging import Judgement
 from ophamin.measuring.scenarios.recomputing import Recomputation
 from ophamin.measuring.scenarios.reproduction import Reproduction
 from ophamin.proof.errors import UsageError
+from ophamin.proof.types import to_json
 
-__all__ = ["plan_text", "recomputation_text", "reproduction_text", "run_text", "summary"]
+__all__ = [
+    "judgement_json",
+    "judgement_text",
+    "plan_text",
+    "recomputation_text",
+    "reproduction_text",
+    "run_text",
+    "summary",
+]
 
 JSON = Any
 
@@ -32,6 +43,7 @@ def summary(record: Mapping[str, JSON], path: str) -> dict[str, JSON]:
         "interval": verdict["interval"],
         "co_primary": verdict["co_primary"],
         **{name: verdict[name] for name in counts},
+        **{name: verdict[name] for name in ("n_max", "stopped_at", "cycles_saved", "stopped_by") if name in verdict},
         "attempt": registered["attempt"],
         "alpha_used": registered["alpha_used"],
         "error_bound": registered["error_bound"],
@@ -56,6 +68,9 @@ def run_text(record: Mapping[str, JSON], path: str) -> str:
         lines.append(f"  not decided: {verdict['decided_by'].removeprefix('none: ')}")
     failed = f", {verdict['n_errors']} errors, {verdict['n_unmeasured']} unmeasured"
     lines.append(f"  cycles   {verdict['n_used']} of {verdict['n_planned']} used{failed}")
+    if "n_max" in verdict:
+        saved = f", {verdict['cycles_saved']} saved" if verdict["cycles_saved"] else ""
+        lines.append(f"  stopped  at {verdict['stopped_at']} of at most {verdict['n_max']} cycles{saved}")
     common = record["evidence"][0]["detail"].get("commonest_error") if record["evidence"] else None
     if common:
         lines.append(f"  error    {common['error']} ({common['cycles']} cycles, the commonest)")
@@ -96,6 +111,8 @@ def _more(record: Mapping[str, JSON]) -> list[str]:
     from ophamin.proof.types import Decision, Interval, Threshold
 
     decision = Decision(**record["claim"]["decision"])
+    if decision.rule == "sequential":
+        decision = replace(decision, rule="interval", method="")  # what a fixed n would be
     threshold = Threshold(**record["claim"]["threshold"])
     try:
         alpha = alpha_for(decision.alpha, registered["attempt"] + 1, decision.attempts)
@@ -150,6 +167,13 @@ def plan_text(found: Mapping[str, JSON]) -> str:
                 f"{found['power_refute']:.3f} to refute if {_truths(found['refute_at'], ' or ')}"
                 + (" (underpowered)" if found["underpowered"] else "")
             )
+        if found["expected_n_validate"] is not None:
+            fixed = "" if found["fixed_n"] is None else f"; a fixed n would be {found['fixed_n']}"
+            lines.append(
+                "    n is the maximum: it stops after about "
+                f"{found['expected_n_validate']:.0f} of them in the first case, "
+                f"{found['expected_n_refute']:.0f} in the second{fixed}"
+            )
     if found["n_records"] is not None:
         words = f"the corpus has {found['n_records']} records"
         short = found["n"] is not None and found["n_cycles"] > found["n_records"] * found["arms"]
@@ -189,4 +213,62 @@ def recomputation_text(found: Recomputation) -> str:
         lines.append(f"  {one.what} is stated as {one.stated!r:.80}, and is {one.found!r:.80}")
     if not found.code:
         lines.append("  note: the scenario's code is not that of the run, by its hash")
+    return _printable("\n".join(lines))
+
+
+def judgement_json(found: Judgement) -> dict[str, JSON]:
+    """What ``decide --json`` prints."""
+    decided = found.decision
+    return {
+        "outcome": decided.outcome,
+        "statement": found.claim.statement,
+        "reasoning": decided.reasoning,
+        "decided_by": decided.decided_by,
+        "timing": found.timing,
+        "alpha": found.alpha,
+        "design": found.design,
+        "parts": [
+            {
+                "threshold": to_json(part.threshold),
+                "outcome": part.outcome,
+                "observed_value": part.estimate.value,
+                "interval": to_json(part.interval),
+                "interval_method": part.evidence.interval_method,
+                "guarantee": part.evidence.guarantee,
+                "estimator": part.decision.estimator,
+                "library": f"{part.evidence.library} {part.evidence.library_version}",
+                "n_planned": part.n_planned,
+                "n_used": part.n_used,
+                "n_errors": part.n_errors,
+                "n_unmeasured": part.n_unmeasured,
+                "n_groups": part.evidence.n_groups,
+                "p_validated": part.p_validated,
+                "p_refuted": part.p_refuted,
+                "reason": part.reason,
+            }
+            for part in decided.parts
+        ],
+        "next": found.next,
+        "notes": list(found.notes),
+    }
+
+
+def judgement_text(found: Judgement) -> str:
+    """The verdict for people, and plainly that nothing was registered."""
+    decided = found.decision
+    lines = [f"{decided.outcome}  {found.claim.statement}"]
+    for part in decided.parts:
+        interval = {"observed_value": part.estimate.value, "interval": to_json(part.interval)}
+        lines.append(f"  {_against(to_json(part.threshold), interval)}")
+        units = part.evidence.n_groups
+        grouped = f" in {units} independent units" if units is not None and units != part.estimate.n else ""
+        lines.append(f"  by       {part.evidence.interval_method} ({part.evidence.guarantee}, {part.evidence.library} "
+                     f"{part.evidence.library_version}), one-sided α {found.alpha:g}")  # fmt: skip
+        failed = f", {part.n_errors} errors or empty, {part.n_unmeasured} unmeasured"
+        lines.append(f"  rows     {part.n_used} of {part.n_planned} used{grouped}{failed}")
+        if part.reason:
+            lines.append(f"  not decided: {part.reason}")
+    if found.next:
+        lines.append(f"  next     {found.next}")
+    lines += [f"  note     {words}" for words in found.notes]
     return _printable("\n".join(lines))

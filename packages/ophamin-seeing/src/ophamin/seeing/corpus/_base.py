@@ -68,10 +68,27 @@ def seeded_sample(
     return heapq.nsmallest(n, records if where is None else filter(where, records), key=rank)
 
 
-def foreign(path: Path) -> str:
+_FORMATS = (
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"%PDF-", "a PDF document"),
+)
+
+
+def foreign(path: Path, expected: str = "") -> str:
     """What lies at ``path`` instead of data, in words, or "" when nothing looks wrong.
 
-    Knows an empty file, a git-lfs or git-annex pointer, and an HTML page saved under the file's name.
+    Knows an empty file, a git-lfs or git-annex pointer, an HTML page or an XML or JSON error saved under the file's
+    name, and, where a format is expected, a file of another one.
+
+    Args:
+        path: The file.
+        expected: One of the formats it knows, e.g. ``a gzip archive`` or ``an HDF5 file``; ``text`` for none of them;
+            "" for anything.
     """
     try:
         with path.open("rb") as file:
@@ -87,7 +104,12 @@ def foreign(path: Path) -> str:
         return f"{path.name} is a git-annex pointer, not the file: run git annex get"
     if start.startswith((b"<!doctype html", b"<html")):
         return f"{path.name} is an HTML page, not the file: the download was answered by a web page"
-    return ""
+    is_now = next((words for sign, words in _FORMATS if head.startswith(sign)), "")
+    if not expected or is_now == expected or (expected == "text" and not is_now):
+        return ""
+    if expected != "text" and start.startswith((b"<?xml", b"<error", b'{"')):
+        return f"{path.name} is an answer of a server, not {expected}: the download failed"
+    return f"{path.name} is {is_now or 'something else'}, not {expected}"
 
 
 def unavailable(name: str, state: Availability) -> CorpusUnavailable:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing._params import choice
 from ophamin.seeing._payload import content_key, payload_text
-from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, seeded_sample, tried
+from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, tried
+from ophamin.seeing.corpus._cyber_payload import Payload
 from ophamin.seeing.corpus._cyber_sample import SAMPLE_NOTE, write_cyber_sample
-from ophamin.seeing.corpus._cyber_sources import SOURCES, Payload, source_files
+from ophamin.seeing.corpus._cyber_sources import REQUEST_SOURCES, SOURCES, source_files
 from ophamin.seeing.corpus._hashing import manifest_hash
+from ophamin.seeing.corpus._problems import Problems
+from ophamin.seeing.corpus._streamed import StreamedCorpus
 
 __all__ = ["CyberPayloadsCorpus"]
 
@@ -24,20 +26,21 @@ _HOW = (
     f"ophamin corpus sample cyber-payloads --out data; then name the folder by --data-root or {ROOT_VARIABLE}"
 )
 _LICENCE = (
-    "MIT (HttpParams, PayloadsAllTheThings, SecLists), BSD-3-Clause (libinjection), BSD-3-Clause and CC-BY-3.0 (fuzzdb)"
+    "MIT (HttpParams, PayloadsAllTheThings, SecLists), BSD-3-Clause (libinjection), BSD-3-Clause and CC-BY-3.0 "
+    "(fuzzdb), Apache-2.0 (Core Rule Set)"
 )
 _SIZE = "about 40 MB with all sources"
 _CITED = "HttpParams Dataset, Morzeux (2016), https://github.com/Morzeux/HttpParamsDataset"
 _DIGITS = re.compile(r"\d+")
 
 
-class CyberPayloadsCorpus:
-    """Inputs a web application receives: ``labels["kind"]`` is ``attack`` or ``benign``.
+class CyberPayloadsCorpus(StreamedCorpus):
+    """Inputs a web application receives: ``labels["kind"]`` is ``attack``, ``benign`` or ``unknown``.
 
-    Labels: ``kind`` (also as ``label``), ``class`` (``sqli``, ``xss``, ``cmdi``, ``path-traversal``…, ``benign``) and
-    ``source``. The payload is text: UTF-8, or Latin-1 where the bytes are not (``meta["encoding"]`` says so, and no
-    byte is lost). ``group`` is the payload with every run of digits made equal, so that a thousand numerals count as
-    one input.
+    Labels: ``kind`` (also as ``label``; ``unknown`` where the source does not say), ``class`` (``sqli``, ``xss``,
+    ``cmdi``, ``path-traversal``…, ``benign``) and ``source``. The payload is text: UTF-8, or Latin-1 where the bytes
+    are not. No byte is lost: they are ``record.payload.encode(record.meta.get("encoding", "utf-8"))``. ``group`` is
+    the payload with every run of digits made equal, so that a thousand numerals count as one input.
 
     Two payloads are the same when their text is, after Unicode NFC and without surrounding white space; the first in
     the order of sources and files is kept. A payload that two sources label differently has no known truth: it is left
@@ -48,7 +51,9 @@ class CyberPayloadsCorpus:
         arg: Takes none.
         data_root: Holds ``cyber``, or is that folder; default ``$OPHAMIN_DATA_ROOT``.
         split: ``train`` or ``test`` (half of all contents each), or "" for both.
-        source: Only these, comma-separated: httpparams, libinjection, payloadsallthethings, seclists, fuzzdb.
+        source: Only these, comma-separated: httpparams, libinjection, payloadsallthethings, seclists, fuzzdb (single
+            inputs), crs, http (whole requests). Default: all single inputs that are there; whole requests only where
+            there is nothing else, because what a rule must ignore is not thereby benign (see ``_cyber_crs``).
 
     Example:
         >>> import tempfile
@@ -67,8 +72,6 @@ class CyberPayloadsCorpus:
         self._split = split and choice("split", split, ("train", "test"))
         self._sources = [choice("source", s.strip(), tuple(SOURCES)) for s in source.split(",")] if source else []
         self._places = candidates(data_root_of(data_root), self.folders)
-        self._kinds: dict[str, str] | None = None
-        self._problems: Counter[str] = Counter()
 
     def availability(self) -> Availability:
         """Which sources are there, and what lies there instead of one."""
@@ -76,39 +79,24 @@ class CyberPayloadsCorpus:
         root, files = self._files()
         if root is None:
             return Availability("absent", looked, "", _HOW, _SIZE, _LICENCE)
-        wrong = [reason for group in files.values() for path, _ in group if (reason := _unusable(path))]
+        chosen = self._chosen(files)
+        wrong = [reason for name in chosen for path, _ in files[name] if (reason := _unusable(path))]
         missing = [name for name in self._sources if name not in files]
-        found = f"{root}: {', '.join(sorted(files))}{' (generated sample)' if (root / SAMPLE_NOTE).exists() else ''}"
+        found = f"{root}: {', '.join(sorted(chosen))}{' (generated sample)' if (root / SAMPLE_NOTE).exists() else ''}"
+        if others := sorted(set(files) - set(chosen)):
+            found += f"; also there, by source=: {', '.join(others)}"
         if missing:
             partial = any(name in files for name in self._sources)
             found = f"no {' and no '.join(missing)}; {found}"
             return Availability("partial" if partial else "absent", looked, found, _HOW, _SIZE, _LICENCE)
         return Availability("wrong" if wrong else "ok", looked, wrong[0] if wrong else found, _HOW, _SIZE, _LICENCE)
 
-    def records(self) -> Iterator[Record]:
-        """All distinct payloads, in the order of sources, files and lines.
-
-        Raises:
-            CorpusUnavailable: No source is there, or a file is not what its name says.
-        """
-        pending = dict(self._scan())
-        for source, path, payload in self._payloads(Counter()):
-            key = content_key(payload.data)
-            if pending.pop(key, None) and self._in_split(key):
-                yield self._record(key, source, path, payload)
-
-    def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
-        """Up to ``n`` payloads, uniform without replacement, in seeded order; holds ``n`` and one hash for each."""
-        return seeded_sample(self.records(), n, seed, where)
-
     def count(self) -> int:
         """Number of distinct payloads (of the split)."""
-        return sum(1 for key, kind in self._scan().items() if kind and self._in_split(key))
-
-    def problems(self) -> Mapping[str, int]:
-        """Rows that gave no record, or a doubtful one, counted by reason; duplicates too."""
-        self._scan()
-        return dict(self._problems)
+        problems = Problems()
+        kinds = self._scan(problems)
+        self._passed = problems
+        return sum(1 for key, kind in kinds.items() if kind and self._in_split(key))
 
     def content_hash(self) -> str:
         """``sha256:…`` over the files of the chosen sources (not over licences and notes beside them)."""
@@ -140,9 +128,12 @@ class CyberPayloadsCorpus:
         return None, {}
 
     def _chosen(self, files: Mapping[str, object]) -> list[str]:
-        return [name for name in SOURCES if name in files and (not self._sources or name in self._sources)]
+        if self._sources:
+            return [name for name in SOURCES if name in files and name in self._sources]
+        inputs = [name for name in SOURCES if name in files and name not in REQUEST_SOURCES]
+        return inputs or [name for name in SOURCES if name in files]
 
-    def _payloads(self, problems: Counter[str]) -> Iterator[tuple[str, Path, Payload]]:
+    def _payloads(self, problems: Problems) -> Iterator[tuple[str, Path, Payload]]:
         _, files = self._files()
         for source in self._chosen(files):
             for path, folder in files[source]:
@@ -150,24 +141,32 @@ class CyberPayloadsCorpus:
                     if payload.data.strip():
                         yield source, path, payload
                     else:
-                        problems[f"{source}: empty payload"] += 1
+                        problems.add(f"{path.name}:{payload.line}", f"{source}: empty payload")
 
-    def _scan(self) -> dict[str, str]:
-        """Content key → kind, "" where sources contradict each other; read once."""
-        if self._kinds is None:
-            require(self.name, self.availability())
-            kinds: dict[str, str] = {}
-            problems: Counter[str] = Counter()
-            for _, _, payload in self._payloads(problems):
-                key = content_key(payload.data)
-                known = kinds.setdefault(key, payload.kind)
-                if known != payload.kind:
-                    kinds[key] = ""
-                problems["duplicate"] += 1
-            problems["duplicate"] -= len(kinds)
-            problems["contradictory labels (left out)"] = sum(1 for kind in kinds.values() if not kind)
-            self._kinds, self._problems = kinds, +problems
-        return self._kinds
+    def _read(self, problems: Problems) -> Iterator[Record]:
+        pending = self._scan(problems)
+        for source, path, payload in self._payloads(Problems()):
+            key = content_key(payload.data)
+            if pending.get(key) == payload.kind:
+                del pending[key]
+                if self._in_split(key):
+                    yield self._record(key, source, path, payload)
+
+    def _scan(self, problems: Problems) -> dict[str, str]:
+        """Content key → kind, "" where sources contradict each other; a source that says nothing contradicts none."""
+        require(self.name, self.availability())
+        kinds: dict[str, str] = {}
+        for _, path, payload in self._payloads(problems):
+            key, kind = content_key(payload.data), payload.kind
+            known = kinds.get(key)
+            if known is not None:
+                problems.add(f"{path.name}:{payload.line}", "duplicate")
+            if known is None or known == "unknown":
+                kinds[key] = kind
+            elif kind not in ("unknown", known) and known:
+                kinds[key] = ""
+                problems.add(f"{path.name}:{payload.line}", "contradictory labels (left out)")
+        return kinds
 
     def _in_split(self, key: str) -> bool:
         return not self._split or (key[0] < "8") == (self._split == "train")
@@ -176,7 +175,7 @@ class CyberPayloadsCorpus:
         text = payload_text(payload.data)
         template = _DIGITS.sub("0", text)
         group = hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        meta: dict[str, object] = {"file": path.name, "line": payload.line}
+        meta: dict[str, object] = {"file": path.name, "line": payload.line, **payload.about}
         if text.encode("utf-8", "surrogatepass") != payload.data:
             meta["encoding"] = "latin-1"
         kind = payload.kind
@@ -187,4 +186,4 @@ class CyberPayloadsCorpus:
 def _unusable(path: Path) -> str:
     reason = foreign(path)
     # A list may be empty, and one of cross-site scripting may well begin with <html>; a table may not.
-    return reason if path.suffix == ".csv" or "pointer" in reason or "cannot be read" in reason else ""
+    return reason if path.suffix in (".csv", ".yaml") or "pointer" in reason or "cannot be read" in reason else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from ophamin.seeing.corpus._base import (
     data_root_of,
     foreign,
     require,
-    seeded_sample,
     tried,
 )
+from ophamin.seeing.corpus._flores_languages import meant
 from ophamin.seeing.corpus._flores_sample import SAMPLE_NOTE, write_flores_sample
 from ophamin.seeing.corpus._hashing import manifest_hash
+from ophamin.seeing.corpus._problems import Problems
+from ophamin.seeing.corpus._streamed import StreamedCorpus
 
 __all__ = ["FloresCorpus"]
 
@@ -37,7 +39,7 @@ _NTREX_HOW = (
 _LICENCE = "CC BY-SA 4.0"
 
 
-class FloresCorpus:
+class FloresCorpus(StreamedCorpus):
     """One record per line: the payload is the sentence in the first language, the labels hold the others.
 
     Labels: ``language`` (of the payload), one label per other language, and ``label``, the translation, when there are
@@ -47,7 +49,8 @@ class FloresCorpus:
     Args:
         arg: Takes none.
         data_root: Holds ``flores``, or is that folder; default ``$OPHAMIN_DATA_ROOT``.
-        langs: Language codes, comma-separated, e.g. ``eng_Latn,fra_Latn`` (NTREX: ``eng,fra``).
+        langs: Languages, comma-separated, e.g. ``eng_Latn,fra_Latn``; also ``eng``, ``en``, ``English``, by the rules
+            in ``_flores_languages``. Labels name them by the code of their file.
         split: ``dev`` or ``devtest``, or ``ntrex`` for the NTREX-128 files beside them.
 
     Example:
@@ -79,11 +82,10 @@ class FloresCorpus:
         folder, files = self._files()
         if not files:
             return Availability("absent", looked, "", how, size, _LICENCE)
-        missing = [f"{lang}{nearest(lang, files)}" for lang in self._langs if lang not in files]
-        if missing:
-            found = f"no {', no '.join(missing)}; in {folder} are: {', '.join(sorted(files))}"
+        if refused := self._unmatched(files):
+            found = f"{refused}; in {folder} are: {', '.join(sorted(files))}"
             return Availability("absent", looked, found, how, size, _LICENCE)
-        chosen = {lang: files[lang] for lang in self._langs}
+        chosen = {lang: files[lang] for lang in self._codes(files)}
         wrong = [reason for path in chosen.values() if (reason := foreign(path))]
         if wrong:
             return Availability("wrong", looked, wrong[0], how, size, _LICENCE)
@@ -99,35 +101,27 @@ class FloresCorpus:
             return Availability("partial", looked, found, how, size, _LICENCE)
         return Availability("ok", looked, str(folder), how, size, _LICENCE)
 
-    def records(self) -> Iterator[Record]:
-        """Aligned lines, in order, as far as the shortest language goes.
-
-        Raises:
-            CorpusUnavailable: A language is missing, or a file is not UTF-8 text.
-        """
+    def _read(self, problems: Problems) -> Iterator[Record]:
+        """Aligned lines, in order, as far as the shortest language goes; further lines of the others are told."""
         require(self.name, self.availability())
         _, files = self._files()
+        langs = self._codes(files)
         documents = self._documents()
-        streams = [_lines(files[lang]) for lang in self._langs]
+        streams = [_lines(files[lang]) for lang in langs]
+        read = 0
         for number, (sentences, about) in enumerate(zip_longest(zip(*streams, strict=False), documents), start=1):
             if sentences is None:  # metadata of lines that a cut file does not have
-                return
-            texts = [self._decoded(text, lang, number) for lang, text in zip(self._langs, sentences, strict=True)]
-            labels = {"language": self._langs[0], **dict(zip(self._langs[1:], texts[1:], strict=True))}
+                break
+            texts = [self._decoded(text, lang, number) for lang, text in zip(langs, sentences, strict=True)]
+            labels = {"language": langs[0], **dict(zip(langs[1:], texts[1:], strict=True))}
             if len(texts) == 2:
                 labels["label"] = texts[1]
             group, meta = about or (None, {})
             yield Record(f"{self._split}:{number}", texts[0], group, labels, {"line": number, **meta})
-
-    def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
-        """Up to ``n`` lines, uniform without replacement, in seeded order; holds no more than ``n``."""
-        return seeded_sample(self.records(), n, seed, where)
-
-    def count(self) -> int:
-        """Number of aligned lines."""
-        require(self.name, self.availability())
-        _, files = self._files()
-        return min(counted(_lines(files[lang])) for lang in self._langs)
+            read = number
+        for lang in langs:
+            for number in range(read + 1, counted(_lines(files[lang])) + 1):
+                problems.add(f"{files[lang].name}:{number}", "a line that a shorter language lacks (left out)")
 
     def content_hash(self) -> str:
         """``sha256:…`` over the files of the chosen languages and the metadata."""
@@ -135,12 +129,14 @@ class FloresCorpus:
         folder, files = self._files()
         about = self._metadata()
         root = folder.parent
-        return manifest_hash(root, [*(files[lang] for lang in self._langs), *([about] if about else [])])
+        return manifest_hash(root, [*(files[lang] for lang in self._codes(files)), *([about] if about else [])])
 
     def describe(self) -> DatasetInfo:
         """Source, licence and the paper to cite."""
         _, files = self._files()
-        size = sum(files[lang].stat().st_size for lang in self._langs if lang in files) if files else None
+        size = None
+        if files and not self._unmatched(files):
+            size = sum(files[lang].stat().st_size for lang in self._codes(files))
         if self._generated():
             return DatasetInfo(self.name, "generated sample", "ophamin corpus sample flores", "CC0-1.0", "", size)
         if self._split == "ntrex":
@@ -171,6 +167,22 @@ class FloresCorpus:
             named = [*folder.glob("newstest2019-ref.*.txt"), *folder.glob("newstest2019-src.*.txt")]
             return folder, {path.name.split(".")[1]: path for path in sorted(named)}
         return folder, {path.stem: path for path in sorted(folder.glob(f"*.{self._split}"))}
+
+    def _unmatched(self, files: dict[str, Path]) -> str:
+        """Which of the languages mean no file or several, in words, or ""."""
+        refused = []
+        for lang in self._langs:
+            found = meant(lang, files)
+            if not found:
+                refused.append(f"no {lang}{nearest(lang, files)}")
+            elif len(found) > 1:
+                refused.append(f"{lang} may be {' or '.join(found)}: name one")
+        codes = [] if refused else self._codes(files)
+        twice = [code for code in files if codes.count(code) > 1]
+        return ", ".join(refused) or (f"two of the languages are {twice[0]}" if twice else "")
+
+    def _codes(self, files: dict[str, Path]) -> list[str]:
+        return [meant(lang, files)[0] for lang in self._langs]
 
     def _generated(self) -> bool:
         folder = self._folder()

@@ -6,30 +6,34 @@ import csv
 import gzip
 import hashlib
 import json
-import math
 import random
-import re
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing._params import nearest
-from ophamin.seeing.corpus._base import counted, data_root_of, foreign, require, seeded_sample
+from ophamin.seeing.corpus._base import data_root_of, foreign, require
+from ophamin.seeing.corpus._csv_batches import BrokenRow, batches, open_text
 from ophamin.seeing.corpus._hashing import file_sha256
+from ophamin.seeing.corpus._problems import Problems
+from ophamin.seeing.corpus._streamed import StreamedCorpus
+from ophamin.seeing.corpus._table_cells import column_values, content_ids
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["TableCorpus"]
 
 _HOW = "name a file of your own: table:rows.csv?text=prompt&label=answer"
 _YOURS = "that of your file"
 PAYLOAD_NAMES = ("text", "prompt", "payload", "input")
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-_FIELD_LIMIT = 2**31 - 1  # what a C long holds everywhere
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
-class TableCorpus:
+class TableCorpus(StreamedCorpus):
     """Rows of one file; each row is a record.
 
     ``*.csv`` and ``*.tsv`` have a header line; ``*.jsonl`` and ``*.ndjson`` one object a line; each may end in ``.gz``.
@@ -86,6 +90,8 @@ class TableCorpus:
         self._path = next((p for p in places if p.exists()), places[0] if places else Path())
         self._suffix = (self._path.with_suffix("") if self._path.suffix == ".gz" else self._path).suffix.lower()
         self._is_json = self._suffix in (".jsonl", ".ndjson")
+        self._line = 0  # last one read
+        self._used: dict[str, str] = {}  # roles → columns, of the last pass
 
     def availability(self) -> Availability:
         """Whether the file is there and looks like a table."""
@@ -96,31 +102,29 @@ class TableCorpus:
         found = wrong or f"{self._path.stat().st_size} bytes"
         return Availability("wrong" if wrong else "ok", looked, found, _HOW, _YOURS, _YOURS)
 
-    def records(self) -> Iterator[Record]:
-        """All rows in the file's order, read lazily; only the ids are held, to refuse one that comes twice.
+    def table(self) -> DataFrame:
+        """All rows as a pandas ``DataFrame`` under the file's own column names.
+
+        Payload, id, group and label stay text. Any other column of a CSV file has the one type that holds all of it, as
+        pandas finds it: a column in which some cells are numbers and others words is text as a whole, and ``007`` in
+        a column of numbers is 7.
 
         Raises:
             CorpusUnavailable: No such file, or it is no table.
-            UsageError: A column that does not exist, a malformed row, an id that comes twice; with the line.
+            UsageError: As for ``records()``.
         """
+        from ophamin.seeing.corpus._table_frame import from_rows, quick
+
         require(f"table:{self._arg}", self.availability())
-        seen: dict[str, int] = {}
-        roles: dict[str, str] = {}
-        for line, row in self._rows():
-            roles = roles or self._roles(list(row))
-            name = str(row.get(roles["id"]) or "") if roles["id"] else _content_id(row)
-            seen[name] = times = seen.get(name, 0) + 1
-            if times > 1 and roles["id"]:
-                self._fail(line, f"the id {name!r} comes twice; name another column by id=")
-            yield self._record(roles, row, line, name if times == 1 else f"{name}-{times}")
-
-    def sample(self, n: int, seed: int, where: Callable[[Record], bool] | None = None) -> list[Record]:
-        """Up to ``n`` rows, uniform without replacement, in seeded order; holds no more than ``n``."""
-        return seeded_sample(self.records(), n, seed, where)
-
-    def count(self) -> int:
-        """Number of rows."""
-        return counted(self.records())
+        header = [] if self._is_json else self._header()
+        if header:
+            roles = self._roles(header)
+            text = [name for name in roles.values() if name]
+            made = quick(self._path, header, self._separator, text, roles["id"])
+            if made is not None:
+                return made
+        rows = [self._row(record) for record in self.records()]
+        return from_rows(rows, header)
 
     def content_hash(self) -> str:
         """``sha256:…`` of the file's (uncompressed) bytes."""
@@ -149,21 +153,53 @@ class TableCorpus:
     def _fail(self, line: int, reason: str) -> NoReturn:
         raise UsageError(f"{self._path} line {line}: {reason}")
 
-    def _open(self) -> IO[str]:
-        if self._path.suffix == ".gz":
-            return gzip.open(self._path, "rt", encoding="utf-8-sig", newline="")
-        return self._path.open(encoding="utf-8-sig", newline="")
+    @property
+    def _separator(self) -> str:
+        return self._sep or ("\t" if self._suffix in (".tsv", ".tab") else ",")
 
-    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        line = 0
+    def _header(self) -> list[str]:
         try:
-            with self._open() as file:
-                for line, row in self._json_rows(file) if self._is_json else self._csv_rows(file):
-                    yield line, row
+            with open_text(self._path) as file:
+                _, rows = next(batches(file, self._separator), ((), [[]]))
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, BrokenRow):
+            return []  # said by the pass over the rows
+        return rows[0] if len(set(rows[0])) == len(rows[0]) else []
+
+    def _read(self, problems: Problems) -> Iterator[Record]:
+        """All rows in the file's order, read lazily; only the ids are held, to refuse one that comes twice.
+
+        Raises:
+            CorpusUnavailable: No such file, or it is no table.
+            UsageError: A column that does not exist, a malformed row, an id that comes twice; with the line.
+        """
+        require(f"table:{self._arg}", self.availability())
+        self._line = 0
+        try:
+            with open_text(self._path) as file:
+                yield from self._json_records(file) if self._is_json else self._csv_records(file)
         except UnicodeDecodeError:
-            self._fail(line + 1, "not UTF-8 text; convert the file, e.g. by iconv -f latin1 -t utf-8")
-        except (EOFError, gzip.BadGzipFile) as error:
-            self._fail(line + 1, f"the gzip file is damaged ({error})")
+            self._fail(self._line + 1, "not UTF-8 text; convert the file, e.g. by iconv -f latin1 -t utf-8")
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            self._fail(self._line + 1, f"the gzip file is damaged ({error})")
+        except BrokenRow as error:
+            self._fail(error.line, str(error))
+
+    def _json_records(self, file: IO[str]) -> Iterator[Record]:
+        seen: dict[str, int] = {}
+        roles: dict[str, str] = {}
+        for line, row in self._json_rows(file):
+            self._line = line
+            roles = self._used = roles or self._roles(list(row))
+            name = str(row.get(roles["id"]) or "") if roles["id"] else _content_id(row)
+            yield self._record(roles, row, line, self._unique(name, line, seen, bool(roles["id"])))
+
+    def _unique(self, name: str, line: int, seen: dict[str, int], named: bool) -> str:
+        seen[name] = times = seen.get(name, 0) + 1
+        if times > 1 and named:
+            self._fail(line, f"the id {name!r} comes twice; name another column by id=")
+        if not name:
+            self._fail(line, f"no value in the column {self._used['id']!r}")
+        return name if times == 1 else f"{name}-{times}"
 
     def _json_rows(self, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         for line, text in enumerate(file, start=1):
@@ -177,23 +213,61 @@ class TableCorpus:
                 self._fail(line, "a JSON object is needed on every line")
             yield line, row
 
-    def _csv_rows(self, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-        separator = self._sep or ("\t" if self._suffix in (".tsv", ".tab") else ",")
-        csv.field_size_limit(_FIELD_LIMIT)  # the library's 128 KiB would refuse long documents
-        reader = csv.reader(file, delimiter=separator, strict=True)
-        try:
-            header = next(reader, [])
-            twice = {name for name in header if header.count(name) > 1}
-            if twice:
-                self._fail(1, f"the column {min(twice)!r} comes twice")
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    self._fail(reader.line_num, f"{len(row)} fields where the header has {len(header)}")
-                yield reader.line_num, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            self._fail(reader.line_num, str(error))
+    def _csv_records(self, file: IO[str]) -> Iterator[Record]:
+        header: list[str] = []
+        roles: dict[str, str] = {}
+        seen: dict[str, int] = {}
+        identifier = content_ids(())
+        for lines, rows in batches(file, self._separator):
+            if not header:
+                header, lines, rows = rows[0], lines[1:], rows[1:]
+                twice = {name for name in header if header.count(name) > 1}
+                if twice:
+                    self._fail(1, f"the column {min(twice)!r} comes twice")
+                identifier = content_ids(header)
+            ragged = None
+            if set(map(len, rows)) - {len(header)}:
+                pairs = [pair for pair in zip(lines, rows, strict=True) if pair[1]]
+                ragged = next((pair for pair in pairs if len(pair[1]) != len(header)), None)
+                pairs = pairs[: pairs.index(ragged)] if ragged else pairs
+                lines, rows = [line for line, _ in pairs], [row for _, row in pairs]
+            if rows:
+                roles = self._used = roles or self._roles(header)
+                ids = (
+                    list(map(identifier, rows)) if not roles["id"] else [row[header.index(roles["id"])] for row in rows]
+                )
+                yield from self._batch(header, roles, lines, rows, ids, seen)
+            if ragged:
+                self._fail(ragged[0], f"{len(ragged[1])} fields where the header has {len(header)}")
+
+    def _batch(
+        self,
+        header: list[str],
+        roles: Mapping[str, str],
+        lines: Sequence[int],
+        rows: list[list[str]],
+        ids: list[str],
+        seen: dict[str, int],
+    ) -> Iterator[Record]:
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+        names = [name for name in header if name not in roles.values()]
+        values: list[Sequence[Any]] = [column_values(columns[name]) for name in names]
+        if roles["label"]:
+            names.insert(0, "label")
+            values.insert(0, columns[roles["label"]])
+        groups: Sequence[str | None] = [None] * len(rows)
+        if roles["group"]:
+            groups = [group or None for group in columns[roles["group"]]]
+        payloads = columns[roles["text"]]
+        named, fresh = bool(roles["id"]), dict.fromkeys(ids, 1)
+        plain = len(fresh) == len(ids) and "" not in fresh and seen.keys().isdisjoint(fresh)
+        if plain:
+            seen.update(fresh)
+        cells = zip(*values, strict=True) if values else iter([()] * len(rows))
+        for line, name, payload, group, found in zip(lines, ids, payloads, groups, cells, strict=True):
+            unique = name if plain else self._unique(name, line, seen, named)
+            yield Record(unique, payload, group, dict(zip(names, found)), {"line": line})  # noqa: B905 - equal by zip
+        self._line = lines[-1]
 
     def _roles(self, columns: list[str]) -> dict[str, str]:
         for role, column in self._columns.items():
@@ -219,31 +293,27 @@ class TableCorpus:
         payload = row.get(roles["text"])
         if payload is None:
             self._fail(line, f"no value in the column {roles['text']!r}")
-        if not identifier:
-            self._fail(line, f"no value in the column {roles['id']!r}")
         group = row.get(roles["group"]) if roles["group"] else None
         taken = (roles["text"], roles["id"], roles["group"], roles["label"])
         labels = {name: value for name, value in row.items() if name not in taken}
-        if not self._is_json:
-            labels = {name: _cell(value) for name, value in labels.items()}
         if roles["label"]:
             labels = {"label": row.get(roles["label"]), **labels}
         return Record(identifier, payload, None if group in (None, "") else str(group), labels, {"line": line})
+
+    def _row(self, record: Record) -> dict[str, Any]:
+        """The row of a record, by the file's own columns."""
+        roles = self._used
+        row = {name: value for name, value in record.labels.items() if name != "label" or not roles["label"]}
+        row[roles["text"]] = record.payload
+        for role, value in (("id", record.id), ("group", record.group), ("label", record.labels.get("label"))):
+            if roles[role]:
+                row[roles[role]] = value
+        return row
 
 
 def _content_id(row: dict[str, Any]) -> str:
     text = json.dumps(row, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _cell(text: str) -> Any:
-    if not text:
-        return None
-    number = _NUMBER.fullmatch(text)
-    if number and len(text) < 400:
-        value = float(text) if number[2] or number[3] else int(text)
-        return value if math.isfinite(value) else text
-    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _refuse_constant(name: str) -> NoReturn:

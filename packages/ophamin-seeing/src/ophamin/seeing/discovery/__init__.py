@@ -1,6 +1,7 @@
-"""Field-schema discovery of what a substrate emits.
+"""The schema of what a substrate emits, mined from its answers.
 
-An empty room: its place and import rules are settled, nothing is built in it yet.
+``ophamin.seeing.discovery.miner.SchemaMiner`` mines any JSON values; ``discover`` runs a substrate and makes a signed
+schema document; ``diff`` compares two; ``watch`` mines again whenever the revision changes.
 """
 
 __all__: list[str] = []

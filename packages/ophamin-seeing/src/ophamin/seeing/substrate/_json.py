@@ -1,4 +1,4 @@
-"""What a Python callable returned, as plain JSON.
+"""What a system returned, as plain JSON.
 
 Rules, in order:
 
@@ -12,6 +12,8 @@ Rules, in order:
 - Anything with ``tolist()`` (numpy, torch, pandas) or ``to_dict()`` is asked for it; all else is an error.
 
 An error (``UnsuitableOutput``) fails that one cycle: cyclic or deeper than 64, longer than 10 MB, or not convertible.
+
+This file also runs inside the interpreters of ``repo`` substrates: standard library only, Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def to_json(value: Any) -> Any:
         UnsuitableOutput: It is cyclic, too deep, too long or of a type with no JSON form.
     """
     kind = type(value)
-    if kind is bool or value is None:  # the commonest outputs, without a walk
+    # The commonest outputs, without a walk.
+    if kind is bool or value is None or (kind is str and len(value) < 1000 and value.isascii()):
         return value
     return _Walk().convert(value, 0)
 
@@ -118,7 +121,7 @@ class _Walk:
         plain = self.convert(key, MAX_DEPTH - 1)
         if isinstance(plain, str):
             return plain
-        if plain is None or isinstance(plain, bool | int | float):
+        if plain is None or isinstance(plain, (bool, int, float)):
             return json.dumps(plain)
         raise UnsuitableOutput(f"output has a key of type {type(key).__name__}")
 
@@ -126,13 +129,13 @@ class _Walk:
         deeper = depth + 1
         if isinstance(value, enum.Enum):
             return self.convert(value.value, deeper)
-        if isinstance(value, bool | int):
+        if isinstance(value, (bool, int)):
             return self.convert(int(value), deeper)
         if isinstance(value, str):
             return self.text(str.__str__(value))
-        if isinstance(value, float | decimal.Decimal | fractions.Fraction):
+        if isinstance(value, (float, decimal.Decimal, fractions.Fraction)):
             return self.convert(float(value), deeper)
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, (bytes, bytearray, memoryview)):
             return self.binary(bytes(value))
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return self.mapping({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, depth)
@@ -140,10 +143,10 @@ class _Walk:
             return self.mapping(value._asdict(), depth)
         if isinstance(value, Mapping):
             return self.mapping(value, depth)
-        if isinstance(value, set | frozenset):
+        if isinstance(value, (set, frozenset)):
             items = [self.convert(item, deeper) for item in value]
             return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
-        if isinstance(value, datetime.date | datetime.time):
+        if isinstance(value, (datetime.date, datetime.time)):
             return value.isoformat()
         if isinstance(value, os.PathLike):
             return self.text(os.fsdecode(value))

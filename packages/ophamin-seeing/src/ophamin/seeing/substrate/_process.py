@@ -11,7 +11,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 __all__ = ["MAX_LINE", "LineProcess", "StreamEnded"]
@@ -19,7 +20,7 @@ __all__ = ["MAX_LINE", "LineProcess", "StreamEnded"]
 MAX_LINE = 10_000_000
 _STDERR_KEPT = 65_536
 _CHUNK = 65_536
-_QUEUED_LINES = 64
+_QUEUED_CHUNKS = 64
 _GRACE_S = 1.0
 # Never handed to a system under test.
 _SECRETS = ("OPHAMIN_SIGN_KEY",)
@@ -33,27 +34,35 @@ class LineProcess:
     """A program in its own process group, with a thread for each of its three pipes.
 
     Nothing the child does blocks the caller: writes are queued, standard error is drained (its last 64 KiB are kept),
-    and reading waits no longer than asked. Standard output is read ahead by at most 64 lines.
+    and reading waits no longer than asked. Standard output is read ahead by at most 64 chunks of 64 KiB.
 
     Args:
         argv: Program and arguments; no shell.
+        cwd: Its working folder, or ours.
+        environment: Its environment, or ours; the signing key is taken out of either.
 
     Raises:
         OSError: It cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    def __init__(
+        self, argv: Sequence[str], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        given = os.environ if environment is None else environment
+        passed = {name: value for name, value in given.items() if name not in _SECRETS}
         self._popen = subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=environment,
+            env=passed,
+            cwd=cwd,
             start_new_session=True,
         )
-        self._out: queue.Queue[tuple[bytes | None, float]] = queue.Queue(_QUEUED_LINES)
+        self._out: queue.Queue[tuple[list[bytes] | None, float]] = queue.Queue(_QUEUED_CHUNKS)
+        self._lines: deque[bytes] = deque()
+        self._arrived = 0.0
         self._in: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stderr: deque[bytes] = deque()
         self._stopped = threading.Event()
@@ -76,8 +85,12 @@ class LineProcess:
         return self._popen.poll() is None
 
     def send(self, line: bytes) -> None:
-        """Queue one line (with its newline) for the child; never blocks, never fails."""
+        """Queue one line or more (with their newlines) for the child; never blocks, never fails."""
         self._in.put(line)
+
+    def pending(self) -> bool:
+        """Whether a line has come that was not received yet."""
+        return bool(self._lines)
 
     def receive(self, deadline: float) -> tuple[bytes, float]:
         """The next line without its newline, and when it came.
@@ -89,15 +102,18 @@ class LineProcess:
             TimeoutError: Nothing came in time.
             StreamEnded: It closed its output or sent more than 10 MB without a newline.
         """
-        try:
-            line, at = self._out.get(timeout=max(0.0, deadline - time.perf_counter()))
-        except queue.Empty:
-            raise TimeoutError from None
-        if line is None:
-            raise StreamEnded("it closed its standard output")
+        if not self._lines:
+            try:
+                lines, self._arrived = self._out.get(timeout=max(0.0, deadline - time.perf_counter()))
+            except queue.Empty:
+                raise TimeoutError from None
+            if lines is None:
+                raise StreamEnded("it closed its standard output")
+            self._lines.extend(lines)
+        line = self._lines.popleft()
         if len(line) > MAX_LINE:
             raise StreamEnded(f"it sent a line of more than {MAX_LINE // 1_000_000} MB")
-        return line, at
+        return line, self._arrived
 
     def stop(self, grace_s: float = 0.0) -> None:
         """End it and its whole process group, and reap it; may be called twice.
@@ -157,20 +173,31 @@ def _kill(popen: subprocess.Popen[bytes]) -> None:
 def _write_all(pipe: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
     try:
         with pipe:
-            while (line := lines.get()) is not None:
-                view = memoryview(line)
+            ended = False
+            while not ended and (line := lines.get()) is not None:
+                parts = [line]
+                size = len(line)
+                # What is waiting goes in one write: with many requests in flight most of the time went into waking up.
+                while size < _CHUNK and not lines.empty():
+                    following = lines.get()
+                    if following is None:
+                        ended = True
+                        break
+                    parts.append(following)
+                    size += len(following)
+                view = memoryview(b"".join(parts))
                 while view:
                     view = view[pipe.write(view) :]
     except OSError:
         pass  # it does not listen any more; whoever waits for its answer learns why
 
 
-def _read_lines(pipe: IO[bytes], out: queue.Queue[tuple[bytes | None, float]], stopped: threading.Event) -> None:
-    def put(line: bytes | None) -> bool:
+def _read_lines(pipe: IO[bytes], out: queue.Queue[tuple[list[bytes] | None, float]], stopped: threading.Event) -> None:
+    def put(lines: list[bytes] | None) -> bool:
         at = time.perf_counter()
         while not stopped.is_set():
             try:
-                out.put((line, at), timeout=0.1)
+                out.put((lines, at), timeout=0.1)
                 return True
             except queue.Full:
                 continue
@@ -181,14 +208,15 @@ def _read_lines(pipe: IO[bytes], out: queue.Queue[tuple[bytes | None, float]], s
         held = 0
         while chunk := _read(pipe):
             *lines, rest = chunk.split(b"\n")
-            for line in lines:
-                if not put(b"".join((*parts, line))):
+            if lines:
+                lines[0] = b"".join((*parts, lines[0]))
+                if not put(lines):
                     return
                 parts, held = [], 0
             parts.append(rest)
             held += len(rest)
             if held > MAX_LINE:
-                put(b"".join(parts))
+                put([b"".join(parts)])
                 return
         put(None)
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
-__all__ = ["file_hash", "git_revision", "module_version"]
+from ophamin.seeing.substrate._git import GitError, git
 
-_GIT_TIMEOUT_S = 20
+__all__ = ["file_hash", "git_revision", "module_version"]
 
 
 def _git(folder: Path, *args: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *args], capture_output=True, timeout=_GIT_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return git(folder, *args)
+    except GitError:
         return None
-    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
 
 
 def git_revision(path: Path) -> tuple[str, bool] | None:

@@ -45,6 +45,10 @@ class MockSubstrate:
     gap                 0.1            see ``confidence``
     mean, sd            0, 1           ``value`` ~ N(mean, sd)
     bernoulli                          ``value`` is 1 with this probability, else 0 (overrides mean and sd)
+    autocorrelation     0              correlation of neighbouring ``value`` s, -1 < . < 1 (first-order autoregressive)
+    drift               0              added to ``mean`` in every cycle since the last reset
+    rate_drift          0              added to ``detect`` and ``correct`` in every cycle since the last reset (0 to 1)
+    leak_bytes          0              memory a cycle takes and keeps until the next reset, resident
     latency_s           0              seconds a cycle takes
     latency_law         constant       ``exponential``: mean latency_s; ``lognormal``: median latency_s, log-sd 0.5
     latency_p           0              with this probability the cycle takes ``latency_high_s`` instead
@@ -58,7 +62,8 @@ class MockSubstrate:
     ==================  =============  =====================================================================
 
     Every draw comes from ``random.Random(f"{seed}:{record.id}:{purpose}")``, so neither order, batching nor
-    resuming changes a result.
+    resuming changes a result; ``autocorrelation``, ``drift`` and ``rate_drift`` alone make cycles depend on their
+    place after the last reset.
 
     Example:
         >>> from ophamin.protocols import Record
@@ -82,6 +87,10 @@ class MockSubstrate:
         mean: str | float = 0.0,
         sd: str | float = 1.0,
         bernoulli: str | float = "",
+        autocorrelation: str | float = 0.0,
+        drift: str | float = 0.0,
+        rate_drift: str | float = 0.0,
+        leak_bytes: str | int = 0,
         latency_s: str | float = 0.0,
         latency_law: str = "constant",
         latency_p: str | float = 0.0,
@@ -106,6 +115,9 @@ class MockSubstrate:
         self._gap = probability("gap", gap)
         self._mean, self._sd = number("mean", mean), number("sd", sd, low=0.0)
         self._bernoulli = None if bernoulli == "" else probability("bernoulli", bernoulli)
+        self._autocorrelation = number("autocorrelation", autocorrelation, low=-0.9999, high=0.9999)
+        self._drift, self._rate_drift = number("drift", drift), number("rate_drift", rate_drift, low=-1.0, high=1.0)
+        self._leak_bytes = integer("leak_bytes", leak_bytes)
         self._latency_s = number("latency_s", latency_s, low=0.0)
         self._law = choice("latency_law", latency_law, ("constant", "lognormal", "exponential"))
         self._latency_p = probability("latency_p", latency_p)
@@ -116,8 +128,11 @@ class MockSubstrate:
         self._drop = drop and choice("drop", drop, KEYS)
         self._retype = retype and choice("retype", retype, KEYS)
         self._fault_rate = probability("fault_rate", fault_rate)
+        knobs = {k: v for k, v in vars(self).items() if k != "_seed"}
         self._rng = Random()
-        knobs = {k: v for k, v in vars(self).items() if k not in ("_rng", "_seed")}
+        self._cycle = 0
+        self._deviation: float | None = None
+        self._leaked: list[bytes] = []
         version = own_version()
         self._identity = SubstrateIdentity(
             "mock", f"mock {self._mode}", digest({"knobs": knobs, "version": version}), version, False
@@ -128,7 +143,9 @@ class MockSubstrate:
         return self._identity
 
     def reset(self, seed: int) -> None:
-        """Take ``seed`` for all draws to come, unless the spec fixed one."""
+        """Take ``seed`` for all draws to come, unless the spec fixed one; undo drift and leaks."""
+        self._cycle, self._deviation = 0, None
+        self._leaked.clear()
         if self._fixed_seed is None:
             self._seed = seed
 
@@ -149,6 +166,9 @@ class MockSubstrate:
             started = time.perf_counter()
             error = self._error(prefix)
             output = None if error else self._output(prefix, record)
+            if self._leak_bytes:
+                self._leaked.append(b"\x01" * self._leak_bytes)
+            self._cycle += 1
             planned = self._latency(prefix)
             if planned > timeout_s:
                 error, output, planned = f"timeout after {timeout_s:g} s", None, timeout_s
@@ -190,10 +210,17 @@ class MockSubstrate:
     def _value(self, prefix: str) -> float:
         if self._bernoulli is not None:
             return float(self._happens(prefix + "value", self._bernoulli))
+        mean = self._mean + self._drift * self._cycle
         if not self._sd:
-            return self._mean
+            return mean
         self._rng.seed(prefix + "value")
-        return self._rng.gauss(self._mean, self._sd)
+        deviation = self._rng.gauss(0.0, self._sd)
+        if self._autocorrelation:
+            if self._deviation is not None:
+                kept = self._autocorrelation
+                deviation = kept * self._deviation + math.sqrt(1 - kept * kept) * deviation
+            self._deviation = deviation
+        return mean + deviation
 
     def _output(self, prefix: str, record: Record) -> dict[str, Any]:
         if self._mode == "constant":
@@ -208,7 +235,8 @@ class MockSubstrate:
                 output = _row(bool(text), text, 1.0, _as_number(text), len(text), text)
             else:
                 answer, confidence = self._answer(prefix, record.labels)
-                p = self._detect if record.labels.get("kind") == "attack" else self._false_positive
+                attack = record.labels.get("kind") == "attack"
+                p = self._drifted(self._detect) if attack else self._false_positive
                 blocked = self._happens(prefix + "blocked", p)
                 output = _row(blocked, answer, confidence, self._value(prefix), len(text), text)
         if self._drop and self._happens(prefix + "drop", self._fault_rate):
@@ -218,8 +246,11 @@ class MockSubstrate:
             output[self._retype] = len(value) if isinstance(value, str) else str(value)
         return output
 
+    def _drifted(self, rate: float) -> float:
+        return min(1.0, max(0.0, rate + self._rate_drift * self._cycle)) if self._rate_drift else rate
+
     def _answer(self, prefix: str, labels: Mapping[str, Any]) -> tuple[str, float]:
-        right_with, confidence = self._correct, self._confidence
+        right_with, confidence = self._drifted(self._correct), self._confidence
         if self._style:
             confidence = 0.5 + self._uniform(prefix + "confidence") / 2
             shift = {"calibrated": 0.0, "overconfident": -self._gap, "underconfident": self._gap}[self._style]

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -17,7 +18,7 @@ from typing import Any
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
-from ophamin.seeing._params import boolean, choice, integer, nearest
+from ophamin.seeing._params import boolean, choice, integer, keywords, nearest
 from ophamin.seeing.substrate._json import UnsuitableOutput, as_output
 from ophamin.seeing.substrate._revision import file_hash, git_revision, module_version
 from ophamin.seeing.substrate._seeds import cycle_seed
@@ -46,6 +47,8 @@ class PythonSubstrate:
         input: ``payload``, or ``record`` for a mapping ``{id, payload, group, meta, seed}``.
         batch: Call ``f(list)`` with up to this many inputs and take a sequence of as many outputs; 0: one by one.
             Cycles of a batch share one call, so they have no ``wall_s`` of their own; the call has as many timeouts.
+        init: Keyword arguments of a class's constructor, a JSON object.
+        kwargs: Further keyword arguments of every call, a JSON object.
         labels: ``true`` adds ``labels`` to the mapping of ``input=record``: what the answer should be. For replaying
             recorded outputs only.
 
@@ -61,7 +64,16 @@ class PythonSubstrate:
         {'output': 4}
     """
 
-    def __init__(self, arg: str, *, input: str = "payload", batch: str | int = 0, labels: str | bool = False) -> None:
+    def __init__(
+        self,
+        arg: str,
+        *,
+        input: str = "payload",
+        batch: str | int = 0,
+        init: str = "",
+        kwargs: str = "",
+        labels: str | bool = False,
+    ) -> None:
         self._whole_record = choice("input", input, ("payload", "record")) == "record"
         self._labels = boolean("labels", labels)
         if self._labels and not self._whole_record:
@@ -74,7 +86,11 @@ class PythonSubstrate:
         self._target = _walk(self._module, path)
         self._name = arg
         self._fresh = isinstance(self._target, type)
-        self._call: Callable[[Any], Any] = self._construct() if self._fresh else self._target
+        self._init, self._kwargs = keywords("init", init), keywords("kwargs", kwargs)
+        if self._init and not self._fresh:
+            raise UsageError(f"init= is for a class, and python:{arg} is a {type(self._target).__name__}")
+        self._object: Any = self._construct() if self._fresh else self._target
+        self._call = self._bound()
         self._identity = self._identify()
 
     def identity(self) -> SubstrateIdentity:
@@ -92,7 +108,7 @@ class PythonSubstrate:
             numpy.random.seed(seed)
         if not self._fresh:
             return
-        own = getattr(self._call, "reset", None)
+        own = getattr(self._object, "reset", None)
         if callable(own):
             try:
                 with prints_aside:
@@ -100,7 +116,8 @@ class PythonSubstrate:
             except Exception as error:  # whatever foreign code raises
                 raise SubstrateFailure(f"python:{self._name}: reset({seed}) failed: {_told(error)}") from error
         else:
-            self._call = self._construct()
+            self._object = self._construct()
+            self._call = self._bound()
 
     def run_batch(self, records: Sequence[Record], *, seed: int, timeout_s: float) -> Iterator[CycleResult]:
         """One result per record, in order, each as soon as its call returned.
@@ -143,9 +160,18 @@ class PythonSubstrate:
         """None: it runs in this process."""
         return []
 
+    def probe(self) -> list[dict[str, Any]]:
+        """One row: the target, that it is there (it was imported and constructed), and its signature."""
+        try:
+            signature = str(inspect.signature(self._target))
+        except (TypeError, ValueError):  # some built in C have none
+            signature = ""
+        row = {"target": self._name, "input": "record" if self._whole_record else "payload", "signature": signature}
+        return [{**row, "applicable": True, "importable": True, "constructible": True, "why": ""}]
+
     def close(self) -> None:
         """Let an object of a class release what it holds, where it has ``close()``."""
-        own = getattr(self._call, "close", None) if self._fresh else None
+        own = getattr(self._object, "close", None) if self._fresh else None
         if callable(own):
             try:
                 with prints_aside:
@@ -195,12 +221,16 @@ class PythonSubstrate:
     def _construct(self) -> Any:
         try:
             with prints_aside:
-                instance = self._target()
+                instance = self._target(**self._init)
         except Exception as error:  # whatever foreign code raises
             raise SubstrateFailure(f"python:{self._name}: {self._name}() failed: {_told(error)}") from error
         if not callable(instance):
             raise UsageError(f"python:{self._name} is a class whose objects cannot be called; give it __call__")
         return instance
+
+    def _bound(self) -> Callable[[Any], Any]:
+        # A bare callable costs nothing more per cycle.
+        return partial(self._object, **self._kwargs) if self._kwargs else self._object
 
     def _identify(self) -> SubstrateIdentity:
         source = _source_file(self._module)
@@ -212,13 +242,14 @@ class PythonSubstrate:
             builtin = name.partition(".")[0] in sys.stdlib_module_names
             revision = ".".join(map(str, sys.version_info[:3])) if builtin else module_version(name)
             dirty = None
-        config = {
+        config: dict[str, Any] = {
             "target": self._name,
             "input": "record" if self._whole_record else "payload",
             "labels": self._labels,
             "batch": self._batch,
             "source": file_hash(source) if source else "",
         }
+        config |= {name: value for name, value in (("init", self._init), ("kwargs", self._kwargs)) if value}
         return SubstrateIdentity("python", self._name, digest(config), revision, dirty)
 
 

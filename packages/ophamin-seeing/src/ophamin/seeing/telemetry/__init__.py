@@ -1,6 +1,7 @@
-"""Metrics a substrate exposes.
+"""Metrics a system exposes: a Prometheus or OpenMetrics endpoint, once or over a window.
 
-An empty room: its place and import rules are settled, nothing is built in it yet.
+``ophamin.seeing.telemetry.scrape.scrape`` reads an endpoint; ``ophamin.seeing.telemetry.report.report_telemetry`` makes
+a signed record of what it said.
 """
 
 __all__: list[str] = []

@@ -53,7 +53,7 @@ def mixture_test(x: ArrayLike, *, variance: float, tau: float, theta0: float = 0
     Example:
         >>> found = mixture_test([1.0] * 20, variance=1.0, tau=1.0)
         >>> found.stop_n, round(float(found.p_value[-1]), 4)
-        (9, 0.0003)
+        (10, 0.0003)
     """
     if not (variance > 0 and tau > 0 and 0 < alpha < 1):
         raise UsageError("variance and tau lie above 0, and alpha between 0 and 1")

@@ -109,7 +109,7 @@ class MixtureSprt:
     Example:
         >>> result = MixtureSprt().compute({"value": [1.0] * 20}, seed=0)
         >>> result.diagnostics["stop_n"]
-        9
+        10
     """
 
     name = "A.msprt"
@@ -209,7 +209,7 @@ class SequentialSrm:
 
     Example:
         >>> result = SequentialSrm().compute({"arm": ["a", "b"] * 50}, seed=0)
-        >>> result.evidence[0].statistic_value
+        >>> round(result.evidence[0].statistic_value, 6)
         1.0
     """
 

@@ -23,6 +23,7 @@ from ophamin.proof.errors import UsageError
 __all__ = [
     "ConfidenceSequence",
     "bernoulli_sequence",
+    "beta_mixture_sequence",
     "betting_sequence",
     "empirical_bernstein_sequence",
     "hoeffding_sequence",
@@ -137,6 +138,64 @@ def bernoulli_sequence(
     lower = _lowest(count, size, weight, log_threshold, sides=sides)
     upper = 1 - _lowest(size - count, size, weight, log_threshold, sides=sides)
     return ConfidenceSequence(size, count / size, lower, upper)
+
+
+def beta_mixture_sequence(
+    x: ArrayLike, *, alpha: float = 0.05, prior: Sequence[float] = (1.0, 1.0), running_intersection: bool = True
+) -> ConfidenceSequence:
+    """Two-sided confidence sequence of a proportion by one Beta(a, b) mixture for every null: the interval at each n.
+
+    p is left out once B(a+s, b+n−s)/B(a, b) ≥ p^s (1−p)^(n−s)/α. Both ends are roots of a function concave in log p,
+    found by Newton's method for all n at once, whose steps come from outside.
+
+    Args:
+        x: Outcomes 0 and 1 in order, shape (n,).
+        alpha: Of both sides together.
+        prior: a and b, above 0; they change the width only.
+        running_intersection: Whether a bound once reached is kept.
+
+    Raises:
+        UsageError: Outcomes, α or prior out of range.
+
+    Source: Robbins (1970), Ann Math Stat 41:1397; Howard et al. (2021), Ann Stat 49:1055.
+
+    Example:
+        >>> found = beta_mixture_sequence([1] * 7 + [0] * 3)
+        >>> round(float(found.lower[-1]), 4), round(float(found.upper[-1]), 4)
+        (0.4843, 0.9634)
+    """
+    _check(alpha, 2)
+    outcomes, (a, b) = np.asarray(x, dtype=np.float64), (float(end) for end in prior)
+    binary = ((outcomes == 0) | (outcomes == 1)).all()
+    if outcomes.ndim != 1 or not len(outcomes) or not binary or not min(a, b) > 0:
+        raise UsageError("a proportion is of at least one outcome, each 0 or 1, and a prior above 0")
+    n = np.arange(1.0, len(outcomes) + 1)
+    s = np.cumsum(outcomes)
+    # The mixture grows by the chance it gave each outcome: (a+s)/(a+b+n) for a 1, the rest for a 0.
+    chance = np.where(outcomes == 1, a + s - 1, b + n - s - 1) / (a + b + n - 1)
+    level = math.log(alpha) + np.cumsum(np.log(chance))
+    lower = _outer_root(s, n, level)
+    upper = 1 - _outer_root(n - s, n, level)
+    return _intersected(n, s / n, lower, upper, 0.0, 1.0, running_intersection)
+
+
+def _outer_root(s: Floats, n: Floats, level: Floats) -> Floats:
+    """p below s/n at which s·log p + (n−s)·log(1−p) is ``level``; 0 where s is 0."""
+    some = np.maximum(s, 1.0)
+    failures = n - some
+    mean = some / n
+    log_mean = np.log(mean)
+    # A parabola at s/n begins near the root; from the first step on each comes from below.
+    top = some * log_mean + xlog1py(failures, -np.minimum(mean, 1 - 1e-16))
+    u = np.where(failures > 0, log_mean - np.sqrt(2 * (top - level) * failures / (some * n)), level / some)
+    for _ in range(60):
+        p = np.exp(u)
+        odds = p / (1 - p)
+        step = (some * u - failures * np.log1p(odds) - level) / (some - failures * odds)
+        u -= step
+        if np.abs(step).max() < 1e-8:
+            break  # quadratic convergence: the error left is that squared
+    return np.where(s > 0, np.exp(u), 0.0)
 
 
 # --- means

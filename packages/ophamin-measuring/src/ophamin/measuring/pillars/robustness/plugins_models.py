@@ -82,7 +82,7 @@ class CrossValidation:
         >>> table = {"target": [1.0, 2.1, 2.9, 4.2, 5.0, 6.1], "feature": [1, 2, 3, 4, 5, 6]}
         >>> result = CrossValidation().compute(table, seed=0, scheme="leave-one-out")
         >>> round(result.evidence[0].statistic_value, 3)
-        0.018
+        0.014
     """
 
     name = "N.cross_validation"
@@ -202,7 +202,7 @@ class CompareLearners:
     Example:
         >>> table = {"score": [0.8, 0.82, 0.79], "other": [0.83, 0.86, 0.85]}
         >>> round(CompareLearners().compute(table, seed=0, test_share=0.5).evidence[0].p_value, 3)
-        0.11
+        0.09
     """
 
     name = "N.compare_learners"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from ophamin.measuring.pillars._columns import require
+from ophamin.measuring.pillars._columns import Floats, require
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.synthesis._studies import (
     LEVEL,
@@ -29,7 +29,8 @@ from ophamin.protocols.options import typed_options
 __all__ = ["CumulativeMeta", "LeaveOneOut", "Meta", "MetaRegression"]
 
 
-def _cautions(found: Pooled, method: str, test: str) -> list[str]:
+def _cautions(found: Pooled, effect: Floats, variance: Floats, method: str, test: str) -> list[str]:
+    """What is known to mislead in this way of pooling."""
     notes = []
     if found.k == 1:
         notes.append("one study: nothing was pooled, and its heterogeneity is unknown")
@@ -38,8 +39,12 @@ def _cautions(found: Pooled, method: str, test: str) -> list[str]:
             f"{found.k} studies and a normal interval: it is narrower than it states, for tau2 is taken as known; "
             "knapp-hartung-adhoc allows for that"
         )
-    if test == "knapp-hartung":
-        notes.append("a Hartung–Knapp factor below 1 makes the interval narrower than the normal one; see -adhoc")
+    if test == "knapp-hartung" and found.k > 1:
+        here = "here it is" if found.se < pool(effect, variance, method=method).se else "here it is not"
+        notes.append(
+            f"a Hartung–Knapp factor below 1 makes the standard error smaller than the normal one ({here}); "
+            "knapp-hartung-adhoc never does"
+        )
     if found.tau2_truncated and method != "FE":
         notes.append("the estimate of tau2 fell to 0: that is no evidence of one common effect")
     return notes
@@ -53,7 +58,7 @@ class Meta:
     Example:
         >>> result = Meta().compute({"effect": [0.1, 0.3, 0.35, 0.65], "variance": [0.03, 0.03, 0.05, 0.01]}, seed=0)
         >>> result.evidence[0].statistic_name, round(result.evidence[0].statistic_value, 3)
-        ('pooled_effect', 0.381)
+        ('pooled_effect', 0.377)
     """
 
     name = "I.meta"
@@ -105,7 +110,7 @@ class Meta:
             "upper": (y + half).tolist(),
             "weight": found.weights.tolist(),
         }
-        return PillarResult(evidence, {"forest": forest}, warnings=[*notes, *_cautions(found, method, test)])
+        return PillarResult(evidence, {"forest": forest}, warnings=[*notes, *_cautions(found, y, v, method, test)])
 
 
 class LeaveOneOut:
@@ -138,6 +143,8 @@ class LeaveOneOut:
         if len(rows["effect"]) < 2:
             return refused(self.name, "leaving one out needs at least two studies")
         found = leave_one_out(rows["effect"], rows["variance"], **given)
+        whole = pool(rows["effect"], rows["variance"], **given)
+        notes += _cautions(whole, rows["effect"], rows["variance"], given["method"], given["test"])
         estimates = [p.estimate for p in found]
         evidence = [
             finding(self.name, name, value, n=len(found), tau2_method=given["method"])
@@ -193,6 +200,7 @@ class CumulativeMeta:
         table = _table([rows["study"][i] for i in found.order], found.pooled)
         last = found.pooled[-1]
         evidence = pooled_evidence(self.name, last, given["method"], given["test"], given["level"])
+        notes += _cautions(last, rows["effect"], rows["variance"], given["method"], given["test"])
         if most is None:
             if last.k > 1:
                 notes.append(

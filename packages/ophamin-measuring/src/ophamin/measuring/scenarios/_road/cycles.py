@@ -10,9 +10,10 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from ophamin.measuring.scenarios._road.fresh import FreshProcesses
 from ophamin.measuring.scenarios._road.journal import encode
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Arm, Setup, check_applicable
@@ -60,6 +61,11 @@ class Ticker:
                 self._last = now
                 self._report(Progress(self._phase, done, self._total, now - self._started))
 
+    def stop(self, done: int) -> None:
+        """Say that no more is done, before the end: nothing is told but the count."""
+        self._total = done
+        self.tick(done)
+
 
 def cycle_count(setup: Setup, selection: Selection) -> int:
     """How many cycles the selection makes."""
@@ -76,6 +82,7 @@ def observe_cycles(
     done: int = 0,
     established: bool = False,
     system_seed: int | None = None,
+    stop: Callable[[bytes], bool] | None = None,
 ) -> None:
     """Run every cycle from number ``done`` on and hand each row to ``emit``.
 
@@ -88,6 +95,7 @@ def observe_cycles(
         done: Cycles already in the journal.
         established: Whether an earlier part of this attempt already showed every observable.
         system_seed: What the systems are seeded with, where it is not the attempt's.
+        stop: Told of each row; whether it was the last one that is needed.
 
     Raises:
         NotApplicable: The first cycles that succeed all lack an observable.
@@ -99,9 +107,15 @@ def observe_cycles(
     rows = _Rows(setup, cycle_count(setup, selection), established)
     stream = _alone if len(setup.arms) == 1 else _interleaved
     index = done
-    for arm, position, result in stream(setup, selection.records, seed, given, done):
-        emit(rows.row(index, arm, selection.records[position], selection.units[position], result))
+    cycles = stream(setup, selection.records, seed, given, done)
+    for arm, position, result in cycles:
+        row = rows.row(index, arm, selection.records[position], selection.units[position], result)
+        emit(row)
         index += 1
+        if stop is not None and stop(row):
+            cycles.close()  # what a system had begun of its batch is not looked at
+            ticker.stop(index)
+            break
         ticker.tick(index)
     rows.finish()
 
@@ -120,10 +134,11 @@ def values_digest_of(rows: Sequence[Mapping[str, JSON]]) -> str:
 
 def _alone(
     setup: Setup, records: Sequence[Record], seed: int, given: int, done: int
-) -> Iterator[tuple[Arm, int, CycleResult]]:
+) -> Generator[tuple[Arm, int, CycleResult]]:
     arm, position = setup.arms[0], done
     while position < len(records):
-        batch = records[position : position + BATCH]
+        _begin_process(setup, position, done, given)
+        batch = records[position : min(position + BATCH, setup.design.end_of_process(position))]
         for result in _batch(setup, arm, batch, given):
             yield arm, position, result
             position += 1
@@ -131,10 +146,12 @@ def _alone(
 
 def _interleaved(
     setup: Setup, records: Sequence[Record], seed: int, given: int, done: int
-) -> Iterator[tuple[Arm, int, CycleResult]]:
+) -> Generator[tuple[Arm, int, CycleResult]]:
     skip = done
     for position, record in enumerate(records):
         order = list(setup.arms)
+        if position * len(order) + len(order) > done:
+            _begin_process(setup, position, done // len(order), given)
         # By record, so that a resumed run meets the same order.
         random.Random(f"{seed}:{record.id}:arms").shuffle(order)
         for arm in order:
@@ -143,6 +160,15 @@ def _interleaved(
                 continue
             for result in _batch(setup, arm, [record], given):
                 yield arm, position, result
+
+
+def _begin_process(setup: Setup, position: int, first: int, seed: int) -> None:
+    """Where the design asks for fresh processes: one for every so many cycles, and one after a resumption."""
+    if setup.design.fresh and (position == first or setup.design.begins_process(position)):
+        for arm in setup.arms:
+            assert isinstance(arm.bare, FreshProcesses)
+            # Each process has a seed of its own, or one that is unlucky would be so every time.
+            _guard(arm, lambda arm=arm: arm.bare.renew((seed + position) % 2**32, position))  # type: ignore[misc]
 
 
 def _batch(setup: Setup, arm: Arm, batch: Sequence[Record], seed: int) -> Iterator[CycleResult]:

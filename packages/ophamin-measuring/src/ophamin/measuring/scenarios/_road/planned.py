@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.planning import plan_claim
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim
@@ -32,8 +33,13 @@ class Wanted:
     notes: Sequence[str] = ()
 
 
-def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
-    """Units asked for, or else those the plan needs.
+Assumed = Mapping[str, Mapping[str, JSON]]
+
+
+def wanted_units(
+    claim: Claim, n: int | None, alpha: float, assumptions: Assumed | None = None, *, whole: bool = False
+) -> Wanted:
+    """Units asked for, or else those the plan needs; all there are where the scenario measures its whole corpus.
 
     Raises:
         UsageError: It cannot be planned and no ``n`` was given.
@@ -44,26 +50,38 @@ def wanted_units(claim: Claim, n: int | None, alpha: float) -> Wanted:
         return Wanted(None, None)
     if n is not None and n < 0:
         raise UsageError(f"n is a number of units, not {n}")
+    looks = looks_of(claim.decision)
+    if looks is not None:
+        if n not in (None, looks.n[-1]):
+            raise UsageError(
+                f"the last registered look is at {looks.n[-1]} units, so leave out --n {n} or make it that"
+            )
+        n = looks.n[-1]
     try:
-        plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False)
+        plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False, assumptions=assumptions)
     except UsageError as error:
-        if n is None:
+        if n is None and not whole:
             raise UsageError(f"{error}; or say how many units to measure, --n N") from error
         return Wanted(n, None, (str(error),))
-    return Wanted(plan.n if n is None else n, plan.n, plan.notes)
+    return Wanted(plan.n if n is None and not whole else n, plan.n, plan.notes)
 
 
-def power_of(claim: Claim, n: int, alpha: float) -> dict[str, JSON]:
+def power_of(claim: Claim, n: int, alpha: float, assumptions: Assumed | None = None) -> dict[str, JSON]:
     """The powers of ``n`` units, and the truths at which they hold, for the plan section of a record."""
     nothing: dict[str, JSON] = {"power_validate_at": None, "power_refute_at": None, "expected_error_rate": 0.0}
     if n < 1 or claim.decision.rule == "exact":
         return nothing
     try:
-        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha, smallest=False)
+        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha, smallest=False, assumptions=assumptions)
     except UsageError:
         return nothing  # the plan's notes say why
     return {
         "power_validate_at": {"power": plan.power_validate, "truth": dict(plan.validate_at)},
         "power_refute_at": {"power": plan.power_refute, "truth": dict(plan.refute_at)},
         "expected_error_rate": plan.expected_error_rate,
+        **(
+            {"expected_n_validate": plan.expected_n_validate, "expected_n_refute": plan.expected_n_refute}
+            if claim.decision.rule == "sequential"
+            else {}
+        ),
     }

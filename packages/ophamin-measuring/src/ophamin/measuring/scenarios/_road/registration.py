@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound, kinship, related
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
 from ophamin.measuring.scenarios._road.deciding import plain
@@ -176,12 +177,15 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     earlier = [a for a in attempts if counts(setup, a.outcome, a.outcome_value)]
     number, alpha = len(earlier) + 1, alpha_used(setup, earlier)
     spec = setup.spec
-    used, payloads = (set[str](), set[str]()) if setup.exact else _used(journals, earlier)
+    # What is measured whole is measured anew by each attempt: its chance lies in the measuring, not in the drawing.
+    whole = setup.exact or (setup.design.whole and spec.n is None)
+    used, payloads = (set[str](), set[str]()) if whole else _used(journals, earlier)
     seed = spec.seed if spec.seed is not None else _derived_seed(setup.claim_hash, number, len(attempts))
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
     open_ones = (a.outcome in (None, "ABORTED") and is_left(journals, a.value["journal"]) for a in earlier)
-    wanted = wanted_units(setup.claim, spec.n, alpha).n_units
+    wanted = wanted_units(setup.claim, spec.n, alpha, setup.design.assumptions, whole=setup.design.whole).n_units
+    wanted = None if wanted is None else wanted * setup.design.cycles_per_unit
     selection = select(setup, wanted, seed, used, payloads, interrupted=any(open_ones))
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
@@ -223,8 +227,9 @@ def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dic
     """What the ledger says was registered, and what follows from it."""
     entry, size = ledger.entry(index), ledger.size
     value, alpha = entry.value, float(entry.value["alpha_used"])
-    wanted = wanted_units(setup.claim, setup.spec.n, alpha)
-    got = selection.n_units // max(len(setup.strata), 1)
+    design = setup.design
+    wanted = wanted_units(setup.claim, setup.spec.n, alpha, design.assumptions, whole=design.whole)
+    got = selection.n_units // max(len(setup.strata), 1) // design.cycles_per_unit
     resumptions = sum(
         e.value.get("type") == "resumption" and e.value.get("registration") == index for e in ledger.entries()
     )
@@ -243,14 +248,24 @@ def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dic
             "n_planned": value["n_planned"],
             "n_units": selection.n_units,
             "n_units_for_power": wanted.n_needed,
-            **plain(power_of(setup.claim, got, alpha)),
-            "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
+            **plain(power_of(setup.claim, got, alpha, design.assumptions)),
+            "stopping": _stopping(setup),
             "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
             "unmeasured_retries": UNMEASURED_RETRIES,
             "resumptions": resumptions,
             "notes": list(wanted.notes),
         },
     }
+
+
+def _stopping(setup: Setup) -> str:
+    if setup.exact:
+        return "exact: the whole target, twice"
+    if not setup.sequential:
+        return "fixed n"
+    looks = looks_of(setup.claim.decision)
+    when = "after every unit" if looks is None else f"at {', '.join(map(str, looks.n))} units"
+    return f"sequential: looks {when}; n_planned is the maximum"
 
 
 def _admit(setup: Setup, selection: Selection) -> None:
@@ -271,9 +286,18 @@ def _used(journals: Path, earlier: Sequence[Attempt]) -> tuple[set[str], set[str
                 f"nobody knows any more which records attempt {attempt.value['attempt']} at this claim measured: "
                 f"restore {journals / 'selections'} from a copy, or state another claim"
             )
-        ids.update(kept[0])
-        payloads.update(kept[1])
+        reached = _reached(attempt, len(kept[0]))
+        ids.update(kept[0][:reached])
+        payloads.update(kept[1][:reached])
     return ids, payloads
+
+
+def _reached(attempt: Attempt, n: int) -> int:
+    """How many of its ``n`` records an attempt came to: all, unless it was decided before."""
+    cycles, planned = (attempt.outcome_value or {}).get("cycles"), attempt.value["n_planned"]
+    if attempt.outcome not in ("VALIDATED", "REFUTED", "INCONCLUSIVE") or cycles is None or not planned:
+        return n
+    return math.ceil(n * int(cycles) / int(planned))
 
 
 def _derived_seed(claim_hash: str, attempt: int, registrations: int) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from typing import Any
 from ophamin import registry
 from ophamin.measuring.decision import check_claim
 from ophamin.measuring.scenarios._road.checks import check_settings
+from ophamin.measuring.scenarios._road.design import Design, design_of, instruments_of
+from ophamin.measuring.scenarios._road.fresh import FreshProcesses
 from ophamin.measuring.scenarios._road.rehearsal import rehearse
+from ophamin.measuring.scenarios._road.stopping import looks_option
 from ophamin.measuring.scenarios.roles import RoleReader, kinds_of, roles_of
 from ophamin.proof.canonical import digest
 from ophamin.proof.claims import attempt_key, claim_hash
@@ -82,11 +85,17 @@ class Setup:
     one_per_unit: bool
     config_hash: str
     run_key: str
+    design: Design = field(default_factory=Design)
 
     @property
     def exact(self) -> bool:
         """Whether the value itself decides, because the whole target is measured."""
         return self.claim.decision.rule == "exact"
+
+    @property
+    def sequential(self) -> bool:
+        """Whether the run may stop before its n, which is then a maximum."""
+        return self.claim.decision.rule == "sequential"
 
 
 def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Claim]:
@@ -100,16 +109,18 @@ def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Cla
         raise UsageError(f"alpha must lie between 0 and 0.5, not {spec.alpha}")
     if spec.attempts < 1:
         raise UsageError(f"attempts must be at least 1, not {spec.attempts}")
-    if spec.rule not in ("", "interval", "exact"):
-        raise UsageError(f"rule {spec.rule!r} is not one of interval, exact")
+    if spec.rule not in ("", "interval", "sequential", "exact"):
+        raise UsageError(f"rule {spec.rule!r} is not one of interval, sequential, exact")
     scenario = registry.get_scenario(spec.scenario)()
-    options = typed_options(f"scenario {scenario.name!r}", scenario.options, spec.options)
+    given, looks = looks_option(scenario, spec)
+    options = typed_options(f"scenario {scenario.name!r}", scenario.options, given)
     claim = scenario.claim(options)
 
     def decided(decision: Decision) -> Decision:
         return replace(
             decision,
             rule=spec.rule or decision.rule,
+            method=looks or decision.method,
             alpha=spec.alpha,
             confidence=1 - spec.alpha,
             attempts=spec.attempts,
@@ -196,6 +207,8 @@ def _open_arms(
     kinds: Mapping[str, str],
     instruments: Sequence[Instrument],
     stack: ExitStack,
+    *,
+    fresh: bool = False,
 ) -> list[Arm]:
     given = dict(spec.arms)
     if len(names) == 1 and len(given) == 1:
@@ -214,7 +227,10 @@ def _open_arms(
                 raise UsageError(f"scenario {spec.scenario!r} asks for no role {role!r}; {hint}")
     arms = []
     for name in names:
-        bare = registry.make_substrate(given[name], Path(spec.data_root) if spec.data_root else None)
+        root = Path(spec.data_root) if spec.data_root else None
+        bare: SubstrateProbe = (
+            FreshProcesses(given[name], root) if fresh else registry.make_substrate(given[name], root)
+        )
         stack.callback(bare.close)
         substrate = bare
         for instrument in instruments:
@@ -247,9 +263,10 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
     counted = _targeted(claim)
     claim = _targeted(claim, f"{dataset.name} {data_hash[:23]}")
     roles = roles_of(scenario, options)
-    instruments = [registry.instruments.get(name)() for name in spec.instruments]
+    instruments = [registry.instruments.get(name)() for name in instruments_of(scenario, spec.instruments)]
+    design = design_of(scenario, options)
     kinds = kinds_of(scenario, options)
-    arms = _open_arms(spec, list(scenario.arms(options)), roles, kinds, instruments, stack)
+    arms = _open_arms(spec, list(scenario.arms(options)), roles, kinds, instruments, stack, fresh=design.fresh)
     rehearse(scenario, options, claim, next(iter(corpus.records()), None), list(roles))
     strata = getattr(scenario, "strata", None)
     identities = [{"arm": a.name, **to_json(a.identity)} for a in arms]
@@ -286,6 +303,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
         one_per_unit=bool(getattr(scenario, "one_per_unit", False)),
         config_hash=config_hash,
         run_key=digest([config_hash, to_json(claim), data_hash, spec.seed]),
+        design=design,
     )
 
 
