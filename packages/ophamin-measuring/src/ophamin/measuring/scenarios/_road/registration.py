@@ -297,7 +297,7 @@ def _reached(attempt: Attempt, n: int) -> int:
     cycles, planned = (attempt.outcome_value or {}).get("cycles"), attempt.value["n_planned"]
     if attempt.outcome not in ("VALIDATED", "REFUTED", "INCONCLUSIVE") or cycles is None or not planned:
         return n
-    return math.ceil(n * cycles / planned)
+    return math.ceil(n * int(cycles) / int(planned))
 
 
 def _derived_seed(claim_hash: str, attempt: int, registrations: int) -> int:
