@@ -34,6 +34,13 @@ SEEING = {
     },
     "brier-skill": {"brier-skill: slope 0.5, independent"},
     "exponent": {"exponent: 12 sizes, normal noise"},
+    "difference.newcombe": {"difference.newcombe"},
+    "difference.clopper-pearson": {"difference.clopper-pearson"},
+    "difference.mean": {"difference.mean: 8 pairs, normal"},
+    "tost": {"tost"},
+    "effect-size": {"effect-size"},
+    "slope.hac": {"slope.hac: independent normal errors, n = 50"},
+    "correlation": {"correlation: normal, ρ = 0.5, n = 50"},
 }  # fmt: skip
 """Lines that are enough to see the faults of each family."""
 
@@ -64,7 +71,7 @@ LEVELS = {
 
 
 # Those of a fraction of a second each, and those of a few.
-QUICK = ("mean", "quantile", "exponent")
+QUICK = ("mean", "quantile", "exponent", "slope.hac", "correlation", "difference.mean")
 FAMILIES = [family if family in QUICK else pytest.param(family, marks=pytest.mark.slow) for family in SEEING]
 
 
@@ -79,6 +86,15 @@ def test_wrong_levels_are_seen_in_every_family(family: str, fault: str, monkeypa
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_right_ones_pass_the_same_lines(family: str) -> None:
     assert not _fails(*SEEING[family])
+
+
+def test_a_count_of_false_hypotheses_without_correction_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(columns: Columns, *, confidence: float, **more: Any) -> Estimate:
+        rejected = sum(p <= 1 - confidence for p in columns["value"])
+        return Estimate(rejected, rejected, 5, 5, method="none", library="none", version="0")
+
+    monkeypatch.setitem(registry.estimators._registered, "holm", wrong)
+    assert _fails("holm: 0 of 5 false")
 
 
 @pytest.mark.parametrize("family", ["proportion", "mean"])

@@ -1,7 +1,4 @@
-"""Checks of the estimators of this wheel, one list per name in group ``ophamin.estimators``.
-
-A new estimator gets its list here; a test asks that each has one.
-"""
+"""Checks of the estimators of one quantity, one list per name in group ``ophamin.estimators``."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from ophamin.measuring.selftest._trials import binomial_rates, estimator_run, mi
 from ophamin.protocols import Columns
 from ophamin.registry import estimators
 
-__all__ = ["ESTIMATORS", "growing", "skilled", "stated"]
+__all__ = ["INTERVALS", "growing", "skilled", "stated"]
 
 Rng = np.random.Generator
 _ABOUT = ALPHA + MARGIN
@@ -336,7 +333,7 @@ def _whole() -> Tally:
     return Tally(below, above)
 
 
-ESTIMATORS: Mapping[str, Callable[[], Sequence[Check]]] = {
+INTERVALS: Mapping[str, Callable[[], Sequence[Check]]] = {
     "proportion": _proportion,
     "mean": _mean,
     "quantile": _quantile,

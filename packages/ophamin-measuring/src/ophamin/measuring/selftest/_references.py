@@ -53,6 +53,13 @@ def _ece_upper() -> float:
     return float(_ask("calibration-error", {"confidence": [0.75] * 400, "correct": [1, 1, 1, 0] * 100}).upper)
 
 
+def _shares(method: str, back: bool = False) -> Any:
+    arm = ["base"] * 40 + ["head"] * 20
+    if back:
+        arm = ["head"] * 40 + ["base"] * 20
+    return _ask(f"difference.{method}", {"value": [1] * 30 + [0] * 10 + [1] * 10 + [0] * 10, "arm": arm})
+
+
 def _exponent() -> float:
     sizes = [10.0 * 3**i for i in range(8)]
     return float(_ask("exponent", {"size": [0, *sizes], "value": [0.0, *(2 * s**1.5 for s in sizes)]}).value)
@@ -96,6 +103,29 @@ REFERENCES: tuple[Reference, ...] = (
     Reference("exponent", "2·s^1.5", _exponent, 1.5, "an exact power law"),
     Reference("value", "sum of a whole target", lambda: _ask("value", {"value": [1, 2, 3]}, statistic="sum").value,
               6.0, "by hand"),
+    Reference("difference.newcombe", "antisymmetry of 30/40 and 10/20", lambda: _shares("newcombe").lower
+              + _shares("newcombe", back=True).upper, 0.0, "L(p, q) = −U(q, p)"),
+    Reference("difference.clopper-pearson", "0 of 40 and 30 of 30, lower", lambda: _ask("difference.clopper-pearson", {
+        "value": [0] * 40 + [1] * 30, "arm": ["base"] * 40 + ["head"] * 30}).lower,
+        0.025 ** (1 / 30) - (1 - 0.025 ** (1 / 40)), "(α/2)^(1/n₂) − (1 − (α/2)^(1/n₁))"),
+    Reference("difference.clopper-pearson", "30 of 30 and 0 of 40, upper", lambda: _ask("difference.clopper-pearson", {
+        "value": [1] * 30 + [0] * 40, "arm": ["base"] * 30 + ["head"] * 40}).upper,
+        1 - 0.025 ** (1 / 40) - 0.025 ** (1 / 30), "(1 − (α/2)^(1/n₂)) − (α/2)^(1/n₁)"),
+    Reference("difference.mean", "paired differences 0 and 1, upper", lambda: _ask("difference.mean", {
+        "value": [0.0, 0.0, 0.0, 1.0], "arm": ["base", "base", "head", "head"], "pair": [1, 2, 1, 2]}).upper,
+        0.5 + 0.5 * math.tan(math.pi * 0.45), "Cauchy quantile"),
+    Reference("tost", "differences 0 and −1, upper", lambda: _ask("tost", {"value": [0.0, -1.0]}).upper,
+              0.5 + 0.5 * math.tan(math.pi * 0.45), "|d| + t·se, Cauchy quantile"),
+    Reference("effect-size", "no difference, upper plus lower", lambda: (e := _ask("effect-size", {
+        "value": [0.0, 1.0, 0.0, 1.0], "arm": ["base", "base", "head", "head"]})).upper + e.lower, 0.0,
+        "symmetry of the noncentral t"),
+    Reference("slope.hac", "a line and an even ripple", lambda: _ask("slope.hac", {
+        "time": [0, 1, 2, 3], "value": [1.0, 1.0, 3.0, 7.0]}).value, 2.0, "Σ(t−t̄)y / Σ(t−t̄)²"),
+    Reference("correlation", "r = 0.6 in 4 rows, tanh⁻¹ of upper", lambda: math.atanh(_ask("correlation", {
+        "value": [1.0, -1.0, 1.0, -1.0], "other": [1.4, -1.4 + 1.6, 1.4 - 1.6, -1.4]}).upper),
+        math.atanh(0.6) + 1.6448536269514722, "artanh r + z/√(n − 3)", 1e-8),
+    Reference("holm", "0.001, 0.3 and 0.01: how many", lambda: _ask("holm", {"value": [0.001, 0.3, 0.01]}).lower, 2.0,
+              "0.003, 0.02 and 0.3 adjusted"),
     Reference("decision", "least n of accuracy >= 0.9", lambda: deciding.least_n(
         Threshold("a", ">=", 0.9), Decision(estimator="proportion"), alpha=0.05), 29.0, "⌈log α / log θ⌉"),
     Reference("decision", "least n of p95", lambda: deciding.least_n(

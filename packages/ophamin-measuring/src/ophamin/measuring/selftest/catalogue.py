@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from ophamin.measuring.selftest._check import Check
+from ophamin.measuring.selftest._contrasts import CONTRASTS
 from ophamin.measuring.selftest._decisions import decisions
-from ophamin.measuring.selftest._intervals import ESTIMATORS
+from ophamin.measuring.selftest._intervals import INTERVALS
 from ophamin.measuring.selftest._references import REFERENCES
 from ophamin.measuring.selftest._resampling import resampling
 from ophamin.measuring.selftest._sequential import sequential
 
 __all__ = ["ESTIMATORS", "REFERENCES", "catalogue"]
+
+ESTIMATORS = {**INTERVALS, **CONTRASTS}
+"""By name in group ``ophamin.estimators``: what makes its checks. A new estimator of this wheel gets its line in one of
+the two, and a test asks that each has one."""
 
 
 def catalogue() -> tuple[Check, ...]:

@@ -21,10 +21,19 @@ def text_report(record: Mapping[str, JSON]) -> str:
     """
     run, summary = record["run"], record["summary"]
     worst = worst_errors(record)
-    lines = _table([_HEAD, *(_cells(row, worst.get(row["method"])) for row in record["checks"])])
+    by_method = {method: found for (_, method), found in worst.items()}
+    lines = _table(
+        [
+            _HEAD,
+            *(
+                _cells(row, worst.get((row["family"], row["method"])) or by_method.get(row["method"]))
+                for row in record["checks"]
+            ),
+        ]
+    )
     if worst:
         lines += ["", "Beyond their promise (shown, not judged), the worst error of a side of each approximate method:"]
-        lines += [f"  {method}: {found['worst']:.3f} ({found['law']})" for method, found in worst.items()]
+        lines += [f"  {family}, {method}: {s['worst']:.3f} ({s['law']})" for (family, method), s in worst.items()]
     lines += ["", f"{summary['n_references']} reference numbers compared."]
     for row in record["checks"]:
         if row["verdict"] == "FAIL":
@@ -72,13 +81,14 @@ def _outside(below: float | None, above: float | None) -> str:
     return ", ".join([*words, *([f">= {above:.4f}"] if above is not None else [])]) or "none"
 
 
-def worst_errors(record: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
-    """By method, the stress law on which a side of it erred most."""
-    found: dict[str, Mapping[str, JSON]] = {}
+def worst_errors(record: Mapping[str, JSON]) -> dict[tuple[str, str], Mapping[str, JSON]]:
+    """By family and method, the stress law on which a side of it erred most."""
+    found: dict[tuple[str, str], Mapping[str, JSON]] = {}
     for row in record["checks"]:
         for stress in row.get("stress", ()):
-            if row["method"] not in found or stress["worst"] > found[row["method"]]["worst"]:
-                found[row["method"]] = stress
+            key = row["family"], row["method"]
+            if key not in found or stress["worst"] > found[key]["worst"]:
+                found[key] = stress
     return found
 
 

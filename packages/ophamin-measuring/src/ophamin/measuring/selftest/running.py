@@ -60,9 +60,8 @@ def _pieces(checks: Sequence[Check], mode: str) -> list[_Piece]:
         runs = check.runs(mode)
         if not runs:
             pieces.append(_Piece(check.label, -1, 0, 0))
-            continue
-        for law in range(-1, len(check.stress)):
-            here = runs if law < 0 else min(runs, _STRESSED[mode])
+        for law in range(-1 if runs else 0, len(check.stress)):
+            here = runs if law < 0 else min(runs or _STRESSED[mode], _STRESSED[mode])
             cuts = [here * i // _PIECE for i in range(_PIECE + 1)]
             pieces += [_Piece(check.label, law, i, cuts[i + 1] - cuts[i]) for i in range(_PIECE)]
     return pieces
@@ -72,11 +71,12 @@ def _count(piece: _Piece, seed: int) -> Tally:
     """Count one piece; its numbers depend on the seed and on which piece it is, on nothing else."""
     check = _checks()[piece.label]
     try:
-        if check.run is None:
+        if check.run is None and piece.law < 0:
             assert check.enumerate is not None
             return check.enumerate()
         rng = np.random.default_rng([seed, zlib.crc32(piece.label.encode()), piece.law + 1, piece.number])
         run = check.run if piece.law < 0 else check.stress[piece.law].run
+        assert run is not None
         return run(rng, piece.runs)
     except Exception as error:  # noqa: BLE001 - what is tried may be broken in any way, and that is its result
         return Tally(0, 0, piece.runs, max(1, piece.runs), f"{type(error).__name__}: {error}")
