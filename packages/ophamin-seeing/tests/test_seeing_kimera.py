@@ -13,6 +13,7 @@ from ophamin.protocols import Record
 from ophamin.registry import make_substrate
 from ophamin.seeing._command.substrates import substrate_probe
 from ophamin.seeing.substrate.kimera import load_catalogue
+from ophamin.testing import check_substrate
 
 # Our own code in that layout: what the classes do is nothing of that system.
 TAKWIN = """
@@ -72,6 +73,10 @@ def run(spec: str, *texts: str):
         return list(substrate.run_batch(records, seed=1, timeout_s=30))
     finally:
         substrate.close()
+
+
+def test_contract(kimera) -> None:
+    check_substrate(lambda: make_substrate(f"kimera:{kimera.path}?target=ouroboros"))
 
 
 def test_targets_by_name(kimera) -> None:
