@@ -134,13 +134,49 @@ def test_an_exact_rule_decides_by_value_or_by_range(proof):
     assert "give REFUTED" in problems(proof)[0]
 
 
-def test_a_sequential_rule_may_stop_early_but_never_count_too_much(proof):
+def stopped(proof, n=100, most=400):
+    """The proof as a sequential one that stopped at ``n``."""
     proof["claim"]["decision"]["rule"] = proof["verdict"]["decided_by"] = "sequential"
-    proof["verdict"]["n_used"] = 100
+    proof["preregistration"].setdefault("plan", {})["n_planned"] = most
+    verdict = proof["verdict"]
+    verdict.update(n_planned=n, n_used=n, n_errors=0, n_unmeasured=0)
+    verdict.update(n_max=most, stopped_at=n, cycles_saved=most - n, stopped_by="crossing")
+    selection = proof["data"]["datasets"][0].setdefault("selection", {})
+    selection["not_reached"] = [f"r{i}" for i in range(n, most)]
     rehash(proof)
-    assert problems(proof) == []
-    proof["verdict"]["n_used"] = 500
-    assert len(problems(proof)) == 1
+    return proof
+
+
+def test_a_sequential_rule_may_stop_early_and_accounts_for_what_it_measured(proof):
+    assert problems(stopped(proof)) == []
+    proof["verdict"]["n_used"] = 99
+    assert "accounted for" in problems(proof)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p["verdict"].update(cycles_saved=200), "but 100 were planned and 200 saved"),
+        (lambda p: p["verdict"].update(stopped_at=90, cycles_saved=310), "stopped at 90"),
+        (lambda p: p["verdict"].update(n_max=500, cycles_saved=400), "n_max is 500"),
+        (
+            lambda p: p["verdict"].update(outcome="INCONCLUSIVE", decided_by="none: nobody knows"),
+            "without being decided",
+        ),
+        (lambda p: p["preregistration"]["plan"].update(n_planned=300), "but 300 cycles were registered"),
+        (lambda p: [p["verdict"].pop(k) for k in ("n_max", "stopped_at", "cycles_saved")], "does not say where"),
+    ],
+)
+def test_where_it_stopped_is_of_one_piece(proof, change, words):
+    stopped(proof)
+    change(proof)
+    rehash(proof)
+    assert any(words in problem for problem in problems(proof)), problems(proof)
+
+
+def test_a_rule_with_a_fixed_n_leaves_out_no_record(proof):
+    proof["data"]["datasets"][0].setdefault("selection", {})["not_reached"] = ["r7"]
+    assert "only a sequential rule" in problems(proof)[0]
 
 
 def test_attempts_registered_in_advance_share_alpha(proof):

@@ -332,8 +332,8 @@ def test_reasoning_is_one_sentence_with_the_numbers() -> None:
         ),
         (Claim("", "", "", "", Threshold("m", ">=", 0.5), Decision("point", estimator="proportion")), "old records"),
         (
-            Claim("", "", "", "", Threshold("m", ">=", 0.5), Decision("sequential", estimator="proportion")),
-            "sequential",
+            Claim("", "", "", "", Threshold("m", ">=", 0.5), Decision("sequential", estimator="calibration-error")),
+            "stopped early",
         ),
         (
             Claim("", "", "", "", Threshold("m", "==", 0.5), Decision("exact", estimator="value")),

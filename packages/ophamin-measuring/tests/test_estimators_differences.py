@@ -105,6 +105,16 @@ def test_correlation_and_effect_size_are_those_of_scipy() -> None:
     assert hedges(18) == pytest.approx(0.9576464, rel=1e-6)
 
 
+@pytest.mark.parametrize("scale", [0.5, 3.0, 30.0, 1000.0])
+def test_effects_of_any_size_have_bounds_or_say_why_not(scale: float) -> None:
+    for alpha in (0.2, 0.05, 0.0039, 1e-4):
+        for sign in (-1, 1):
+            value = [*X[:8], *(Y[:9] / 3 + sign * scale)]
+            found = effect_size({"value": value, "arm": ["base"] * 8 + ["head"] * 9}, confidence=1 - alpha)
+            assert found.problem or found.lower < found.value < found.upper
+            assert scale > 100 or not found.problem
+
+
 @pytest.mark.parametrize("name", ["holm", "hochberg", "bonferroni"])
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12), alpha=st.floats(0.001, 0.4))
 @settings(max_examples=60, deadline=None)
@@ -135,6 +145,7 @@ def test_p_values_of_the_others_are_dual(d: float, theta: float, alpha: float, s
     table = {"value": [*rng.normal(0, 1, 8), *rng.normal(d, 1, 9)], "arm": ["base"] * 8 + ["head"] * 9}
     for fn in (difference_mean, tost, effect_size):
         found = fn(table, confidence=1 - alpha, threshold=theta, comparator="<=")
+        assert not found.problem
         if abs(found.p_validated - alpha) > 1e-6:
             assert (found.upper <= theta) is (found.p_validated <= alpha)
         if abs(found.p_refuted - alpha) > 1e-6:

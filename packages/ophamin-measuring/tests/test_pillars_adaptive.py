@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betaln
 
 from ophamin.measuring.pillars.adaptive import evalues, sequences, sprt
 from ophamin.measuring.pillars.adaptive.group_sequential import (
@@ -211,3 +212,15 @@ def test_mixture_bound_is_the_same_test() -> None:
 def test_what_makes_no_sense_is_refused(call: Any) -> None:
     with pytest.raises(UsageError):
         call()
+
+
+@settings(max_examples=60, deadline=None)
+@given(x=st.lists(st.integers(0, 1), min_size=1, max_size=200), a=st.floats(0.2, 5), b=st.floats(0.2, 5))
+def test_the_beta_mixture_leaves_out_exactly_what_its_bayes_factor_says(x: list[int], a: float, b: float) -> None:
+    found = sequences.beta_mixture_sequence(x, prior=(a, b), running_intersection=False)
+    n, s = len(x), sum(x)
+    level = math.log(0.05) + betaln(a + s, b + n - s) - betaln(a, b)
+    for end in (float(found.lower[-1]), float(found.upper[-1])):
+        if 1e-12 < end < 1 - 1e-12:
+            assert s * math.log(end) + (n - s) * math.log1p(-end) == pytest.approx(level, abs=1e-7)
+    assert found.lower[-1] <= s / n <= found.upper[-1]

@@ -103,7 +103,7 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "F.causal_forest": [(_TRIAL, {"trees": 16, "nuisance": n}) for n in ("linear", "forest")],
     "F.difference_in_means": [(_TRIAL, {}), (_TRIAL, {"errors": "HC3", "level": 0.9})],
     "F.e_value": [
-        ({"estimate": [2.0, 0.5], "lower": [1.2, 0.2], "upper": [3.0, 1.1]}, {"measure": m})
+        ({"estimate": [2.0, 0.5], "ci_low": [1.2, 0.2], "ci_high": [3.0, 1.1]}, {"measure": m})
         for m in ("RR", "OR-common", "HR-common", "SMD")
     ],
     "F.g_formula": [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -138,6 +139,31 @@ def columns_of(scenario, records, results, roles):
             rows.append({**values, "record_id": record.id, "group": record.id, "arm": "main", "status": result.status,
                          "block": 0, "wall_s": result.wall_s})  # fmt: skip
     return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def sequentially(control, seed):
+    """The outcome of a control where its claim may stop early, its whole corpus being the maximum."""
+    scenario = registry.get_scenario("metric")()
+    options = {**{k: s.default for k, s in scenario.options.items()}, **control.options}
+    records = drawn(scenario, options, control.corpus, None, seed)
+    columns = columns_of(scenario, records, results_of(control.substrate, records, seed), scenario.roles(options))
+    claim = scenario.claim(options)
+    claim = replace(claim, decision=replace(claim.decision, rule="sequential"))
+    return decide_claim(claim, scenario.score(columns, options), alpha=0.05, seed=seed).outcome
+
+
+METRIC = [pytest.param(c, id=c.name) for c in registry.get_scenario("metric")().controls() if c.kind != "boundary"]
+
+
+@pytest.mark.parametrize("control", METRIC)
+def test_the_controls_of_metric_hold_where_it_may_stop_early(control):
+    found = Counter(sequentially(control, seed) for seed in SEEDS)
+    wanted = {"inside": "VALIDATED", "outside": "REFUTED"}.get(control.kind)
+    if wanted is None:
+        assert set(found) <= control.expect
+        return
+    assert found[wanted] >= 9, found
+    assert found["REFUTED" if wanted == "VALIDATED" else "VALIDATED"] == 0
 
 
 def decided(name, control, seed, n=None):

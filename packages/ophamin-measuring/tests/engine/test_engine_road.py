@@ -383,7 +383,7 @@ def test_a_scenario_may_not_name_a_column_the_engine_adds(road):
         ({"options": {"theta": 1.0}}, UsageError, "no sample can validate"),
         ({"alpha": 0.7}, UsageError, "alpha"),
         ({"attempts": 0}, UsageError, "attempts"),
-        ({"rule": "sequential"}, UsageError, "rule"),
+        ({"rule": "posterior"}, UsageError, "rule"),
         ({"n": -1}, UsageError, "n is a number"),
         ({"seed": 2**32}, UsageError, "seed"),
         ({"scenario": "nope"}, UnknownPlugin, "installed"),

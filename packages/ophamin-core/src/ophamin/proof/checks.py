@@ -236,10 +236,36 @@ def _counts(record: Section) -> Iterator[str]:
     if any(name not in verdict for name in names):
         return
     planned, *rest = (verdict[name] for name in names)
-    # A sequential rule may stop before the n it registered as its maximum.
-    early = (record["claim"].get("decision") or {}).get("rule") == "sequential"
-    if sum(rest) > planned or (sum(rest) < planned and not early):
+    if sum(rest) != planned:
         yield f"{planned} cycles were planned, but {' + '.join(map(str, rest))} are accounted for"
+
+
+def _stop(record: Section) -> Iterator[str]:
+    """Only a sequential rule stops early, and only where it decides; what it planned then is what it measured."""
+    verdict, sequential = record["verdict"], (record["claim"].get("decision") or {}).get("rule") == "sequential"
+    names = ("n_max", "stopped_at", "cycles_saved", "n_planned")
+    left = _not_reached(record)
+    if left and not sequential:
+        yield "it leaves out records that were selected, which only a sequential rule may"
+    if any(name not in verdict for name in names):
+        if left:
+            yield "it leaves out records that were selected and does not say where it stopped"
+        return
+    most, stopped, saved, planned = (verdict[name] for name in names)
+    if not sequential:
+        yield "it speaks of stopping early, which only a sequential rule may"
+    if stopped != planned or saved != most - stopped or saved < 0:
+        yield f"it stopped at {stopped} of {most} cycles, but {planned} were planned and {saved} saved"
+    registered = (record["preregistration"].get("plan") or {}).get("n_planned")
+    if registered not in (None, most):
+        yield f"n_max is {most}, but {registered} cycles were registered"
+    if saved and verdict["outcome"] == "INCONCLUSIVE":
+        yield f"it stopped {saved} cycles early without being decided"
+
+
+def _not_reached(record: Section) -> JSON:
+    datasets = record["data"].get("datasets") or [{}]
+    return (datasets[0].get("selection") or {}).get("not_reached") or []
 
 
 def _alpha(record: Section) -> Iterator[str]:
@@ -311,6 +337,7 @@ _CHECKS = (
     _attribution,
     _times,
     _counts,
+    _stop,
     _alpha,
     _claim_hash,
     _error_bound,

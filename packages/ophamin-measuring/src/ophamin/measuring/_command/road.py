@@ -45,6 +45,12 @@ def _options(words: Sequence[str], claim: str | None) -> dict[str, str]:
     return options
 
 
+def _rule(rule: str | None, sequential: bool) -> str:
+    if sequential and rule not in (None, "sequential"):
+        raise UsageError(f"--sequential and --rule {rule} say different things; give one")
+    return "sequential" if sequential else rule or ""
+
+
 def _arms(words: Sequence[str]) -> dict[str, str]:
     arms: dict[str, str] = {}
     for word in words:
@@ -129,7 +135,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @_claim
 @_n
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, help="Chosen seed; recorded as chosen.")
-@click.option("--rule", type=click.Choice(["interval", "exact"]), default=None, help="Decision rule.")
+@click.option("--rule", type=click.Choice(["interval", "sequential", "exact"]), default=None, help="Decision rule.")
+@click.option("--sequential", is_flag=True, help="Short for --rule sequential: stop as soon as it is decided.")
 @click.option(
     "--error-policy", type=click.Choice(["bound", "fail", "exclude"]), default=None, help="What errors count."
 )
@@ -156,6 +163,7 @@ def run(
     n: int | None,
     seed: int | None,
     rule: str | None,
+    sequential: bool,
     error_policy: str | None,
     data_root: str | None,
     fields: tuple[str, ...],
@@ -178,6 +186,8 @@ def run(
     Example:
       ophamin run metric --claim 'accuracy >= 0.9' --corpus 'table:rows.csv?text=prompt&label=y' \\
           --substrate python:mypkg.model:predict
+      ophamin run metric --sequential --claim 'accuracy >= 0.9' --n 600 \\
+          --corpus 'table:rows.csv?text=prompt&label=y' --substrate python:mypkg.model:predict
     """
     from ophamin import registry
 
@@ -197,7 +207,7 @@ def run(
         fields={**settings.fields, **named},
         n=n,
         seed=seed,
-        rule=rule or "",
+        rule=_rule(rule, sequential),
         instruments=_instruments(instruments, flamegraph),
         alpha=settings.alpha if alpha is None else alpha,
         attempts=attempts,
@@ -246,6 +256,7 @@ def run(
               help="Share of cycles expected to fail.")  # fmt: skip
 @click.option("--assume", "assumed", multiple=True, metavar="NAME=VALUE",
               help="Assumption about the data, e.g. sd=0.2, icc=0.1, group_size=5.")  # fmt: skip
+@click.option("--sequential", is_flag=True, help="Plan a run that stops as soon as it is decided; n is its maximum.")
 @_substrate
 @_corpus
 @_data_root
@@ -262,6 +273,7 @@ def plan(
     power: float,
     error_rate: float,
     assumed: tuple[str, ...],
+    sequential: bool,
     substrates: tuple[str, ...],
     corpus: str,
     data_root: str | None,
@@ -275,6 +287,7 @@ def plan(
     Example:
       ophamin plan metric --claim 'accuracy >= 0.9' --set delta=0.05
       ophamin plan metric --claim 'accuracy >= 0.9' --n 200
+      ophamin plan metric --claim 'accuracy >= 0.9' --sequential
     """
     from ophamin.measuring.scenarios.forecast import forecast
     from ophamin.measuring.scenarios.words import plan_text
@@ -288,6 +301,7 @@ def plan(
         n=n,
         alpha=settings.alpha if alpha is None else alpha,
         attempts=attempts,
+        rule=_rule(None, sequential),
         data_root=settings.data_root if data_root is None else data_root,
     )
     assumptions = {name: _float(name, value) for name, value in pairs(assumed, "--assume", "--assume sd=0.2").items()}

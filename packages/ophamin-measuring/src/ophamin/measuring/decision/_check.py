@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ophamin.measuring.decision._stopping import check_stopping
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, Decision, Threshold
 from ophamin.registry import estimators
@@ -53,7 +54,7 @@ class _NoRows(Mapping[str, Any]):
 
 def _check_method(threshold: Threshold, decision: Decision) -> None:
     """Let the estimator refuse a method it does not know, before a run finds out."""
-    if not decision.estimator or not decision.method:
+    if not decision.estimator or not decision.method or decision.rule == "sequential":
         return
     try:
         estimators.get(decision.estimator)(_NoRows(), confidence=0.95, seed=0, method=decision.method)
@@ -70,8 +71,8 @@ def check_part(threshold: Threshold, decision: Decision) -> None:
         UsageError: One sentence that says what to change.
     """
     name = str(threshold)
-    if decision.rule not in ("interval", "exact"):
-        why = "it only reads old records" if decision.rule == "point" else "it needs a sequential rule"
+    if decision.rule not in ("interval", "sequential", "exact"):
+        why = "it only reads old records" if decision.rule == "point" else "there is no such rule"
         raise UsageError(f"{name!r} cannot be decided by rule {decision.rule!r} here: {why}; use interval or exact")
     if decision.error_policy not in ("bound", "fail", "exclude"):
         raise UsageError(f"{name!r}: the error policy is bound, fail or exclude, not {decision.error_policy!r}")
@@ -102,6 +103,8 @@ def check_part(threshold: Threshold, decision: Decision) -> None:
             f"no sample can validate {name!r}: the value lies between {low:g} and {high:g}; "
             "move the threshold inside, or measure the whole target (rule exact)"
         )
+    if decision.rule == "sequential":
+        check_stopping(threshold, decision)
 
 
 def check_claim(claim: Claim) -> None:

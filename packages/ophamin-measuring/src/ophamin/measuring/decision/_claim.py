@@ -107,6 +107,8 @@ _CONDITIONS = {
 
 def _condition(part: PartDecision) -> str:
     """What an approximate interval takes for granted."""
+    if (part.evidence.interval_method or "").startswith("group-sequential"):
+        return "what is added between two looks is near normal"
     return _CONDITIONS.get(part.evidence.interval_method or "", "its assumptions hold")
 
 

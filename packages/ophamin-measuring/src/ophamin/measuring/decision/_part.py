@@ -94,6 +94,12 @@ def decide(
     if decision.estimator and decision.estimator != call.estimator:
         raise UsageError(f"{threshold} is registered for {decision.estimator!r}, not {call.estimator!r}")
     decision = replace(decision, estimator=call.estimator)
+    if decision.rule == "sequential":
+        from ophamin.measuring.decision._sequential import decide_sequential
+
+        return decide_sequential(
+            threshold, decision, call, alpha_validate=alpha_validate, alpha_refute=alpha_refute, seed=seed
+        )
     upwards = threshold.comparator in (">=", ">")
     rows = Rows(call, decision.error_policy, ends(call, decision))
     asker = _Asker(threshold, decision, call, seed)

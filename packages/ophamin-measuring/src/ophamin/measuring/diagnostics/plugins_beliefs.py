@@ -27,7 +27,7 @@ class CognitiveInertia:
         >>> table = {"prior": [0.5] * 6, "posterior": [0.62, 0.73, 0.38, 0.27, 0.6, 0.41],
         ...          "log_likelihood_ratio": [1.0, 2.0, -1.0, -2.0, 0.9, -0.8]}
         >>> round(CognitiveInertia().compute(table, seed=0).evidence[0].statistic_value, 2)
-        0.49
+        0.51
     """
 
     name = "D.cognitive_inertia"

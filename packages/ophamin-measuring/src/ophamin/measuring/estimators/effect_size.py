@@ -34,14 +34,18 @@ def noncentral_bounds(t: float, df: float, alpha: float) -> tuple[float, float]:
 
     def tail(noncentrality: float, side: float) -> float:
         chance = nct.sf(t, df, noncentrality) if side < 0 else nct.cdf(t, df, noncentrality)
-        return float(chance) - alpha
+        # Deep in a tail the series gives NaN where the chance is next to nothing.
+        return (0.0 if math.isnan(chance) else float(chance)) - alpha
 
     def end(side: float) -> float:
         near, step = t, 4.0
         for _ in range(60):
             far = near + side * step
             if tail(far, side) <= 0:
-                return float(brentq(tail, min(near, far), max(near, far), args=(side,), xtol=1e-12, rtol=1e-12))
+                if tail(near, side) <= 0:
+                    return math.nan
+                root = float(brentq(tail, min(near, far), max(near, far), args=(side,), xtol=1e-12, rtol=1e-12))
+                return root if abs(tail(root, side)) <= 1e-6 * alpha else math.nan
             near, step = far, 2 * step
         return math.nan
 
@@ -120,7 +124,10 @@ def effect_size(
     p_validated = p_refuted = None
     if threshold is not None:
         below, above = (float(f(d * root, df, threshold * root)) for f in (nct.cdf, nct.sf))
-        p_validated, p_refuted = sides(comparator, min(1.0, max(0.0, below)), min(1.0, max(0.0, above)))
+        if not math.isnan(below + above) or math.isnan(below) is not math.isnan(above):
+            # One of the two is NaN only where the other is all but 1.
+            below, above = (1 - above if math.isnan(below) else below), (1 - below if math.isnan(above) else above)
+            p_validated, p_refuted = sides(comparator, min(1.0, max(0.0, below)), min(1.0, max(0.0, above)))
     return Estimate(
         value, lower, upper, n, p_validated=p_validated, p_refuted=p_refuted, method=method, library="scipy",
         version=installed("scipy"), n_groups=units, detail={"d": d, "df": df},

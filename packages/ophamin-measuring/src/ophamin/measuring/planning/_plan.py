@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ophamin.measuring.decision import check_claim, least_n
 from ophamin.measuring.decision._check import check_part
+from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.estimators.exponent import FEWEST_SIZES
 from ophamin.measuring.planning._assume import Assumptions, Floats, Part
 from ophamin.measuring.planning._calibration import BrierPower, CalibrationPower
 from ophamin.measuring.planning._differences import MODELS
 from ophamin.measuring.planning._exponent import ExponentPower
 from ophamin.measuring.planning._mean import mean_power
+from ophamin.measuring.planning._sequential import LooksPower, SequentialPower, least_units
 from ophamin.measuring.planning._share import SharePower
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, Decision, Threshold
@@ -44,6 +46,10 @@ class Plan:
         expected_error_rate: Share of cycles expected to fail.
         validate_at: Truth at which ``power_validate`` holds, by metric.
         refute_at: Truth at which ``power_refute`` holds, by metric.
+        expected_n_validate: Under rule ``sequential``, where n is the maximum: rows at which a run stops on average
+            when the truth lies δ inside θ.
+        expected_n_refute: The same when it lies δ outside.
+        fixed_n: n of rule ``interval`` for the same power, to compare with.
     """
 
     n: int | None
@@ -57,6 +63,9 @@ class Plan:
     expected_error_rate: float = 0.0
     validate_at: Mapping[str, float] = field(default_factory=dict)
     refute_at: Mapping[str, float] = field(default_factory=dict)
+    expected_n_validate: float | None = None
+    expected_n_refute: float | None = None
+    fixed_n: int | None = None
 
 
 class Model(Protocol):
@@ -88,6 +97,9 @@ def model_of(part: Part, delta: float) -> Model:
         UsageError: No model for this estimator.
     """
     estimator = part.decision.estimator
+    if part.decision.rule == "sequential":
+        looks = looks_of(part.decision)
+        return SequentialPower(part, delta) if looks is None else LooksPower(part, delta, looks)
     if estimator in ("proportion", "quantile"):
         return SharePower(part, delta)
     if estimator == "mean":
@@ -300,7 +312,9 @@ def _plan(
     models = [None if d is None else model_of(p, d) for p, d in zip(parts, deltas, strict=True)]
     notes = [note for model in models if model is not None for note in model.notes()]
     least = [_least(p) for p in parts]
-    search = smallest and n is not None and len(parts) == 1
+    sequential = claim.decision.rule == "sequential"
+    n = _at_looks(parts, n) if sequential else n
+    search = smallest and n is not None and len(parts) == 1 and not sequential
     if n is None:
         missing = [p.threshold.metric for p, m in zip(parts, models, strict=True) if m is None]
         if missing:
@@ -326,11 +340,52 @@ def _plan(
         expected_error_rate=error_rate,
         validate_at=_truths(parts, deltas, 1),
         refute_at=_truths(parts, deltas, -1),
+        **(_stops(parts, models, deltas, n, each, power) if sequential else {}),
     )
+
+
+def _at_looks(parts: list[Part], n: int | None) -> int | None:
+    """The maximum that registered looks say, which ``n`` may only repeat."""
+    looks = looks_of(parts[0].decision)
+    if looks is None:
+        return n
+    if n not in (None, looks.n[-1]):
+        raise UsageError(f"the last registered look is at {looks.n[-1]} units, so leave out --n {n} or make it that")
+    return looks.n[-1]
+
+
+def _stops(
+    parts: list[Part], models: list[Model | None], deltas: list[float | None], n: int, each: float, power: float
+) -> dict[str, Any]:
+    """Where runs stop on average, and the n a rule that never stops early would need."""
+    ends = [m.stops(n) for m in models if isinstance(m, (SequentialPower, LooksPower))]
+    if len(ends) < len(models):
+        return {}
+    width = min(len(inside) for inside, _ in ends)
+    fixed = [
+        _fixed(replace(part, decision=replace(part.decision, rule="interval", method="")), delta, each, power)
+        for part, delta in zip(parts, deltas, strict=True)
+    ]
+    return {
+        # All parts must have crossed to validate; one is enough to refute, and the slowest is told.
+        "expected_n_validate": float(np.max([inside[:width] for inside, _ in ends], axis=0).mean()),
+        "expected_n_refute": max(float(outside.mean()) for _, outside in ends),
+        "fixed_n": None if None in fixed else max(size for size in fixed if size is not None),
+    }
+
+
+def _fixed(part: Part, delta: float | None, validate: float, refute: float) -> int | None:
+    try:
+        return None if delta is None else needed(model_of(part, delta), validate, refute)
+    except UsageError:
+        return None
 
 
 def _least(part: Part) -> int | None:
     decision = part.decision
+    if decision.rule == "sequential":
+        units = least_units(part)
+        return None if units is None else math.ceil(units * part.assume.group_size)
     q = part.assume.quantile_of(part.threshold.metric) if decision.estimator == "quantile" else None
     least = least_n(part.threshold, decision, alpha=part.alpha_validate, q=q)
     if part.assume.grouped:

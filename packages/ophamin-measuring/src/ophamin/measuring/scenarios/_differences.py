@@ -126,7 +126,31 @@ def _average(question: Question, agree: float, differ: float) -> Shift:
     table: dict[str, Sequence[JSON]] = {"value": values}
     if "group" in a:
         table["group"] = a["group"]
+    if decision.rule == "sequential":
+        # Its n was chosen by its own values, so only bounds that hold at every n hold at this one.
+        return _apart(question, agree, differ) if reach is None else _anytime(question, table, reach, agree, differ)
     return _shift(_mean_of(values), _filled(table, reach, question.seed), agree, differ)
+
+
+def _anytime(
+    question: Question, table: Mapping[str, Sequence[JSON]], reach: tuple[float, float], agree: float, differ: float
+) -> Shift:
+    """Bounds of a mean of paired differences by betting, which hold wherever the first run stopped."""
+    from ophamin.measuring.decision._sequential import decide_sequential
+
+    margin = float(question.decision.smallest_difference or 0)
+    decision = Decision("sequential", "betting", estimator="mean", support=reach, smallest_difference=margin)
+    call = EstimatorCall("difference", "mean", table)
+    near, far = (
+        decide_sequential(
+            Threshold("difference", ">=", 0.0), decision, call, alpha_validate=error, alpha_refute=error, seed=0
+        )
+        for error in (agree, differ)
+    )
+    bounds = [(p.interval.lower, p.interval.upper) for p in (near, far)]
+    values = table["value"]
+    few = 0 < sum(v != 0 for v in values) <= 0.1 * len(values)
+    return Shift(_mean_of(values), bounds[0], bounds[1], "betting", near.evidence.n_groups or 0, few)
 
 
 def _filled(

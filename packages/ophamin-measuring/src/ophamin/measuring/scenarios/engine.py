@@ -20,6 +20,7 @@ from ophamin.measuring.scenarios._road.recording import file_proof, write_proof
 from ophamin.measuring.scenarios._road.registration import Registered, register
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup, prepare
+from ophamin.measuring.scenarios._road.watching import Watch
 from ophamin.proof.errors import NotApplicable, SubstrateFailure
 from ophamin.proof.keys import Keyring
 from ophamin.proof.ledger import Ledger
@@ -93,8 +94,17 @@ def _measure(setup: Setup, attempt: Registered, selection: Selection, progress: 
         done = journal.begin()
         established = any(json.loads(line)["status"] == "ok" for line in journal.lines())
         ticker = Ticker(progress, "cycles", total)
+        stop = None
+        if setup.sequential:
+            watch = Watch(setup, selection, float(attempt.plan["alpha_used"]), seed)
+            # An interrupted process goes on from what it had seen.
+            if any(watch.see(line) for line in journal.lines()[:done]):
+                return {}
+            stop = watch.see
         if done < total:
-            observe_cycles(setup, selection, seed, journal.append, ticker, done=done, established=established)
+            observe_cycles(
+                setup, selection, seed, journal.append, ticker, done=done, established=established, stop=stop
+            )
         return {"second_pass": _second_pass(setup, selection, seed, progress)} if setup.exact else {}
     except NotApplicable as error:
         attempt.leave("NOT_APPLICABLE", error)

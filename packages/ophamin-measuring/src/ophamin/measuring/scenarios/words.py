@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ophamin.measuring.scenarios._road.remarks import remarks
@@ -42,6 +43,7 @@ def summary(record: Mapping[str, JSON], path: str) -> dict[str, JSON]:
         "interval": verdict["interval"],
         "co_primary": verdict["co_primary"],
         **{name: verdict[name] for name in counts},
+        **{name: verdict[name] for name in ("n_max", "stopped_at", "cycles_saved", "stopped_by") if name in verdict},
         "attempt": registered["attempt"],
         "alpha_used": registered["alpha_used"],
         "error_bound": registered["error_bound"],
@@ -66,6 +68,9 @@ def run_text(record: Mapping[str, JSON], path: str) -> str:
         lines.append(f"  not decided: {verdict['decided_by'].removeprefix('none: ')}")
     failed = f", {verdict['n_errors']} errors, {verdict['n_unmeasured']} unmeasured"
     lines.append(f"  cycles   {verdict['n_used']} of {verdict['n_planned']} used{failed}")
+    if "n_max" in verdict:
+        saved = f", {verdict['cycles_saved']} saved" if verdict["cycles_saved"] else ""
+        lines.append(f"  stopped  at {verdict['stopped_at']} of at most {verdict['n_max']} cycles{saved}")
     common = record["evidence"][0]["detail"].get("commonest_error") if record["evidence"] else None
     if common:
         lines.append(f"  error    {common['error']} ({common['cycles']} cycles, the commonest)")
@@ -106,6 +111,8 @@ def _more(record: Mapping[str, JSON]) -> list[str]:
     from ophamin.proof.types import Decision, Interval, Threshold
 
     decision = Decision(**record["claim"]["decision"])
+    if decision.rule == "sequential":
+        decision = replace(decision, rule="interval", method="")  # what a fixed n would be
     threshold = Threshold(**record["claim"]["threshold"])
     try:
         alpha = alpha_for(decision.alpha, registered["attempt"] + 1, decision.attempts)
@@ -159,6 +166,13 @@ def plan_text(found: Mapping[str, JSON]) -> str:
                 f"    power {found['power_validate']:.3f} to validate if {_truths(found['validate_at'])}, "
                 f"{found['power_refute']:.3f} to refute if {_truths(found['refute_at'], ' or ')}"
                 + (" (underpowered)" if found["underpowered"] else "")
+            )
+        if found["expected_n_validate"] is not None:
+            fixed = "" if found["fixed_n"] is None else f"; a fixed n would be {found['fixed_n']}"
+            lines.append(
+                "    n is the maximum: it stops after about "
+                f"{found['expected_n_validate']:.0f} of them in the first case, "
+                f"{found['expected_n_refute']:.0f} in the second{fixed}"
             )
     if found["n_records"] is not None:
         words = f"the corpus has {found['n_records']} records"

@@ -87,7 +87,7 @@ class EValues:
     Source: VanderWeele & Ding (2017), Annals of Internal Medicine 167:268.
 
     Example:
-        >>> result = EValues().compute({"estimate": [3.9], "lower": [1.8], "upper": [8.7]}, seed=0)
+        >>> result = EValues().compute({"estimate": [3.9], "ci_low": [1.8], "ci_high": [8.7]}, seed=0)
         >>> [round(e.statistic_value, 2) for e in result.evidence]
         [7.26, 3.0]
     """
@@ -96,13 +96,13 @@ class EValues:
     library = OWN
     columns: Mapping[str, str] = {
         "estimate": "a ratio (not its logarithm) or a standardised mean difference, one per row",
-        "lower": "optional: its lower confidence bound",
-        "upper": "optional: its upper confidence bound",
+        "ci_low": "optional: its lower confidence bound",
+        "ci_high": "optional: its upper confidence bound",
     }
     options: Mapping[str, OptionSpec] = {"measure": OptionSpec("RR", ", ".join(MEASURES))}
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
-        """Compute; columns ``estimate``, perhaps ``lower``, ``upper``. Table ``e_values``; evidence of the first row.
+        """Compute; columns ``estimate``, perhaps ``ci_low`` and ``ci_high``. Table ``e_values``, evidence of row 1.
 
         Raises:
             UsageError: Malformed columns or options.
@@ -114,7 +114,7 @@ class EValues:
         rows = len(kept["estimate"])
         if not rows:
             return PillarResult([finding(self.name, "e_value", None)], warnings=[*notes, "there is no estimate"])
-        bounds = [(kept["lower"][i] if "lower" in kept else None, kept["upper"][i] if "upper" in kept else None)
+        bounds = [(kept["ci_low"][i] if "ci_low" in kept else None, kept["ci_high"][i] if "ci_high" in kept else None)
                   for i in range(rows)]  # fmt: skip
         found = [
             e_value(float(v), *(None if b is None else float(b) for b in pair), **given)

@@ -143,7 +143,7 @@ def mixed_model(
     Example:
         >>> y, g = [1.0, 1.2, 3.1, 2.9, 5.2, 4.8], ["a", "a", "b", "b", "c", "c"]
         >>> found = mixed_model(y, g)
-        >>> round(found.beta[0], 3), round(found.df[0], 2), round(found.icc, 3)
+        >>> round(float(found.beta[0]), 3), round(float(found.df[0]), 2), round(found.icc, 3)
         (3.033, 2.0, 0.99)
     """
     if df not in ("satterthwaite", "asymptotic"):

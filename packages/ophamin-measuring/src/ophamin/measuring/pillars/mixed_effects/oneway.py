@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.oneway import anova_oneway, confint_noncentrality
+from statsmodels.stats.oneway import anova_generic, confint_noncentrality
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.mixed_effects.design import coded
@@ -115,24 +115,28 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
         raise UsageError(f"{n} observations in {k} groups: at least two groups are needed, one of them with two")
     origin = y[0]
     y = y - origin
-    parts = [y[codes == i] for i in range(k)]
-    sizes = [len(p) for p in parts]
+    sizes = np.bincount(codes, minlength=k).tolist()
+    # Short whole numbers are sorted by radix, in one pass where a mask for each group takes k.
+    order = np.argsort(codes.astype(np.min_scalar_type(k)), kind="stable")
+    parts = np.split(y[order], np.cumsum(sizes)[:-1])
     means = np.array([p.mean() for p in parts])
-    within = sum(float(((p - m) ** 2).sum()) for p, m in zip(parts, means, strict=True))
+    squares = np.array([p.var() * len(p) for p in parts])
+    within = float(squares.sum())
     between = float(np.array(sizes) @ (means - y.mean()) ** 2)
     df, df2 = k - 1, n - k
-    sds = np.array([p.std(ddof=1) if len(p) > 1 else math.nan for p in parts])
+    sds = np.array([math.sqrt(s / (m - 1)) if m > 1 else math.nan for s, m in zip(squares, sizes, strict=True)])
     total = between + within
     classic, interval = _NONE, (math.nan, math.nan)
     if within > 0:
-        found = anova_oneway(parts, use_var="equal")
+        # A group of one has no variance, and no weight in the pooled one.
+        found = anova_generic(means, np.nan_to_num(sds**2), np.array(sizes), use_var="equal")
         classic = Test(float(found.statistic), df, df2, float(found.pvalue))
         ends = confint_noncentrality(classic.statistic, (df, df2), alpha=1 - level)
         interval = (float(ends[0] / (ends[0] + n)), float(ends[1] / (ends[1] + n)))
     mean_square = within / df2
     welch = levene = brown = bartlett = _NONE
     if min(sizes) > 1 and (sds > 0).all():
-        found = anova_oneway(parts, use_var="unequal", welch_correction=True)
+        found = anova_generic(means, sds**2, np.array(sizes), use_var="unequal", welch_correction=True)
         welch = Test(float(found.statistic), df, float(found.df_denom), float(found.pvalue))
         spread = stats.bartlett(*parts)
         bartlett = Test(float(spread.statistic), df, math.inf, float(spread.pvalue))

@@ -70,7 +70,7 @@ def repeated_measures(value: ArrayLike, subject: Sequence[Any], factors: Mapping
     Example:
         >>> y = [1.0, 2.0, 4.0, 2.0, 3.5, 5.0, 1.5, 2.0, 4.5]
         >>> round(repeated_measures(y, list("aaabbbccc"), {"dose": [1, 2, 3] * 3})[0].f, 3)
-        110.2
+        84.0
     """
     y = np.asarray(value, dtype=float)
     if not factors:

@@ -88,7 +88,7 @@ def bootstrap(
         >>> mouse = np.array([94.0, 197, 16, 38, 99, 141, 23])
         >>> found = bootstrap([mouse], statistic_of("mean"), method="percentile", seed=1)
         >>> round(found.value, 2), round(found.standard_error)
-        (86.86, 23)
+        (86.86, 24)
     """
     if method not in METHODS or not 0 < level < 1 or resamples < 100:
         raise UsageError(f"a bootstrap is {', '.join(METHODS)}, at a level between 0 and 1, with 100 resamples or more")

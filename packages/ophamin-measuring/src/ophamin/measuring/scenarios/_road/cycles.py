@@ -10,7 +10,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from ophamin.measuring.scenarios._road.fresh import FreshProcesses
@@ -61,6 +61,11 @@ class Ticker:
                 self._last = now
                 self._report(Progress(self._phase, done, self._total, now - self._started))
 
+    def stop(self, done: int) -> None:
+        """Say that no more is done, before the end: nothing is told but the count."""
+        self._total = done
+        self.tick(done)
+
 
 def cycle_count(setup: Setup, selection: Selection) -> int:
     """How many cycles the selection makes."""
@@ -77,6 +82,7 @@ def observe_cycles(
     done: int = 0,
     established: bool = False,
     system_seed: int | None = None,
+    stop: Callable[[bytes], bool] | None = None,
 ) -> None:
     """Run every cycle from number ``done`` on and hand each row to ``emit``.
 
@@ -89,6 +95,7 @@ def observe_cycles(
         done: Cycles already in the journal.
         established: Whether an earlier part of this attempt already showed every observable.
         system_seed: What the systems are seeded with, where it is not the attempt's.
+        stop: Told of each row; whether it was the last one that is needed.
 
     Raises:
         NotApplicable: The first cycles that succeed all lack an observable.
@@ -100,9 +107,15 @@ def observe_cycles(
     rows = _Rows(setup, cycle_count(setup, selection), established)
     stream = _alone if len(setup.arms) == 1 else _interleaved
     index = done
-    for arm, position, result in stream(setup, selection.records, seed, given, done):
-        emit(rows.row(index, arm, selection.records[position], selection.units[position], result))
+    cycles = stream(setup, selection.records, seed, given, done)
+    for arm, position, result in cycles:
+        row = rows.row(index, arm, selection.records[position], selection.units[position], result)
+        emit(row)
         index += 1
+        if stop is not None and stop(row):
+            cycles.close()  # what a system had begun of its batch is not looked at
+            ticker.stop(index)
+            break
         ticker.tick(index)
     rows.finish()
 
@@ -121,7 +134,7 @@ def values_digest_of(rows: Sequence[Mapping[str, JSON]]) -> str:
 
 def _alone(
     setup: Setup, records: Sequence[Record], seed: int, given: int, done: int
-) -> Iterator[tuple[Arm, int, CycleResult]]:
+) -> Generator[tuple[Arm, int, CycleResult]]:
     arm, position = setup.arms[0], done
     while position < len(records):
         _begin_process(setup, position, done, given)
@@ -133,7 +146,7 @@ def _alone(
 
 def _interleaved(
     setup: Setup, records: Sequence[Record], seed: int, given: int, done: int
-) -> Iterator[tuple[Arm, int, CycleResult]]:
+) -> Generator[tuple[Arm, int, CycleResult]]:
     skip = done
     for position, record in enumerate(records):
         order = list(setup.arms)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.planning import plan_claim
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim
@@ -49,6 +50,13 @@ def wanted_units(
         return Wanted(None, None)
     if n is not None and n < 0:
         raise UsageError(f"n is a number of units, not {n}")
+    looks = looks_of(claim.decision)
+    if looks is not None:
+        if n not in (None, looks.n[-1]):
+            raise UsageError(
+                f"the last registered look is at {looks.n[-1]} units, so leave out --n {n} or make it that"
+            )
+        n = looks.n[-1]
     try:
         plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False, assumptions=assumptions)
     except UsageError as error:
@@ -71,4 +79,9 @@ def power_of(claim: Claim, n: int, alpha: float, assumptions: Assumed | None = N
         "power_validate_at": {"power": plan.power_validate, "truth": dict(plan.validate_at)},
         "power_refute_at": {"power": plan.power_refute, "truth": dict(plan.refute_at)},
         "expected_error_rate": plan.expected_error_rate,
+        **(
+            {"expected_n_validate": plan.expected_n_validate, "expected_n_refute": plan.expected_n_refute}
+            if claim.decision.rule == "sequential"
+            else {}
+        ),
     }

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from ophamin import registry
+from ophamin.measuring.scenarios._road.cycles import cycle_count
 from ophamin.measuring.scenarios._road.deciding import Decided, plain
 from ophamin.measuring.scenarios._road.registration import Registered, utc_now
 from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
+from ophamin.measuring.scenarios._road.stopping import stop_sentence, stopping_words
 from ophamin.proof.canonical import digest
 from ophamin.proof.keys import Signer
 from ophamin.proof.ledger import Ledger
@@ -65,6 +67,8 @@ def write_proof(
     """Sign the record and keep it in the journal; from here on every later kill ends in this same proof."""
     body = _record(setup, project, attempt, selection, rows, decided, signer).body()
     body["preregistration"]["related"] = attempt.plan["related"]
+    if setup.sequential:
+        _say_the_stop(setup, selection, body)
     body["verdict"]["reasoning"] = _with_remarks(body)
     body["reproduction"]["run_spec"] = run_spec_of(setup.spec)
     for instrument in setup.instruments:
@@ -181,8 +185,18 @@ def _record(
 
 def _with_remarks(body: Mapping[str, JSON]) -> str:
     """The reasoning, and what a reader has to know beside it, one sentence each."""
+    stop = stop_sentence(body["verdict"])
     more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"])]
-    return " ".join([body["verdict"]["reasoning"], *more])
+    return " ".join([body["verdict"]["reasoning"], *([stop] if stop else []), *more])
+
+
+def _say_the_stop(setup: Setup, selection: Selection, body: dict[str, JSON]) -> None:
+    """Where it stopped and what it saved; and the ids it did not come to, which with the rows are the selection."""
+    verdict = body["verdict"]
+    n, most = verdict["n_planned"], cycle_count(setup, selection)
+    verdict.update(stopping_words(most, n, verdict["outcome"] != "INCONCLUSIVE"))
+    reached = n // len(setup.arms)
+    body["data"]["datasets"][0]["selection"]["not_reached"] = [r.id for r in selection.records[reached:]]
 
 
 def _observations(rows: bytes, decided: Decided) -> dict[str, JSON]:
@@ -203,6 +217,11 @@ def _analysis_plan(setup: Setup) -> str:
         f"{threshold} by {decision.estimator} ({decision.method or 'auto'}), errors by policy {decision.error_policy}"
         for threshold, decision in setup.claim.parts()
     )
+    if setup.sequential:
+        return (
+            "Look after every unit, or at the registered looks; stop where one of two one-sided processes with θ as "
+            f"null reaches its bound for all thresholds, at the latest at n_max, without a last test there: {ways}."
+        )
     return f"Decide once, at the planned n, from two one-sided bounds (rule {setup.claim.decision.rule}): {ways}."
 
 

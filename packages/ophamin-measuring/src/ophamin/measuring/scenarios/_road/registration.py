@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound, kinship, related
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
 from ophamin.measuring.scenarios._road.deciding import plain
@@ -248,13 +249,23 @@ def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dic
             "n_units": selection.n_units,
             "n_units_for_power": wanted.n_needed,
             **plain(power_of(setup.claim, got, alpha, design.assumptions)),
-            "stopping": "exact: the whole target, twice" if setup.exact else "fixed n",
+            "stopping": _stopping(setup),
             "underpowered": None if wanted.n_needed is None else got < wanted.n_needed,
             "unmeasured_retries": UNMEASURED_RETRIES,
             "resumptions": resumptions,
             "notes": list(wanted.notes),
         },
     }
+
+
+def _stopping(setup: Setup) -> str:
+    if setup.exact:
+        return "exact: the whole target, twice"
+    if not setup.sequential:
+        return "fixed n"
+    looks = looks_of(setup.claim.decision)
+    when = "after every unit" if looks is None else f"at {', '.join(map(str, looks.n))} units"
+    return f"sequential: looks {when}; n_planned is the maximum"
 
 
 def _admit(setup: Setup, selection: Selection) -> None:
@@ -275,9 +286,18 @@ def _used(journals: Path, earlier: Sequence[Attempt]) -> tuple[set[str], set[str
                 f"nobody knows any more which records attempt {attempt.value['attempt']} at this claim measured: "
                 f"restore {journals / 'selections'} from a copy, or state another claim"
             )
-        ids.update(kept[0])
-        payloads.update(kept[1])
+        reached = _reached(attempt, len(kept[0]))
+        ids.update(kept[0][:reached])
+        payloads.update(kept[1][:reached])
     return ids, payloads
+
+
+def _reached(attempt: Attempt, n: int) -> int:
+    """How many of its ``n`` records an attempt came to: all, unless it was decided before."""
+    cycles, planned = (attempt.outcome_value or {}).get("cycles"), attempt.value["n_planned"]
+    if attempt.outcome not in ("VALIDATED", "REFUTED", "INCONCLUSIVE") or cycles is None or not planned:
+        return n
+    return math.ceil(n * int(cycles) / int(planned))
 
 
 def _derived_seed(claim_hash: str, attempt: int, registrations: int) -> int:

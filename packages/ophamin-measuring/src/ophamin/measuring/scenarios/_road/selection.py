@@ -144,6 +144,8 @@ def select(
         random.Random(seed).shuffle(pairs)
         # A record in two strata is still measured once.
         pairs = list({record.id: (record, unit) for record, unit in pairs}.values())
+    if setup.sequential:
+        pairs = _unit_by_unit(pairs)
     ids = [record.id for record, _ in pairs]
     if len(set(ids)) != len(ids):
         raise UsageError(f"corpus {setup.corpus_spec!r} gives the same record id twice; ids must be unique")
@@ -153,9 +155,19 @@ def select(
         method += f", per stratum {', '.join(setup.strata)}"
     if setup.one_per_unit:
         method = method.replace("uniform", "uniform over units") + ", one record per unit"
+    if setup.sequential and len(set(units)) < len(units):
+        method += ", units one after another"
     if used:
         method += f", without {len(used)} records of earlier attempts"
     return Selection([r for r, _ in pairs], units, digest(ids), method, len(set(units)))
+
+
+def _unit_by_unit(pairs: Sequence[tuple[Record, str]]) -> list[tuple[Record, str]]:
+    """The same in seeded order of units, so that a run that stops early stops between two of them."""
+    together: dict[str, list[tuple[Record, str]]] = {}
+    for record, unit in pairs:
+        together.setdefault(unit, []).append((record, unit))
+    return [pair for unit in together.values() for pair in unit]
 
 
 def by_ids(setup: Setup, ids: Sequence[str]) -> list[Record]:

@@ -17,6 +17,7 @@ from ophamin.measuring.scenarios._road.checks import check_settings
 from ophamin.measuring.scenarios._road.design import Design, design_of, instruments_of
 from ophamin.measuring.scenarios._road.fresh import FreshProcesses
 from ophamin.measuring.scenarios._road.rehearsal import rehearse
+from ophamin.measuring.scenarios._road.stopping import looks_option
 from ophamin.measuring.scenarios.roles import RoleReader, kinds_of, roles_of
 from ophamin.proof.canonical import digest
 from ophamin.proof.claims import attempt_key, claim_hash
@@ -91,6 +92,11 @@ class Setup:
         """Whether the value itself decides, because the whole target is measured."""
         return self.claim.decision.rule == "exact"
 
+    @property
+    def sequential(self) -> bool:
+        """Whether the run may stop before its n, which is then a maximum."""
+        return self.claim.decision.rule == "sequential"
+
 
 def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Claim]:
     """The scenario, its options and the claim under the decision settings of ``spec``.
@@ -103,16 +109,18 @@ def resolve_claim(spec: RunSpec) -> tuple[ScenarioProtocol, dict[str, JSON], Cla
         raise UsageError(f"alpha must lie between 0 and 0.5, not {spec.alpha}")
     if spec.attempts < 1:
         raise UsageError(f"attempts must be at least 1, not {spec.attempts}")
-    if spec.rule not in ("", "interval", "exact"):
-        raise UsageError(f"rule {spec.rule!r} is not one of interval, exact")
+    if spec.rule not in ("", "interval", "sequential", "exact"):
+        raise UsageError(f"rule {spec.rule!r} is not one of interval, sequential, exact")
     scenario = registry.get_scenario(spec.scenario)()
-    options = typed_options(f"scenario {scenario.name!r}", scenario.options, spec.options)
+    given, looks = looks_option(scenario, spec)
+    options = typed_options(f"scenario {scenario.name!r}", scenario.options, given)
     claim = scenario.claim(options)
 
     def decided(decision: Decision) -> Decision:
         return replace(
             decision,
             rule=spec.rule or decision.rule,
+            method=looks or decision.method,
             alpha=spec.alpha,
             confidence=1 - spec.alpha,
             attempts=spec.attempts,
