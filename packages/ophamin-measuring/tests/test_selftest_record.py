@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +180,23 @@ def test_the_table_says_all(golden: dict[str, Any]) -> None:
         assert row["label"] in text
     assert "of the time" in text.splitlines()[-1]
     assert "Beyond their promise" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
+    program = "from ophamin.measuring._command.selftest import selftest; selftest()"
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, "--jobs", "2"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "OPHAMIN_HOME": str(tmp_path / "home")}, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(8)
+    os.killpg(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 1  # click's own code for an abort; the command of the family makes it 130
+    assert out == b""
+    assert err.strip() == b"Aborted!"
+    assert not (tmp_path / "proofs").exists()
 
 
 @pytest.mark.slow

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import platform
+import signal
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -82,19 +84,30 @@ def _count(piece: _Piece, seed: int) -> Tally:
         return Tally(0, 0, piece.runs, max(1, piece.runs), f"{type(error).__name__}: {error}")
 
 
+def _uninterrupted() -> None:
+    """Ctrl-C is for the parent, which then lets its workers go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_Piece, Tally]]:
     if jobs == 1:
         for piece in pieces:
             yield piece, _count(piece, seed)
         return
     # Spawned, not forked: a worker holds what is installed, whatever threads run here.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_uninterrupted) as pool:
         futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise UsageError("a worker was killed, perhaps for its memory; try fewer, such as --jobs 1") from None
         except BaseException:
+            # Cancelling alone may leave the pool waiting for ever; its workers hold nothing worth waiting for.
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - before:
+                worker.terminate()
             raise
 
 
