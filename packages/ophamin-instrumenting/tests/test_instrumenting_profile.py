@@ -239,7 +239,6 @@ def test_overhead_of_cycles_is_measured_with_the_processes_looked_at(calls, chil
     with_child.start()
     there = of_cycles(with_child, pairs=60)
     assert 0 < there.value < 0.005
-    assert there.lower <= there.value <= there.upper
     assert with_child.process.poll() is None  # it was looked at, not asked and not ended
 
 

@@ -217,7 +217,11 @@ def explained(err: str, pid: int | None) -> OphaminError:
     if _GONE.search(err) or (pid is not None and not _alive(pid)):
         return UsageError(f"{whom} is not there, or ended before py-spy had looked at it")
     if _FOREIGN.search(err) and pid is None:
-        return Refused(f"py-spy could not look into {whom}, which it started: {permission_advice()}")
+        # A program that ended at once and one it may not look into leave it with the same words.
+        return Refused(
+            f"py-spy saw no Python thread at work in {whom}, or could not look into {whom}, which it started: "
+            f"{permission_advice()}"
+        )
     if _FOREIGN.search(err):
         return UsageError(f"{whom} is not a Python program that py-spy understands; it samples CPython only")
     told = re.findall(r"^Error: (.+)|^ +\d+: ([^<].* .*)$", err.partition("Stack backtrace")[0], re.MULTILINE)
