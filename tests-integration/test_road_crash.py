@@ -216,6 +216,10 @@ def test_killed_while_storing(ophamin: Command, rows: Path, seed: int) -> None:
         time.sleep(rng.random() * 0.004)
 
     said = again_and_again(rows, 2, moment, "--substrate", "mock?seed=4&correct=0.95")
+    if json.loads(said)["attempt"] > 1:
+        # On a busy machine it was done, outcome and all, and killed on its way out: the next run is a second attempt.
+        assert next(e["outcome"] for e in nothing_torn(rows) if e["type"] == "outcome") == "VALIDATED"
+        return
     ended_whole(ophamin, rows, said)
 
 

@@ -14,7 +14,8 @@ RECORDS = [Record(f"big{i}", "big") for i in range(91)] + [Record(f"small{i}", f
 
 def setup(**more: Any) -> Any:
     corpus = SimpleNamespace(records=lambda: iter(RECORDS))
-    known = {"corpus": corpus, "unit": lambda r: r.payload, "one_per_unit": True, "strata": None, "corpus_spec": "c"}
+    known = {"corpus": corpus, "unit": lambda r: r.payload, "one_per_unit": True, "strata": None}
+    known |= {"corpus_spec": "c", "sequential": False}
     return SimpleNamespace(**{**known, "n_records": len(RECORDS), **more})
 
 

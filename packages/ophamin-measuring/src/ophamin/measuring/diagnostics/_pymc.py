@@ -7,9 +7,12 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pymc as pm
 
 from ophamin.measuring.pillars._columns import Floats
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # arviz, which pymc imports, announces its next version once a day
+    import pymc as pm
 
 __all__ = ["mean", "proportion"]
 
