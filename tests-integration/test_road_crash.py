@@ -77,7 +77,8 @@ def kill(process: subprocess.Popen[str]) -> int:
 
 
 def journals(project: Path) -> Iterator[Path]:
-    return (project / ".ophamin" / "journals").glob("*-*")
+    """Attempts that are not filed yet; a folder without a plan was killed while it was being removed."""
+    return (plan.parent for plan in (project / ".ophamin" / "journals").glob("*-*/plan.json"))
 
 
 def measured(project: Path) -> int:
@@ -216,10 +217,6 @@ def test_killed_while_storing(ophamin: Command, rows: Path, seed: int) -> None:
         time.sleep(rng.random() * 0.004)
 
     said = again_and_again(rows, 2, moment, "--substrate", "mock?seed=4&correct=0.95")
-    if json.loads(said)["attempt"] > 1:
-        # On a busy machine it was done, outcome and all, and killed on its way out: the next run is a second attempt.
-        assert next(e["outcome"] for e in nothing_torn(rows) if e["type"] == "outcome") == "VALIDATED"
-        return
     ended_whole(ophamin, rows, said)
 
 

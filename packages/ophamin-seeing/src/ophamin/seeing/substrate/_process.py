@@ -121,6 +121,8 @@ class LineProcess:
         Args:
             grace_s: How long to let it end by itself once its standard input is closed.
         """
+        # Without a moment of grace even a tidy exit is our doing: we close its standard input.
+        self._ended_by_us |= not grace_s and self.alive()
         self._in.put(None)
         if grace_s:
             with contextlib.suppress(subprocess.TimeoutExpired):  # killed below
