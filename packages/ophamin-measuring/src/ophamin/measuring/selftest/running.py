@@ -110,9 +110,9 @@ def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_
     # Spawned, not forked: a worker holds what is installed, whatever threads run here.
     context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_uninterrupted) as pool:
-        with _interrupts_held():
-            futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
         try:
+            with _interrupts_held():
+                futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
