@@ -7,6 +7,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +18,7 @@ from ophamin.protocols import Progress, RunSpec, Settings
 
 if TYPE_CHECKING:
     from ophamin.comparing.history.revisions import Revision
+    from ophamin.proof.keys import Signer
 
 __all__ = ["bisect", "cost_gate", "history"]
 
@@ -135,8 +138,34 @@ def _spec(settings: Settings, given: Mapping[str, JSON]) -> RunSpec:
     )
 
 
-def _emit(value: Mapping[str, JSON]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+def _key(given: str) -> Signer:
+    """Asked for before any work, so that a key that may not be used costs nothing."""
+    from ophamin.comparing._signed import signer_of
+
+    return signer_of(Path(given) if given else None)
+
+
+def _finish(
+    ctx: click.Context,
+    found: Mapping[str, JSON],
+    text: str,
+    as_json: bool,
+    *,
+    request: Mapping[str, JSON],
+    argv: Sequence[str],
+    settings: Settings,
+    signer: Signer,
+) -> None:
+    """Keep the signed record, print, and exit as found."""
+    from ophamin.comparing._signed import keep
+    from ophamin.comparing.history.record import HISTORY, history_body
+
+    kept = keep(history_body(argv[1], request, found, argv), HISTORY, settings, signer)
+    if as_json:
+        click.echo(json.dumps({**found, "record": str(kept.path)}, ensure_ascii=False))
+    else:
+        click.echo(f"{text}\nrecord: {kept.path}")
+    ctx.exit(found["exit_code"])
 
 
 @click.command()
@@ -161,10 +190,12 @@ def history(ctx: click.Context, revisions: str, first_parent: bool, every: int, 
     """
     from ophamin.comparing.history._show import history_json, history_text
     from ophamin.comparing.history.history import history as measured
+    from ophamin.comparing.history.measuring import stated, words_of
     from ophamin.comparing.history.revisions import Moving, range_of, uncommitted, walk
 
     settings, line = _settings(ctx.obj), _Line()
     first, last = range_of(revisions)
+    spec, signer = _spec(settings, given), _key(given["key_file"])
 
     def chosen(moved: Moving) -> list[Revision]:
         found = walk(moved.repository, first, last, first_parent=first_parent, every=every)
@@ -179,7 +210,7 @@ def history(ctx: click.Context, revisions: str, first_parent: bool, every: int, 
 
     try:
         found = measured(
-            _spec(settings, given), chosen, settings, limit_s=given["limit_s"], fresh=given["fresh"],
+            spec, chosen, settings, limit_s=given["limit_s"], fresh=given["fresh"],
             retry=given["retry"], progress=line.tick, each=each,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -187,11 +218,11 @@ def history(ctx: click.Context, revisions: str, first_parent: bool, every: int, 
         ctx.exit(130)
     finally:
         line.end()
-    if as_json:
-        _emit({"exit_code": found.exit_code, **history_json(found)})
-    else:
-        click.echo(history_text(found))
-    ctx.exit(found.exit_code)
+    way = {"revisions": revisions, "first-parent": first_parent, "every": every if every > 1 else None}
+    _finish(
+        ctx, history_json(found), history_text(found), as_json, request={**stated(spec), **way},
+        argv=words_of("history", spec, **way), settings=replace(settings, store=spec.store), signer=signer,
+    )  # fmt: skip
 
 
 @click.command()
@@ -216,8 +247,10 @@ def bisect(ctx: click.Context, good: str, bad: str, tries: int, as_json: bool, *
     """
     from ophamin.comparing.history._show import bisection_json, bisection_text
     from ophamin.comparing.history.bisect import bisect as searched
+    from ophamin.comparing.history.measuring import stated, words_of
 
     settings, line = _settings(ctx.obj), _Line()
+    spec, signer = _spec(settings, given), _key(given["key_file"])
 
     def each(revision: Revision, suspects: int) -> None:
         line.head = f"{revision.commit[:12]}, {suspects} suspect"
@@ -225,7 +258,7 @@ def bisect(ctx: click.Context, good: str, bad: str, tries: int, as_json: bool, *
 
     try:
         found = searched(
-            _spec(settings, given), good, bad, settings, tries=tries, limit_s=given["limit_s"], fresh=given["fresh"],
+            spec, good, bad, settings, tries=tries, limit_s=given["limit_s"], fresh=given["fresh"],
             retry=given["retry"], progress=line.tick, each=each,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -233,11 +266,11 @@ def bisect(ctx: click.Context, good: str, bad: str, tries: int, as_json: bool, *
         ctx.exit(130)
     finally:
         line.end()
-    if as_json:
-        _emit({"exit_code": found.exit_code, **bisection_json(found)})
-    else:
-        click.echo(bisection_text(found))
-    ctx.exit(found.exit_code)
+    way = {"good": good, "bad": bad, "tries": tries}
+    _finish(
+        ctx, bisection_json(found), bisection_text(found), as_json, request={**stated(spec), **way},
+        argv=words_of("bisect", spec, **way), settings=replace(settings, store=spec.store), signer=signer,
+    )  # fmt: skip
 
 
 @click.command("cost-gate")
@@ -256,6 +289,7 @@ def bisect(ctx: click.Context, good: str, bad: str, tries: int, as_json: bool, *
               help="Spread of identical code beyond which nothing is decided.")  # fmt: skip
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="Longest one cycle may take, seconds.")
 @click.option("--data-root", default=None, help="Where corpora lie.  [default: $OPHAMIN_DATA_ROOT]")
+@click.option("--key-file", default="", help="Signing key.  [default: $OPHAMIN_SIGN_KEY, else your own]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def cost_gate(
@@ -272,6 +306,7 @@ def cost_gate(
     noise_limit: float,
     timeout: float,
     data_root: str | None,
+    key_file: str,
     as_json: bool,
 ) -> None:
     """Say whether a revision is slower than another by more than a margin.
@@ -286,12 +321,12 @@ def cost_gate(
           --corpus 'table:rows.csv?text=prompt'
     """
     from ophamin.comparing.history._show import gate_json, gate_text
-    from ophamin.comparing.history.cost_gate import GateSpec
+    from ophamin.comparing.history.cost_gate import GateSpec, gate_request, gate_words
     from ophamin.comparing.history.cost_gate import cost_gate as timed
     from ophamin.comparing.history.gate_rule import GateRule
 
     settings, line = _settings(ctx.obj), _Line()
-    systems = _arms(substrates)
+    systems, signer = _arms(substrates), _key(key_file)
     spec = GateSpec(
         systems=systems,
         base=base,
@@ -316,8 +351,7 @@ def cost_gate(
         ctx.exit(130)
     finally:
         line.end()
-    if as_json:
-        _emit(gate_json(found))
-    else:
-        click.echo(gate_text(found))
-    ctx.exit(found.exit_code)
+    _finish(
+        ctx, gate_json(found), gate_text(found), as_json, request=gate_request(spec), argv=gate_words(spec),
+        settings=settings, signer=signer,
+    )  # fmt: skip

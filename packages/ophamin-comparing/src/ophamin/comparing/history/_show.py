@@ -20,6 +20,8 @@ ONE_FLIP = "one flip between the ends is assumed, not shown"
 def history_json(found: History) -> dict[str, JSON]:
     """Plain JSON values."""
     return {
+        "outcome": found.outcome,
+        "exit_code": found.exit_code,
         **_where(found.moved),
         "revisions": [_measured(point) for point in found.points],
         "flips": [
@@ -56,6 +58,8 @@ def history_text(found: History) -> str:
 def bisection_json(found: Bisection) -> dict[str, JSON]:
     """Plain JSON values."""
     return {
+        "outcome": found.outcome,
+        "exit_code": found.exit_code,
         **_where(found.moved),
         "good": found.revisions[0].commit,
         "bad": found.revisions[-1].commit,

@@ -104,13 +104,18 @@ class Bisection:
     undecided: bool = False
 
     @property
+    def outcome(self) -> str:
+        """FOUND (one commit or a range), UNDECIDED, NOT_AS_STATED, or SKIPPED: an end that cannot be measured."""
+        if self.undecided and len(self.first_bad) != 1:
+            return "UNDECIDED"
+        if self.first_bad:
+            return "FOUND"
+        return "SKIPPED" if any(run.skipped for run in self.runs) else "NOT_AS_STATED"
+
+    @property
     def exit_code(self) -> int:
         """0 found, 1 the ends are not as stated, 4 undecided, 6 an end cannot be measured."""
-        if self.first_bad:
-            return 4 if self.undecided and len(self.first_bad) > 1 else 0
-        if self.undecided:
-            return 4
-        return 6 if any(run.skipped for run in self.runs) else 1
+        return {"FOUND": 0, "NOT_AS_STATED": 1, "UNDECIDED": 4, "SKIPPED": 6}[self.outcome]
 
 
 class _Asker:

@@ -13,14 +13,16 @@ from typing import Any
 
 from ophamin import registry
 from ophamin.comparing.history.gate_rule import GateRule, Look
+from ophamin.comparing.history.history import worst
 from ophamin.comparing.history.revisions import Moving, commit_of, moving
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import CorpusUnavailable, NotApplicable, SubstrateFailure, UsageError
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.project import Project
+from ophamin.proof.types import to_json
 from ophamin.protocols import Progress, Record, Settings, SubstrateProbe
 
-__all__ = ["GateResult", "GateSpec", "SystemResult", "cost_gate"]
+__all__ = ["GateResult", "GateSpec", "SystemResult", "cost_gate", "gate_request", "gate_words"]
 
 JSON = Any
 Report = Callable[[Progress], None]
@@ -103,8 +105,7 @@ class GateResult:
     @property
     def outcome(self) -> str:
         """REFUTED (an alarm) when any system is, else INCONCLUSIVE when any is, else VALIDATED."""
-        found = {system.outcome for system in self.systems}
-        return next((o for o in ("REFUTED", "INCONCLUSIVE") if o in found), "VALIDATED")
+        return worst([system.outcome for system in self.systems])
 
     @property
     def exit_code(self) -> int:
@@ -271,6 +272,24 @@ def _least_time(
             took += result.wall_s
         least, passes = min(least, took), passes + 1
     return least
+
+
+def gate_request(spec: GateSpec) -> dict[str, JSON]:
+    """What was asked, as plain JSON; nothing about this machine."""
+    return {name: value for name, value in to_json(spec).items() if name != "data_root"}
+
+
+def gate_words(spec: GateSpec) -> list[str]:
+    """The command line that says the same as a specification."""
+    words, rule, default = ["ophamin", "cost-gate", "--base", spec.base, "--head", spec.head], spec.rule, GateRule()
+    for name, text in spec.systems.items():
+        words += ["--substrate", f"{name}={text}"]
+    words += ["--corpus", spec.corpus, "--n", str(spec.n), "--inner", str(spec.inner_s)]
+    for option, field_ in (("--margin", "margin"), ("--alpha", "alpha"), ("--rounds", "rounds"),
+                           ("--noise-limit", "noise_limit")):  # fmt: skip
+        if getattr(rule, field_) != getattr(default, field_):
+            words += [option, str(getattr(rule, field_))]
+    return words
 
 
 def _remarks(systems: Sequence[SystemResult], n: int) -> Iterator[str]:

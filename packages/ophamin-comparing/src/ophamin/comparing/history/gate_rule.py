@@ -72,6 +72,11 @@ class GateRule:
             raise UsageError("a gate measures at least one system, and its noise limit is above 0")
 
     @property
+    def threshold(self) -> Threshold:
+        """The claim: head costs at most 1 + margin times what base costs."""
+        return Threshold("cost_ratio", "<=", 1 + self.margin)
+
+    @property
     def looks(self) -> tuple[int, ...]:
         """Rounds after which it is looked at."""
         return tuple(sorted({math.ceil(share * self.rounds) for share in _SHARES}))
@@ -102,10 +107,10 @@ class GateRule:
         half = _quantile(df, level) * error
         spread = noise(base, head)
         noisy = spread > self.noise_limit
-        threshold = Threshold("log_ratio", "<=", math.log1p(self.margin))
-        # Equal times in every round have no spread to judge by.
-        found: Outcome = "INCONCLUSIVE" if noisy or error == 0 else outcome(threshold, mean - half, mean + half)
-        return Look(n, level, math.exp(mean), math.exp(mean - half), math.exp(mean + half), spread, noisy, found)
+        lower, upper = math.exp(mean - half), math.exp(mean + half)
+        # Equal ratios in every round have no spread to judge by.
+        found: Outcome = "INCONCLUSIVE" if noisy or error == 0 else outcome(self.threshold, lower, upper)
+        return Look(n, level, math.exp(mean), lower, upper, spread, noisy, found)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ophamin.comparing.history.journal import Journal
 from ophamin.comparing.history.measuring import Bench, Measured, Report, folder_of, key_of
@@ -12,7 +13,7 @@ from ophamin.comparing.history.revisions import Moving, Revision, moving
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import RunSpec, Settings
 
-__all__ = ["Flip", "History", "history"]
+__all__ = ["Flip", "History", "flips_in", "history", "worst"]
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,39 @@ class History:
     @property
     def flips(self) -> list[Flip]:
         """Where the verdict flipped; each verdict errs with its own α, and nothing corrects for their number."""
-        found, last = [], -1
-        for i, point in enumerate(self.points):
-            if point.outcome not in ("VALIDATED", "REFUTED"):
-                continue
-            if last >= 0 and self.points[last].outcome != point.outcome:
-                found.append(Flip(self.points[last], point, self.points[last + 1 : i]))
-            last = i
-        return found
+        where = flips_in([point.outcome for point in self.points])
+        return [Flip(self.points[i], self.points[j], self.points[i + 1 : j]) for i, j in where]
+
+    @property
+    def outcome(self) -> str:
+        """REFUTED when any is, else INCONCLUSIVE when any is, else VALIDATED; SKIPPED when nothing was measured."""
+        return worst([point.outcome for point in self.points])
 
     @property
     def exit_code(self) -> int:
         """1 when any is refuted, else 4 when any is undecided, else 6 when nothing was measured, else 0."""
-        outcomes = {point.outcome for point in self.points}
-        if "REFUTED" in outcomes:
-            return 1
-        if "INCONCLUSIVE" in outcomes:
-            return 4
-        return 0 if "VALIDATED" in outcomes else 6
+        return {"REFUTED": 1, "INCONCLUSIVE": 4, "VALIDATED": 0, "SKIPPED": 6}[self.outcome]
+
+
+def flips_in(outcomes: Sequence[str]) -> list[tuple[int, int]]:
+    """Positions of neighbours that are decided differently, whatever undecided ones lie between.
+
+    Example:
+        >>> flips_in(["VALIDATED", "INCONCLUSIVE", "REFUTED", "REFUTED"])
+        [(0, 2)]
+    """
+    decided = [i for i, outcome in enumerate(outcomes) if outcome in ("VALIDATED", "REFUTED")]
+    return [(i, j) for i, j in pairwise(decided) if outcomes[i] != outcomes[j]]
+
+
+def worst(outcomes: Sequence[str]) -> str:
+    """The outcome that speaks for all of them.
+
+    Example:
+        >>> worst(["VALIDATED", "SKIPPED"])
+        'VALIDATED'
+    """
+    return next((o for o in ("REFUTED", "INCONCLUSIVE", "VALIDATED") if o in outcomes), "SKIPPED")
 
 
 def history(

@@ -21,7 +21,7 @@ from ophamin.proof.types import to_json
 from ophamin.protocols import Progress, RunSpec, Settings
 from ophamin.registry.gathering import gather
 
-__all__ = ["Bench", "Measured", "folder_of", "key_of"]
+__all__ = ["Bench", "Measured", "folder_of", "key_of", "stated", "words_of"]
 
 JSON = Any
 Report = Callable[[Progress], None]
@@ -72,7 +72,7 @@ def folder_of(settings: Settings) -> Path:
 
 def key_of(what: str, spec: RunSpec, moved: Moving, *more: JSON) -> str:
     """Name of the journal: the same request finds it again, whatever range of revisions it asks for."""
-    return digest([what, to_json(_stated(spec)), str(moved.repository), list(moved.names), *more])[7:31]
+    return digest([what, to_json(stated(spec)), str(moved.repository), list(moved.names), *more])[7:31]
 
 
 class Bench:
@@ -178,11 +178,46 @@ class Bench:
         if found.bad:
             found.verification.require()
         record = found.record.object
-        if record["reproduction"].get("run_spec") != _stated(spec):
+        if record["reproduction"].get("run_spec") != stated(spec):
             return None
         return proof_of(record, path, verified=found.verification.ok)
 
 
-def _stated(spec: RunSpec) -> Mapping[str, JSON]:
+def stated(spec: RunSpec) -> Mapping[str, JSON]:
     """The specification as a record states it."""
     return {name: value for name, value in to_json(spec).items() if name not in _HERE}
+
+
+_OPTIONS = {
+    "--corpus": "corpus",
+    "--n": "n",
+    "--rule": "rule",
+    "--alpha": "alpha",
+    "--error-policy": "error_policy",
+    "--timeout": "timeout_s",
+}
+
+
+def words_of(command: str, spec: RunSpec, **options: JSON) -> list[str]:
+    """The command line that says the same as a specification.
+
+    Args:
+        command: ``history`` or ``bisect``.
+        spec: The run.
+        **options: Further options by name; ``True`` is a flag, and what is false is left out.
+    """
+    words = ["ophamin", command, spec.scenario]
+    words += [f"--{name}={value}" for name, value in options.items() if value and value is not True]
+    words += [f"--{name}" for name, value in options.items() if value is True]
+    for arm, text in spec.arms.items():
+        words += ["--substrate", f"{arm}={text}"]
+    for option, given in (("--set", spec.options), ("--field", spec.fields)):
+        for name, value in given.items():
+            words += [option, f"{name}={value}"]
+    for name in spec.instruments:
+        words += ["--instrument", name]
+    default = RunSpec(scenario="", arms={})
+    for option, field in _OPTIONS.items():
+        if getattr(spec, field) != getattr(default, field):
+            words += [option, str(getattr(spec, field))]
+    return words
