@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
+    "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
     "history": ("ophamin-comparing", "Measure a scenario at each revision of a repository, and say where its verdict flipped."),
     "instrument flamegraph": ("ophamin-instrumenting", "Draw a capture as a flame graph, or what changed from one capture to a LATER one."),
     "instrument report": ("ophamin-instrumenting", "Show a profile: a record.json, its folder, or the beginning of its id."),
