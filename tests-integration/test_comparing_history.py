@@ -91,7 +91,13 @@ def test_a_flip_is_found_and_nothing_is_measured_twice(checkout: Checkout, opham
     # The table says the same; every proof verifies.
     text = ophamin(*asked("history", "--revisions", f"{made[0]}..main")[:-1]).stdout
     assert f"flip: VALIDATED at {made[3][:12]} -> REFUTED at {made[4][:12]}" in text
-    assert ophamin("proof", "verify", "proofs").returncode == 0
+    paths = [p["path"] for p in again["revisions"] if "path" in p]
+    assert ophamin("proof", "verify", *paths).returncode == 0
+    # What was found is a record of its own, without a word about this machine.
+    assert ophamin("record", "verify", again["record"]).returncode == 0
+    record = json.loads(Path(again["record"]).read_text())
+    assert record["result"]["flips"] == again["flips"]
+    assert str(checkout.folder.parent) not in json.dumps(record)
 
 
 def ledger_entries() -> list[dict[str, JSON]]:
@@ -250,7 +256,7 @@ def test_a_stored_proof_that_was_changed_stops_it(checkout: Checkout, ophamin: C
 
 def test_bisect_finds_the_commit_within_its_error(checkout: Checkout, ophamin: Command) -> None:
     made = checkout.commit(*[GOOD] * 6, *[BAD] * 3)
-    words = asked("bisect", "--good", made[0], "--bad", "main")
+    words = asked("bisect", "--good", made[0], "--bad", "main", n=400)
     done = ophamin(*words)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -261,6 +267,7 @@ def test_bisect_finds_the_commit_within_its_error(checkout: Checkout, ophamin: C
     assert [r["commit"] for r in found["runs"][:2]] == [made[0], made[8]]
     assert all(r["alpha_used"] == pytest.approx(0.05 / 3) for r in found["runs"])
     assert "assumed" in found["assumption"]
+    assert ophamin("record", "verify", found["record"]).returncode == 0
     again = json.loads(ophamin(*words).stdout)
     assert all(r["measured_before"] for r in again["runs"])
     assert again["first_bad"] == found["first_bad"]
