@@ -175,7 +175,9 @@ def _finish(
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
               help="Measure each K-th revision, and the last.")  # fmt: skip
 @click.pass_context
-def history(ctx: click.Context, revisions: str, first_parent: bool, every: int, as_json: bool, **given: JSON) -> None:
+def history(
+    ctx: click.Context, /, revisions: str, first_parent: bool, every: int, as_json: bool, **given: JSON
+) -> None:
     """Measure a scenario at each revision of a repository, and say where its verdict flipped.
 
     Every revision is a run of its own: registered, measured in a clean checkout, decided, signed and stored. One that
@@ -232,7 +234,7 @@ def history(ctx: click.Context, revisions: str, first_parent: bool, every: int, 
 @click.option("--tries", type=click.IntRange(1, 6), default=3, show_default=True,
               help="Registrations until a revision is decided; each doubles n and halves its alpha.")  # fmt: skip
 @click.pass_context
-def bisect(ctx: click.Context, good: str, bad: str, tries: int, as_json: bool, **given: JSON) -> None:
+def bisect(ctx: click.Context, /, good: str, bad: str, tries: int, as_json: bool, **given: JSON) -> None:
     """Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs.
 
     Both ends are decided first, on fresh records. Each decision is held to alpha / log2(N), rounded up; one that stays

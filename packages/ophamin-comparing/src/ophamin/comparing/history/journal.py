@@ -106,13 +106,19 @@ class Journal:
         """Take every whole line; what a kill left half written is cut off."""
         whole = 0
         for line in self._path.read_bytes().splitlines(keepends=True):
-            try:
-                said = json.loads(line) if line.endswith(b"\n") else None
-                step_is_named = isinstance(said["commit"], str) and isinstance(said["try"], int)  # type: ignore[index]
-            except (ValueError, TypeError, LookupError):
-                break
-            if not step_is_named:
+            said = _said(line)
+            if said is None:
                 break
             self._take(said)
             whole += len(line)
         os.ftruncate(self._file, whole)
+
+
+def _said(line: bytes) -> Mapping[str, JSON] | None:
+    """What a whole line says; ``None`` for half of one, and for anything that names no step."""
+    try:
+        said = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    known = isinstance(said, dict) and isinstance(said.get("commit"), str) and isinstance(said.get("try"), int)
+    return said if known else None
