@@ -6,11 +6,21 @@ the built wheels' entry points.
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
+    "bisect": (
+        "ophamin-comparing",
+        "Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs.",
+    ),
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "cost-gate": ("ophamin-comparing", "Say whether a revision is slower than another by more than a margin."),
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
+    "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
+    "history": (
+        "ophamin-comparing",
+        "Measure a scenario at each revision of a repository, and say where its verdict flipped.",
+    ),
     "instrument flamegraph": (
         "ophamin-instrumenting",
         "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",
