@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "diagnose": ("ophamin-comparing", "Say of one proof what would change its verdict, and which siblings it has."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
+    "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
     "instrument flamegraph": ("ophamin-instrumenting", "Draw a capture as a flame graph, or what changed from one capture to a LATER one."),
     "instrument report": ("ophamin-instrumenting", "Show a profile: a record.json, its folder, or the beginning of its id."),
     "instrument run": ("ophamin-instrumenting", "Run COMMAND, look at its process tree while it runs, and keep what it cost as a signed profile."),
