@@ -171,7 +171,9 @@ def forged_attestation(path: Path) -> None:
 def contradiction(path: Path) -> None:
     from ophamin.proof.canonical import canonical_bytes, content_id
 
-    record = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("proof_id", "signature", "attestations")}
+    record = {
+        k: v for k, v in json.loads(path.read_text()).items() if k not in ("proof_id", "signature", "attestations")
+    }
     record["verdict"]["outcome"] = "REFUTED"
     data = canonical_bytes(record)
     signed = {"proof_id": content_id(data), **record, "signature": Keyring().signer().hmac(data)}

@@ -151,9 +151,16 @@ def _record(body: Any, tmp_path: Path) -> None:
         claim = made["claim"]
         claim["co_primary"] = [{"threshold": claim["threshold"], "decision": claim["decision"]}]
         made["verdict"]["co_primary"] = [
-            {"metric": "accuracy", "observed_value": 0.9, "interval": made["verdict"]["interval"], "outcome": "VALIDATED"}
+            {
+                "metric": "accuracy",
+                "observed_value": 0.9,
+                "interval": made["verdict"]["interval"],
+                "outcome": "VALIDATED",
+            }
         ]
-        made["preregistration"].update(family={"id": "f", "m": 2, "method": "holm"}, ledger={"index": 0, "path": ["0" * 64]})
+        made["preregistration"].update(
+            family={"id": "f", "m": 2, "method": "holm"}, ledger={"index": 0, "path": ["0" * 64]}
+        )
         _RECORD = json.dumps(made)
 
 

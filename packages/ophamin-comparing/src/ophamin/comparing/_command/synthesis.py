@@ -62,7 +62,9 @@ def _code(outcomes: Sequence[str], entries: Sequence[Entry], problems: Sequence[
     return 0 if entries else NOTHING
 
 
-def _finish(ctx: click.Context, code: int, result: dict[str, JSON], text: str, index: ProofIndex, as_json: bool) -> None:
+def _finish(
+    ctx: click.Context, code: int, result: dict[str, JSON], text: str, index: ProofIndex, as_json: bool
+) -> None:
     """Print the answer, and every file that has no part in it with the reason."""
     from ophamin.comparing.synthesis.words import printable, problems_json
 

@@ -51,7 +51,7 @@ class Database:
     def folders(self, parent: str | None) -> Mapping[str, Folder]:
         """What was remembered of the folders in one folder; ``None`` for the top itself."""
         found = self._db.execute("SELECT content FROM folders WHERE parent = ?", (_key(parent),)).fetchone()
-        return marshal.loads(found[0]) if found else {}  # noqa: S302 - our own file, in the user's own folder
+        return marshal.loads(found[0]) if found else {}
 
     def write(self, groups: Iterable[Group], findings: Mapping[str, Finding]) -> None:
         """Remember groups and what was found in their files; all of it or nothing."""
@@ -76,9 +76,7 @@ class Database:
             series = self._series.get(found.key)
             if series is None:
                 # Another process may have met this series first.
-                self._db.execute(
-                    "INSERT OR IGNORE INTO series VALUES (NULL, ?, ?, ?, ?, ?)", (*found.key, found.claim)
-                )
+                self._db.execute("INSERT OR IGNORE INTO series VALUES (NULL, ?, ?, ?, ?, ?)", (*found.key, found.claim))
                 where = "claim = ? AND scenario = ? AND substrate = ? AND corpus = ?"
                 series = self._db.execute(f"SELECT n FROM series WHERE {where}", found.key).fetchone()[0]
                 self._series[found.key] = series

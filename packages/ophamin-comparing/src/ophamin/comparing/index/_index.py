@@ -127,7 +127,9 @@ class ProofIndex:
     def problems(self) -> list[Problem]:
         """Every file that is no proof to be trusted, by path; records of other kinds are none."""
         found = [
-            Problem(self._path(path), state, reason) for path, state, reason, _, _ in self._db.others() if state != "other"
+            Problem(self._path(path), state, reason)
+            for path, state, reason, _, _ in self._db.others()
+            if state != "other"
         ]
         found += self._copies()[1]
         return sorted(found, key=lambda problem: problem.path)
@@ -165,7 +167,7 @@ class ProofIndex:
         for path, state, proof_id, signer, outcome, created_at, about, *rest in self._db.proofs():
             *key, claim = rest
             shared = keys.setdefault(tuple(key), SeriesKey(*key))
-            facts, parts = marshal.loads(about)  # noqa: S302 - our own file, in the user's own folder
+            facts, parts = marshal.loads(about)
             entry = Entry(
                 self._path(path), proof_id, shared, claim, outcome, created_at, facts, tuple(map(_part, parts)),
                 state == "proof", signer,

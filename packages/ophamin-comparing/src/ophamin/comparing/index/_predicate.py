@@ -28,7 +28,12 @@ _TYPES = {
     "integer": "(type({v}) is int or (type({v}) is float and {v}.is_integer()))",
 }
 _BOUNDS = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
-_LENGTHS = {"minLength": ("str", ">="), "maxLength": ("str", "<="), "minItems": ("list", ">="), "maxItems": ("list", "<=")}
+_LENGTHS = {
+    "minLength": ("str", ">="),
+    "maxLength": ("str", "<="),
+    "minItems": ("list", ">="),
+    "maxItems": ("list", "<="),
+}
 _ANNOTATIONS = {"$schema", "$id", "$comment", "$defs", "title", "description", "examples", "default"}
 _INSIDE = {"required", "properties", "additionalProperties", "items"}
 
@@ -66,7 +71,7 @@ class _Compiler:
         test = self._test(self._root, "v")
         self._source.append(f"def _root(v):\n    return {test}")
         # Source that was made from the schema file shipped with us, and from nothing that is read later.
-        exec("\n".join(self._source), self._values)  # noqa: S102
+        exec("\n".join(self._source), self._values)
         compiled: Callable[[JSON], bool] = self._values["_root"]
         return compiled
 
@@ -138,7 +143,10 @@ class _Compiler:
         if "additionalProperties" in schema:
             known = self._value(frozenset(properties))
             test = self._test(schema["additionalProperties"], "v")
-            lines += ["        for key, v in o.items():", f"            if key not in {known} and not ({test}): return False"]
+            lines += [
+                "        for key, v in o.items():",
+                f"            if key not in {known} and not ({test}): return False",
+            ]
         return lines
 
     def _value(self, value: JSON) -> str:

@@ -21,7 +21,9 @@ RECORD = "record.json"
 SETTLED_NS = 2_000_000_000
 """The coarsest clock of a file system in use, FAT's."""
 
-Folder = tuple[int, int, int, tuple[str, ...], tuple[tuple[str, int, int, int, int], ...], tuple[tuple[str, str, str], ...]]
+Folder = tuple[
+    int, int, int, tuple[str, ...], tuple[tuple[str, int, int, int, int], ...], tuple[tuple[str, str, str], ...]
+]
 """mtime, ctime, inode of a folder; its folders; its files (name, mtime, ctime, size, inode); what is odd in it."""
 
 Problem = tuple[str, str, str]

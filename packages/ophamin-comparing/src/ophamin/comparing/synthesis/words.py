@@ -195,7 +195,14 @@ def _point(point: Point) -> tuple[str, ...]:
         held = {c for c in (part.bounds.lower_confidence, part.bounds.upper_confidence) if c is not None and c < 1}
         interval += f" each {' and '.join(f'{100 * c:.4g} %' for c in sorted(held))}" if held else ""
     shown = entry.outcome + ("" if entry.verified else ", signer unknown")
-    return (_short(entry.revision)[:16] or "unknown", entry.created_at[:19], value, interval, shown, entry.proof_id[:12])
+    return (
+        _short(entry.revision)[:16] or "unknown",
+        entry.created_at[:19],
+        value,
+        interval,
+        shown,
+        entry.proof_id[:12],
+    )
 
 
 # --- diagnose
@@ -312,6 +319,4 @@ def _correction_lines(found: Correction) -> Iterator[str]:
             )
         if one.note:
             yield printable(f"  {one.note}")
-    yield (
-        "note: the family is what lies here; the error rate holds if it was closed before its results were known"
-    )
+    yield ("note: the family is what lies here; the error rate holds if it was closed before its results were known")
