@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import marshal
 import os
@@ -14,10 +13,9 @@ from typing import Any, NamedTuple
 
 from ophamin import registry
 from ophamin.comparing.drift.proofs import Part, proof_of
-from ophamin.comparing.index._parse import parse
+from ophamin.comparing.index._codec import canonical_of, parse
 from ophamin.comparing.index._predicate import predicate
 from ophamin.proof.bindings import check_ledger
-from ophamin.proof.canonical import encode_checked
 from ophamin.proof.errors import OphaminError, PluginError, RecordError, SchemaError, UnsupportedVersion
 from ophamin.proof.keys import Keyring, hmac_key_id, is_demo_key, key_id
 from ophamin.proof.kinds import PROOF
@@ -118,16 +116,12 @@ class Examiner:
             if not isinstance(record, dict):
                 return None
             outside = {name: record.pop(name) for name in (PROOF.id_field, *OUTSIDE) if name in record}
-            canonical = encode_checked(record)
+            canonical = canonical_of(record, outside.get(PROOF.id_field))
         except (ValueError, TypeError, AttributeError, RecursionError):
             return None
         named = record.get(SIGNING_KEY)
         key = self._keys.get(named) if isinstance(named, str) else None
-        if (
-            key is None
-            or hashlib.sha256(canonical).hexdigest() != outside.get(PROOF.id_field)
-            or hmac.digest(key, canonical, "sha256").hex() != outside.get("signature")
-        ):
+        if key is None or canonical is None or hmac.digest(key, canonical, "sha256").hex() != outside.get("signature"):
             return None
         record.update(outside)
         if not self._fits(record) or not self._attested(outside, canonical) or PROOF.check(record):

@@ -93,9 +93,12 @@ class _Compiler:
             return " or ".join(_TYPES[name].format(v=v) for name in ([rule] if isinstance(rule, str) else rule))
         if keyword == "$ref":
             name = rule.removeprefix("#/$defs/")
+            target = self._root["$defs"][name]
+            if isinstance(target, dict) and not {"$ref", "anyOf", "allOf", *_INSIDE} & target.keys():
+                return self._test(target, v)
             if name not in self._names:
                 self._names[name] = f"_def{len(self._names)}"
-                test = self._test(self._root["$defs"][name], "v")
+                test = self._test(target, "v")
                 self._source.append(f"def {self._names[name]}(v):\n    return {test}")
             return f"{self._names[name]}({v})"
         if keyword == "pattern":

@@ -21,6 +21,7 @@ RECORD = "record.json"
 SETTLED_NS = 2_000_000_000
 """The coarsest clock of a file system in use, FAT's."""
 
+_lstat = os.lstat
 Folder = tuple[
     int, int, int, tuple[str, ...], tuple[tuple[str, int, int, int, int], ...], tuple[tuple[str, str, str], ...]
 ]
@@ -97,31 +98,39 @@ def _look(root: str, real: str, path: str, old: Folder | None, settled: int) -> 
     """What there is to remember of a folder: ``old`` itself where nothing changed, ``None`` where it is gone."""
     here = f"{root}/{path}" if path else root
     try:
-        found = os.stat(here) if not path else os.lstat(here)
+        found = os.stat(here) if not path else _lstat(here)
     except OSError:
         return None
     if not stat.S_ISDIR(found.st_mode):
         return None
     mtime, ctime, inode = found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-    if old is not None and old[0] == mtime and old[1] == ctime and old[2] == inode:
-        folders, names, odd = old[3], [item[0] for item in old[4]], old[5]
-    else:
+    if old is None or old[0] != mtime or old[1] != ctime or old[2] != inode:
         folders, names, odd, whole = _list(here, real)
         if not whole or mtime > settled or ctime > settled:
             mtime = -1
         return (mtime, ctime, inode, folders, _files(here, names, settled), odd)
-    files = _files(here, names, settled)
-    # A file that is not settled has -1 for its time and is never the same.
-    if files == old[4] and not any(item[1] == -1 for item in files):
+    if _same(here, old[4]):
         return old
-    return (mtime, ctime, inode, folders, files, odd)
+    return (mtime, ctime, inode, old[3], _files(here, [item[0] for item in old[4]], settled), old[5])
+
+
+def _same(here: str, files: tuple[tuple[str, int, int, int, int], ...]) -> bool:
+    """Whether files are what they were; one that was not settled has -1 for its time and is never the same."""
+    for name, mtime, ctime, size, inode in files:
+        try:
+            seen = _lstat(f"{here}/{name}")
+        except OSError:
+            return False
+        if seen.st_mtime_ns != mtime or seen.st_ctime_ns != ctime or seen.st_size != size or seen.st_ino != inode:
+            return False
+    return True
 
 
 def _files(here: str, names: list[str], settled: int) -> tuple[tuple[str, int, int, int, int], ...]:
     found = []
     for name in names:
         try:
-            seen = os.lstat(f"{here}/{name}")
+            seen = _lstat(f"{here}/{name}")
         except OSError:
             continue
         mtime, ctime = seen.st_mtime_ns, seen.st_ctime_ns
