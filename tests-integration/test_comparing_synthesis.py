@@ -35,8 +35,8 @@ def body(statement: str, outcome: str, p: tuple[float, float] | None, **register
     bounds = {"VALIDATED": (0.01, 0.05), "REFUTED": (0.2, 0.3), "INCONCLUSIVE": (0.05, 0.2)}[outcome]
     value = sum(bounds) / 2
     interval = {
-        "lower": bounds[0], "upper": bounds[1], "level": 0.95, "sides": "two one-sided", "lower_confidence": 0.9875,
-        "upper_confidence": 0.9875,
+        "lower": bounds[0], "upper": bounds[1], "level": 0.98, "sides": "two one-sided", "lower_confidence": 0.99,
+        "upper_confidence": 0.99,
     }  # fmt: skip
     made["verdict"] |= {"outcome": outcome, "observed_value": value, "interval": interval, "co_primary": []}
     evidence = made["evidence"][0] | {"statistic_value": value, "ci_low": bounds[0], "ci_high": bounds[1]}
