@@ -13,8 +13,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
 __all__ = ["Group", "Problem", "walk"]
 
 RECORD = "record.json"
@@ -56,7 +54,7 @@ class Group:
     changed: bool = False
 
 
-def walk(root: str, known: Callable[[str | None], Mapping[str, Any]]) -> Iterator[Group]:
+def walk(root: str, known: Callable[[str | None], Mapping[str, Folder]]) -> Iterator[Group]:
     """Look at every folder and file below ``root``.
 
     Hidden names are left out, and so is what lies beside a ``record.json``: its artifacts. Links are reported and not
@@ -83,10 +81,10 @@ def walk(root: str, known: Callable[[str | None], Mapping[str, Any]]) -> Iterato
             if new is None:
                 continue
             group.folders[name] = new
-            if new is not old:
-                _note(group, path, old, new)
             if new[3]:
                 below.append((path, new[3]))
+            if new is not old:
+                _note(group, path, old, new)
         for name in before.keys() - group.folders.keys():
             group.gone_folders.append(prefix + name)
             group.changed = True

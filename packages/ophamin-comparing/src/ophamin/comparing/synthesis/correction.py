@@ -96,9 +96,8 @@ def correct(proofs: Sequence[Proof], *, method: str = "holm", alpha: float = 0.0
     found = {proof.proof_id: _p_values(proof) for proof in counted}
     missing = max(0, _registered(counted) - len(counted))
     ones = [1.0] * missing
-    up, down = (
-        dict(zip(found, adjust([*(p[side] for p in found.values()), *ones], method), strict=False)) for side in (0, 1)
-    )
+    up = dict(zip(found, adjust([*(p[0] for p in found.values()), *ones], method), strict=False))
+    down = dict(zip(found, adjust([*(p[1] for p in found.values()), *ones], method), strict=False))
     claims = []
     for proof in proofs:
         if proof.proof_id not in found:
