@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+
 __all__ = ["Group", "Problem", "walk"]
 
 RECORD = "record.json"
