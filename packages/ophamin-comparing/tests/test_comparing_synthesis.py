@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from ophamin import registry
 from ophamin.comparing._command.synthesis import analyze as analyze_command
 from ophamin.comparing._command.synthesis import diagnose as diagnose_command
 from ophamin.comparing._command.synthesis import summarize as summarize_command
@@ -16,7 +17,7 @@ from ophamin.comparing.index import ProofIndex, Series
 from ophamin.comparing.synthesis import analyze, correct, diagnose, summarize
 from ophamin.comparing.synthesis.diagnosis import Question
 from ophamin.comparing.synthesis.p_values import levels_of
-from ophamin.proof.errors import IntegrityError, UsageError
+from ophamin.proof.errors import IntegrityError, MissingDependency, UsageError
 from ophamin.proof.keys import Keyring, Signer
 from ophamin.proof.kinds import PROOF
 from ophamin.proof.signed import sign
@@ -132,7 +133,7 @@ def test_a_forged_record_is_named_and_the_rest_counted(put: Any, call: Any) -> N
     path.write_text(path.read_text().replace("Another claim.", "A better claim."))
     result = call(summarize_command)
     assert result.exit_code == 3
-    assert "1 proofs in 1 series: 1 VALIDATED" in result.stdout
+    assert "1 proof in 1 series: 1 VALIDATED" in result.stdout
     assert f"forged: {path}" in result.stderr
     told = json.loads(call(summarize_command, "--json").stdout)
     assert [p["state"] for p in told["problems"]] == ["forged"]
@@ -286,3 +287,19 @@ def test_what_no_family_can_be_corrected_with(options: dict[str, Any], words: st
 def test_two_proofs_of_one_series_are_one_claim(put: Any) -> None:
     with pytest.raises(UsageError, match="one claim"):
         correct([loaded(put()), loaded(put(revision="r2"))])
+
+
+alone = pytest.mark.skipif("holm" in registry.estimators.names(), reason="measuring is installed here")
+
+
+@alone
+def test_without_measuring_a_family_cannot_be_corrected(put: Any) -> None:
+    with pytest.raises(MissingDependency, match=r"pip install 'ophamin-comparing\[stats\]'"):
+        correct([loaded(put())])
+
+
+@alone
+def test_without_measuring_a_diagnosis_says_what_it_lacks(put: Any, call: Any) -> None:
+    result = call(diagnose_command, str(put(**OPEN)))
+    assert result.exit_code == 4
+    assert "pip install 'ophamin-comparing[stats]'" in result.stdout

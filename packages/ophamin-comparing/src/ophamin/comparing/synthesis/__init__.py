@@ -1,4 +1,4 @@
-"""What a store of proofs says: counts and flips, the course of a metric, one proof's neighbours, a family's verdicts."""
+"""What a store of proofs says: counts and flips, the course of a metric, a proof's neighbours, a family's verdicts."""
 
 from __future__ import annotations
 

@@ -113,7 +113,8 @@ def summary_text(found: Summary) -> str:
 
 
 def _summary_lines(found: Summary) -> Iterator[str]:
-    yield f"{found.n_proofs} proofs in {found.n_series} series: {_counts(found.by_verdict)}"
+    proofs = "1 proof" if found.n_proofs == 1 else f"{found.n_proofs} proofs"
+    yield f"{proofs} in {found.n_series} series: {_counts(found.by_verdict)}"
     yield f"the latest of each series: {_counts(found.latest)}"
     groups = (("scenario", found.by_scenario), ("tier", found.by_tier), ("system and revision", found.by_revision))
     for word, counts in groups:
@@ -122,7 +123,8 @@ def _summary_lines(found: Summary) -> Iterator[str]:
             yield ""
             yield from _table((word.upper(), *_OUTCOMES), rows, "")
     yield ""
-    yield f"{len(found.flips)} flips" + (f", the last {MOST_FLIPS}:" if len(found.flips) > MOST_FLIPS else "")
+    flips = "1 flip" if len(found.flips) == 1 else f"{len(found.flips)} flips"
+    yield flips + (f", the last {MOST_FLIPS}:" if len(found.flips) > MOST_FLIPS else "")
     for flip in found.flips[-MOST_FLIPS:]:
         yield printable(f"{flip.before.outcome} -> {flip.after.outcome}  {flip.after.claim}")
         between = f"{flip.before.revision or 'unknown'} -> {flip.after.revision or 'unknown'}"
@@ -260,7 +262,8 @@ def _diagnosis_lines(found: Diagnosis) -> Iterator[str]:
             yield f"    least α to validate {bound.p_validated:.3g}, to refute {bound.p_refuted:.3g}"
     for words in found.more:
         yield printable(f"  more: {words}")
-    yield f"  {len(found.siblings)} other proofs of its series"
+    n = len(found.siblings)
+    yield f"  {n} other {'proof' if n == 1 else 'proofs'} of its series"
     for entry, differs in found.siblings:
         yield printable(f"    {entry.outcome}  {entry.proof_id[:12]}  {entry.created_at[:19]}  {_both(differs)}")
     if found.cousins:
