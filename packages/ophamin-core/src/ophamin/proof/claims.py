@@ -45,7 +45,7 @@ def claim_hash(claim: Claim | Mapping[str, JSON]) -> str:
 def _remembered(claim: Mapping[str, JSON]) -> str:
     """The digest; a store holds few claims and many proofs of each, and checking a proof asks for it twice."""
     try:
-        key = marshal.dumps(claim, 2)  # tells apart all that canonical bytes tell apart
+        key = marshal.dumps(dict(claim), 2)  # tells apart all that canonical bytes tell apart
     except ValueError:
         return digest(claim)
     if key not in _hashes:

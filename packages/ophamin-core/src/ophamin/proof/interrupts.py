@@ -13,8 +13,8 @@ __all__ = ["interrupts_held"]
 def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back until the block ends; processes started in it never get one, not even while they import.
 
-    An initializer that ignores the signal comes too late for that: a spawned worker first imports what it will run. Where
-    a platform cannot block signals, nothing is held.
+    An initializer that ignores the signal comes too late for that: a spawned worker first imports what it will run.
+    Where a platform cannot block signals, nothing is held.
 
     Example:
         >>> with interrupts_held():
