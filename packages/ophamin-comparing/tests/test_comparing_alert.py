@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
+from ophamin import registry
 from ophamin.comparing._command.compare import compare as command
-from ophamin.comparing.drift import compare
+from ophamin.comparing.drift import compare, proof_of
 from ophamin.comparing.drift.alert import alert_body
 from ophamin.comparing.drift.record import REGRESSION_ALERT, check_alert
 from ophamin.proof.errors import RecordError
@@ -21,6 +24,7 @@ from ophamin.proof.signed import identify, read, sign, verify
 from ophamin.testing import check_record_kind
 
 JSON = Any
+SIGNING = (REGRESSION_ALERT, Signer(b"a key of the past, long enough"))
 GOOD, BAD = (0.95, 0.93, 0.97), (0.8, 0.78, 0.82, "REFUTED")
 OLD = {
     "schema_version": "regression-alert/1.0",
@@ -105,6 +109,23 @@ def test_an_alert_can_be_kept_elsewhere_or_not_at_all(run, sides, project, tmp_p
     assert run(*sides, "--out", tmp_path / "x.json").exit_code == 1
     assert verify(read(tmp_path / "x.json", [REGRESSION_ALERT]), Keyring()).ok
     assert "the record itself is stored" in str(run(*sides, "--out", tmp_path / "no" / "x.json").exception)
+
+
+def test_junit_has_a_case_a_series_and_a_lateral_change_is_no_failure(body):
+    def record(i, outcome):
+        return proof_of({"proof_id": f"{i:064x}", **body(*GOOD, outcome, revision=str(i))})
+
+    alert = sign(alert_body(compare([record(1, "VALIDATED")], [record(2, "INCONCLUSIVE")]), "a", "b"), *SIGNING)
+    if "junit" not in registry.exporters.names():
+        pytest.skip("no exporter 'junit' is installed")
+    registry.exporters.get("junit")().export(alert, out := io.BytesIO())
+    (suite,) = ET.fromstring(out.getvalue())
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == (
+        "1",
+        "0",
+        "0",
+        "1",
+    )
 
 
 def test_nothing_compared_leaves_no_record(run, sides, project):
@@ -194,7 +215,7 @@ def test_alerts_of_version_1_0_are_read(home):
 
 
 def sign_old(body):
-    return sign(body, REGRESSION_ALERT, Signer(b"a key of the past, long enough"))
+    return sign(body, *SIGNING)
 
 
 def test_an_alert_of_proofs_of_any_age(proof):

@@ -121,9 +121,7 @@ def _held(drift: Drift) -> str:
     if drift.correction == "none" or not drift.family:
         family = "nothing corrects for how many are looked at"
     else:
-        of_what = (
-            "the chance of any wrong regression" if drift.correction == "holm" else "the share of wrong regressions"
-        )
+        of_what = "chance of any wrong regression" if drift.correction == "holm" else "share of wrong regressions"
         name = {"holm": "Holm", "bh": "Benjamini–Hochberg", "by": "Benjamini–Yekutieli"}[drift.correction]
         family = f"{name} over {drift.family} holds the {of_what} to {100 * drift.alpha:.3g} %"
     return f"; {whose} held to {held} per side; {family}"

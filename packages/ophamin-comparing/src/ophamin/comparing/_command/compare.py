@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,8 @@ def compare(
     if no_record and out is not None:
         raise UsageError("--no-record keeps no record, so there is none to write with --out")
     # An unknown exporter or an unusable key is told before any work.
-    exporter: Exporter | None = None
-    if format_ == "junit":
-        exporter = registry.exporters.get("junit")()
+    junit: type[Exporter] | None = registry.exporters.get("junit") if format_ == "junit" else None
+    exporter = None if junit is None else junit()
     signer = None if no_record and exporter is None else signer_of(key_file)
     sides = [gather(settings, [word]) for word in (before, after)]
     found, left_out = [item for side in sides for item in side[0]], [item for side in sides for item in side[1]]
@@ -102,7 +102,8 @@ def compare(
         said = {"exit_code": code, "record": path and str(path), **to_json(drift), "problems": problems}
         click.echo(json.dumps(said, ensure_ascii=False))
     elif exporter is not None and record is not None:
-        exporter.export(record, click.get_binary_stream("stdout"))
+        exporter.export(record, document := BytesIO())
+        click.echo(document.getvalue(), nl=False)
     else:
         click.echo(to_markdown(drift) if format_ == "markdown" else to_text(drift))
     if format_ != "json":
