@@ -14,7 +14,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin-comparing",
         "Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs.",
     ),
-    "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
+    "compare": (
+        "ophamin-comparing",
+        "Say what changed between two sets of proofs for the same claims, and keep it as a signed record.",
+    ),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
     "correct": (
         "ophamin-comparing",
