@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin-seeing",
         "Say what of a system can be measured: importable, constructible, signature, and why not.",
     ),
+    "sweep": ("ophamin", "Run a whole grid of claims, on this machine or a cluster."),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
     "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }
