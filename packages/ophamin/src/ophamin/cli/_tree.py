@@ -46,6 +46,7 @@ GROUP_HELP = {
     "exporter": "Foreign formats a record can be exported to.",
     "instrument": "Instruments that watch a run, and what any program costs (instrument -- PROGRAM).",
     "key": "Signing keys and whom to trust.",
+    "lineage": "What records rest on, and which verdicts fall with it.",
     "log": "The pre-registration ledger.",
     "pillar": "Analytic pillars.",
     "proof": "Empirical Proof Records.",
