@@ -253,7 +253,7 @@ def test_every_form_says_the_same(proof):
 
 @pytest.fixture
 def run(project, home):
-    from ophamin.comparing._command import compare as command
+    from ophamin.comparing._command.compare import compare as command
 
     return lambda *words: CliRunner().invoke(command, list(map(str, words)), obj=project)
 
@@ -352,7 +352,7 @@ def test_a_proof_of_any_shape_is_compared_or_refused_in_one_sentence(body, data)
 
 
 def test_records_of_other_kinds_are_left_out(body):
-    from ophamin.comparing._command import _problems
+    from ophamin.comparing._command.compare import _problems
     from ophamin.proof.verification import Finding, Verification
     from ophamin.registry.gathering import Found
 

@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
+    "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
     "instrument flamegraph": (
         "ophamin-instrumenting",
         "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",

@@ -48,6 +48,7 @@ GROUP_HELP = {
     "key": "Signing keys and whom to trust.",
     "lineage": "What records rest on, and which verdicts fall with it.",
     "log": "The pre-registration ledger.",
+    "mlflow": "Records as runs of an MLflow tracking server.",
     "pillar": "Analytic pillars.",
     "proof": "Empirical Proof Records.",
     "record": "Signed records of every kind.",

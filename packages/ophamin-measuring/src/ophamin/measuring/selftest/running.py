@@ -89,6 +89,19 @@ def _uninterrupted() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the block ends; processes started in it never get one, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_Piece, Tally]]:
     if jobs == 1:
         for piece in pieces:
@@ -97,8 +110,9 @@ def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_
     # Spawned, not forked: a worker holds what is installed, whatever threads run here.
     context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_uninterrupted) as pool:
-        futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
         try:
+            with _interrupts_held():
+                futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
