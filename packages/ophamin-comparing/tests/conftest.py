@@ -140,6 +140,7 @@ def made() -> Any:
 
     def make(*, key_id: str = "k1", software: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
         record = _body(**more)
+        record["preregistration"]["data_hash"] = record["data"]["datasets"][0]["content_hash"]
         created, registered = record["identity"]["created_at"], record["preregistration"]["preregistered_at"]
         record["provenance"] = prov_json(
             claim=record["claim"],

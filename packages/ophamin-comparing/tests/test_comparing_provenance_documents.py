@@ -24,7 +24,9 @@ from ophamin.proof.keys import Keyring
 @pytest.fixture
 def record(made: Any) -> dict[str, Any]:
     body = made()
-    body["reproduction"]["artifacts"] = [{"name": "trace.jsonl", "media_type": "application/x-ndjson", "digest": "sha256:aa"}]
+    body["reproduction"]["artifacts"] = [
+        {"name": "trace.jsonl", "media_type": "application/x-ndjson", "digest": "sha256:aa"}
+    ]
     return {"proof_id": content_id(canonical_bytes(body)), **body, "signature": "00" * 32}
 
 
@@ -40,7 +42,16 @@ def test_the_issue_s_list_is_met(record: dict[str, Any], tmp_path: Path) -> None
     report = tmp_path / "report.html"
     report.write_text("<p>")
     graph = graph_of(record, person="ada", reports=[report_of(report)])
-    assert kinds(graph, "entity") >= {"corpus", "claim", "plan", "observations", "proof", "report", "record", "artifact"}
+    assert kinds(graph, "entity") >= {
+        "corpus",
+        "claim",
+        "plan",
+        "observations",
+        "proof",
+        "report",
+        "record",
+        "artifact",
+    }
     assert kinds(graph, "activity") == {"register", "run", "decide", "sign"}
     for activity in graph["activity"].values():
         assert activity["prov:startTime"] <= activity["prov:endTime"]
@@ -134,17 +145,23 @@ def test_other_kinds_have_a_graph_and_name_the_records_they_are_made_of() -> Non
     ],
 )
 def test_hostile_graphs_are_refused_with_a_sentence(own: Any) -> None:
-    with pytest.raises(RecordError, match="PROV|prov"):
-        record = {"proof_id": "ab" * 32, "provenance": own or "empty"}
-        graph = graph_of(record)
+    def use() -> None:
+        graph = graph_of({"proof_id": "ab" * 32, "provenance": own or "empty"})
         list(edges(graph))
         write(graph, "provn")
+
+    with pytest.raises(RecordError, match=r"(?i)prov"):
+        use()
 
 
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.sampled_from(["oph:a", "prov:x", "_:b"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["entity", "used", "prov:entity", "prov:activity", "$", "type", "oph:a"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["entity", "used", "prov:entity", "prov:activity", "$", "type", "oph:a"]), inner, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 
@@ -176,7 +193,9 @@ def test_the_command_offers_what_is_written() -> None:
     assert OFFERED == FORMATS
 
 
-def test_the_command_writes_and_names_the_trusted_person(call: Any, made: Any, write_proof: Any, tmp_path: Path) -> None:
+def test_the_command_writes_and_names_the_trusted_person(
+    call: Any, made: Any, write_proof: Any, tmp_path: Path
+) -> None:
     path = write_proof("a.json", made())
     plain = call(path)
     assert plain.exit_code == 0, plain.output

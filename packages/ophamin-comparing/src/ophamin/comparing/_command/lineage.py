@@ -128,7 +128,7 @@ def why(ctx: click.Context, proof: str, as_json: bool) -> None:
 
     Example: ophamin lineage why 3f2a
     """
-    from ophamin.comparing.provenance.graph import causes_of, edges, provenance_of, record_node
+    from ophamin.comparing.provenance.graph import SORTS, causes_of, edges, provenance_of, record_node
     from ophamin.registry.gathering import gather
 
     found, _ = gather(ctx.obj, [proof])
@@ -143,7 +143,9 @@ def why(ctx: click.Context, proof: str, as_json: bool) -> None:
         rows = [{**e._asdict(), "distance": distances[e.cause]} for e in steps]
         click.echo(json.dumps({"record": record.id, "verified": checked.ok, "steps": rows}, ensure_ascii=False))
         return
-    labels = {name: _label(name, stated) for sort in ("entity", "activity", "agent") for name, stated in graph[sort].items()}
+    labels = {
+        name: _label(name, stated) for sort in ("entity", "activity", "agent") for name, stated in graph[sort].items()
+    }
     last = ""
     for step in steps:
         if step.effect != last:
@@ -218,7 +220,9 @@ def withdraw(ctx: click.Context, entity: str, reason: str, as_json: bool) -> Non
     lineage.withdraw(nodes, reason)
     fallen = lineage.impact(nodes)
     if as_json:
-        click.echo(json.dumps({"things": list(nodes), "fallen": [_fallen(item) for item in fallen]}, ensure_ascii=False))
+        click.echo(
+            json.dumps({"things": list(nodes), "fallen": [_fallen(item) for item in fallen]}, ensure_ascii=False)
+        )
     else:
         click.echo(f"withdrawn; {len(fallen)} records rest on it")
 

@@ -18,7 +18,10 @@ JSON = Any
 NOTHING, TAMPERED = 2, 3
 
 uri = click.option(
-    "--uri", envvar="MLFLOW_TRACKING_URI", required=True, help="Tracking server or store; default: $MLFLOW_TRACKING_URI."
+    "--uri",
+    envvar="MLFLOW_TRACKING_URI",
+    required=True,
+    help="Tracking server or store; default: $MLFLOW_TRACKING_URI.",
 )
 experiment = click.option("--experiment", default="ophamin", show_default=True, help="Name of the experiment.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -47,7 +50,9 @@ def log(ctx: click.Context, records: tuple[str, ...], uri: str, experiment: str,
     found, left_out = gather(settings, records)
     good = [item for item in found if not item.bad]
     problems = {str(item.path): item.reason for item in left_out}
-    problems.update({str(i.record.path): "it is not what was signed; ophamin record verify says more" for i in found if i.bad})
+    problems.update(
+        {str(i.record.path): "it is not what was signed; ophamin record verify says more" for i in found if i.bad}
+    )
     tracking = Tracking(uri, experiment)
     items = []
     for item in good:
@@ -61,9 +66,9 @@ def log(ctx: click.Context, records: tuple[str, ...], uri: str, experiment: str,
         result = {"tracking_uri": tracking.public_uri, "experiment": experiment, "left_out": problems}
         click.echo(json.dumps({**result, "runs": [asdict(item) for item in logged]}, ensure_ascii=False))
     else:
-        for item in logged:
-            lost = f"  (without {'; '.join(item.lost)})" if item.lost else ""
-            said = f"{item.record_id[:16]}  run {item.run_id}  {'logged' if item.new else 'was there'}{lost}"
+        for run in logged:
+            lost = f"  (without {'; '.join(run.lost)})" if run.lost else ""
+            said = f"{run.record_id[:16]}  run {run.run_id}  {'logged' if run.new else 'was there'}{lost}"
             click.echo(printable(said))
     ctx.exit(TAMPERED if any(i.bad for i in found) else 0 if logged else NOTHING)
 

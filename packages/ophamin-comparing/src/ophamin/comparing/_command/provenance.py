@@ -33,6 +33,7 @@ def provenance(
 
     Example: ophamin provenance 3f2a --format provn --report report.html
     """
+    from ophamin.comparing._show import printable
     from ophamin.comparing.provenance.documents import write
     from ophamin.comparing.provenance.graph import bundle, provenance_of, report_of
     from ophamin.proof.atomic import write_atomic
@@ -42,8 +43,8 @@ def provenance(
 
     files = [report_of(path) for path in reports]
     found, left_out = gather(settings, proofs)
-    for item in left_out:
-        click.echo(f"left out: {item.path}: {item.reason}", err=True)
+    for left in left_out:
+        click.echo(f"left out: {printable(left.path)}: {printable(left.reason)}", err=True)
     if not found:
         raise UnknownRecord("no record was found there; name a record, a folder of records or an id")
     if files and len(found) > 1:
@@ -58,7 +59,7 @@ def provenance(
         )
     written = write(next(iter(graphs.values())) if len(graphs) == 1 else bundle(graphs), format_)
     if out is None:
-        click.get_binary_stream("stdout").write(written)
+        click.echo(written, nl=False)
     else:
         try:
             write_atomic(out, written)

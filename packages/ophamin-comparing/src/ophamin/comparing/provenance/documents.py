@@ -6,13 +6,14 @@ Sources: PROV-DM, PROV-N and PROV-O (W3C Recommendations, 2013); PROV-JSON (W3C 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prov.model import ProvDocument
+from prov.model import ProvDocument, ProvWarning
 
 from ophamin.proof.errors import MissingDependency, RecordError, UsageError
 
@@ -67,7 +68,9 @@ def write(graph: Mapping[str, JSON], format_: str) -> bytes:
         RecordError: It is no PROV-JSON.
     """
     options = _options(format_)
-    text = document_of(graph).serialize(**options)
+    document = document_of(graph)
+    with _quiet():
+        text = document.serialize(**options)
     assert isinstance(text, str)  # without a destination it returns text
     return text.rstrip("\n").encode("utf-8") + b"\n"
 
@@ -93,12 +96,20 @@ def _options(format_: str) -> dict[str, str]:
     return {"format": "rdf", "rdf_format": "turtle"} if format_ == "turtle" else {"format": format_}
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what rdflib deprecates in itself, which is prov's to follow."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(rdflib|prov)\b")
+        yield
+
+
 def _read(text: str, format: str, **options: str) -> ProvDocument:
     try:
-        with warnings.catch_warnings():
+        with _quiet():
             # prov drops what it cannot read and warns; a document that lost something is not the document.
-            warnings.simplefilter("error", UserWarning)
+            warnings.simplefilter("error", ProvWarning)
             document: ProvDocument = ProvDocument.deserialize(content=text, format=format, **options)
-    except Exception as error:  # noqa: BLE001  # prov and its parsers raise many kinds, all because of the text
+    except Exception as error:  # prov and its parsers raise many kinds, all because of the text
         raise RecordError(f"prov does not read it as {format}: {error or type(error).__name__}") from error
     return document

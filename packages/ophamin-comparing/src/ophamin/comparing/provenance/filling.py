@@ -10,7 +10,7 @@ from typing import Any
 from ophamin import registry
 from ophamin.comparing.provenance.graph import provenance_of
 from ophamin.comparing.provenance.lineage import LineageStore
-from ophamin.proof.errors import OphaminError
+from ophamin.proof.errors import OphaminError, RecordError
 from ophamin.proof.keys import Keyring
 from ophamin.proof.project import Project
 from ophamin.proof.signed import SignedRecord, verify
@@ -67,12 +67,11 @@ def refresh(
     rows = [row for row in store_of(settings).rows() if row.id not in known]
     for number, row in enumerate(rows, 1):
         try:
+            if row.problem:  # a link, torn, or filed under another id
+                raise RecordError(row.problem)
             record = registry.read_record(row.path)
             checked = verify(record, keyring, ledger=ledger_of(settings, record))
-            if record.id != row.id:
-                found.tampered = True
-                found.left_out[row.location] = "its folder bears another id"
-            elif checked.exit_code == 3:
+            if checked.exit_code == 3:
                 found.tampered = True
                 found.left_out[row.location] = _bad(checked)
             elif take_in(lineage, record, checked, keyring.trusted()):
@@ -86,9 +85,7 @@ def refresh(
     return found
 
 
-def take_in(
-    lineage: LineageStore, record: SignedRecord, checked: Verification, trusted: Mapping[str, str]
-) -> bool:
+def take_in(lineage: LineageStore, record: SignedRecord, checked: Verification, trusted: Mapping[str, str]) -> bool:
     """Add one record that was verified; returns whether it was new."""
     kind, id_field = record.kind.name, record.kind.id_field
     person = checked.signer if checked.signer in trusted else ""

@@ -200,11 +200,14 @@ def mentions(record: Object, id_field: str) -> list[str]:
             todo += [(str(name), item) for name, item in value.items()]
         elif isinstance(value, list):
             todo += [(key, item) for item in value]
-        elif isinstance(value, str) and _ID(value) and (key.endswith(("_id", "_ids")) or key == "lineage_chain"):
-            if key not in ("log_id", "key_id"):
-                found[value] = None
+        elif isinstance(value, str) and _ID(value) and _names_records(key):
+            found[value] = None
     found.pop(str(record.get(id_field, "")), None)
     return sorted(found)
+
+
+def _names_records(key: str) -> bool:
+    return key == "lineage_chain" or (key.endswith(("_id", "_ids")) and key not in ("log_id", "key_id"))
 
 
 def _own_graph(record: Object) -> dict[str, JSON]:
@@ -222,7 +225,7 @@ def _own_graph(record: Object) -> dict[str, JSON]:
 
 
 def _section(graph: Object, name: str) -> Mapping[str, JSON]:
-    section = graph.get(name) or {}
+    section = graph.get(name, {})
     if not isinstance(section, Mapping):
         raise RecordError(f"its provenance is no PROV-JSON: {name} is not an object")
     return section
@@ -233,7 +236,9 @@ def _artifacts(record: Object) -> Iterator[dict[str, str]]:
     listed = how.get("artifacts") if isinstance(how, Mapping) else None
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, Mapping):
-            yield {k: v for k, v in sorted(entry.items()) if k in ("name", "media_type", "digest") and isinstance(v, str)}
+            yield {
+                k: v for k, v in sorted(entry.items()) if k in ("name", "media_type", "digest") and isinstance(v, str)
+            }
 
 
 def _add_person(graph: dict[str, JSON], node: str, person: str) -> None:

@@ -95,7 +95,7 @@ def _psi(reference: Mapping[str, float], current: Mapping[str, float]) -> float:
 def _deciles(sizes: Counter[int]) -> list[int]:
     """Inner edges with about a tenth of the records between two; fewer where sizes repeat."""
     total, seen, edges = sizes.total(), 0, []
-    for (size, count), (following, _) in pairwise(sorted(sizes.items())):
+    for (_, count), (following, _) in pairwise(sorted(sizes.items())):
         before, seen = seen, seen + count
         if before * BINS // total != seen * BINS // total:
             edges.append(following)

@@ -143,7 +143,10 @@ class LineageStore:
             f"FROM runs LEFT JOIN ends USING (run_id) {where} ORDER BY started_at, runs.run_id",
             values,
         )
-        return [Run(*row[:6], tuple(sorted(json.loads(row[6]))), json.loads(row[7])) for row in rows]
+        return [
+            Run(run_id, kind, name, started, ended, outcome, tuple(sorted(json.loads(parents))), json.loads(attributes))
+            for run_id, kind, name, started, ended, outcome, parents, attributes in rows
+        ]
 
     # --- records
 
@@ -201,7 +204,10 @@ class LineageStore:
             "ORDER BY created_at, record_id",
             (wanted,),
         )
-        return [Known(*row[:6], bool(row[6])) for row in rows]
+        return [
+            Known(record_id, kind, scenario, statement, outcome, created, bool(verified))
+            for record_id, kind, scenario, statement, outcome, created, verified in rows
+        ]
 
     def rests_on(self, record_id: str) -> list[tuple[Node, int]]:
         """Everything a record rests on, nearest first, with the distance."""
@@ -210,7 +216,7 @@ class LineageStore:
             "WHERE record_id = ? ORDER BY distance, node_id",
             (record_id,),
         )
-        return [(Node(*row[:4], json.loads(row[4])), row[5]) for row in rows]
+        return [(_node(*row[:-1]), row[-1]) for row in rows]
 
     # --- impact
 
@@ -221,7 +227,7 @@ class LineageStore:
             "OR node_id IN (SELECT node_id FROM names WHERE name = ?1) ORDER BY node_id",
             (word,),
         )
-        return [Node(*row[:4], json.loads(row[4])) for row in rows]
+        return [_node(*row) for row in rows]
 
     def impact(self, node_ids: Iterable[str]) -> list[Fallen]:
         """Records that rest on any of some things, directly or through other records.
@@ -333,18 +339,25 @@ def _add_link(db: sqlite3.Connection, parent: str, child: str) -> None:
     db.execute("INSERT OR IGNORE INTO links VALUES (?, ?)", (parent, child))
 
 
+def _node(node_id: str, sort: str, kind: str, label: str, attributes: str) -> Node:
+    return Node(node_id, sort, kind, label, json.loads(attributes))
+
+
 def _known(record: Object, kind: str, id_field: str, verified: bool) -> Known:
     claim, verdict, identity = (_object(record.get(name)) for name in ("claim", "verdict", "identity"))
     how = _object(record.get("reproduction"))
     scenario = _object(how.get("run_spec")).get("scenario")
     created = identity.get("created_at") or identity.get("captured_at") or record.get("created_at") or ""
-    texts = (scenario, claim.get("statement"), verdict.get("outcome"), created)
-    return Known(str(record[id_field]), kind, *(t if isinstance(t, str) else "" for t in texts), verified)
+    words = [_string(x) for x in (scenario, claim.get("statement"), verdict.get("outcome"), created)]
+    return Known(str(record[id_field]), kind, words[0], words[1], words[2], words[3], verified)
 
 
 def _started(record: Object) -> str:
-    found = _object(record.get("preregistration")).get("preregistered_at")
-    return found if isinstance(found, str) else ""
+    return _string(_object(record.get("preregistration")).get("preregistered_at"))
+
+
+def _string(value: JSON) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _object(value: JSON) -> Object:

@@ -94,7 +94,9 @@ def shown_of(record: Object, kind: RecordKind) -> Shown:
 
 
 def _params(claim: Object, registered: Object, data: Object, spec: Object) -> Iterator[tuple[str, JSON]]:
-    threshold, decision, plan = (_object(x) for x in (claim.get("threshold"), claim.get("decision"), registered.get("plan")))
+    threshold, decision, plan = (
+        _object(x) for x in (claim.get("threshold"), claim.get("decision"), registered.get("plan"))
+    )
     yield "claim", claim.get("statement")
     yield "metric", threshold.get("metric")
     yield "threshold", f"{threshold.get('comparator')} {threshold.get('value')}" if threshold else None

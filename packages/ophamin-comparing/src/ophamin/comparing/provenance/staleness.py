@@ -177,10 +177,11 @@ def _inputs(
 
 def _joined(cause: str, seen: list[Seen]) -> Seen:
     """One finding for a cause of several: the worst state, with what was said of it."""
-    for state in ("left", "unknown", "same"):
+    worst_first: tuple[State, ...] = ("left", "unknown", "same")
+    for state in worst_first:
         found = [s.detail for s in seen if s.state == state]
         if found:
-            return Seen(cause, state, "; ".join(found))  # type: ignore[arg-type]  # a State by the loop
+            return Seen(cause, state, "; ".join(found))
     return Seen(cause, "unknown", "the record does not say which code it ran")
 
 

@@ -198,9 +198,7 @@ class Tracking:
                         lineage.link(parent, f"mlflow:{run.info.run_id}")
         return found
 
-    def _fetch_record(
-        self, run: Any, lineage: LineageStore, store: Store, keyring: Keyring, found: Imported
-    ) -> None:
+    def _fetch_record(self, run: Any, lineage: LineageStore, store: Store, keyring: Keyring, found: Imported) -> None:
         run_id = run.info.run_id
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -231,7 +229,7 @@ class Tracking:
         shown = shown_of(item.record, item.kind)
         run_id = there.info.run_id if there is not None else self._begin(experiment, item, shown, parent)
         ended = _milliseconds(shown.ended_at)
-        metrics = [Metric(name, value, ended, 0) for name, value in shown.metrics.items()]
+        metrics = [Metric(name, value, ended or 0, 0) for name, value in shown.metrics.items()]
         params = [Param(name, value) for name, value in shown.params.items()]
         tags = [RunTag(name, value) for name, value in shown.tags.items()]
         for batch in _batches(params):
@@ -300,7 +298,8 @@ class Tracking:
             yield
         except MlflowException as error:
             said = str(error).strip().splitlines()[0][:500]
-            if "Max retries exceeded" in said or "Connection" in said or error.get_http_status_code() >= 500:
+            status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow's own method
+            if "Max retries exceeded" in said or "Connection" in said or status >= 500:
                 raise TrackingServerDown(_down(self.public_uri, said)) from error
             raise UsageError(f"MLflow at {self.public_uri} refuses: {said}") from error
         finally:
@@ -327,8 +326,8 @@ def _ask(uri: str) -> None:
 
 def _down(uri: str, reason: str) -> str:
     return (
-        f"no tracking server answers at {uri} ({reason}); start it (mlflow server --backend-store-uri sqlite:///mlflow.db) "
-        "or check the address"
+        f"no tracking server answers at {uri} ({reason}); start it (mlflow server --backend-store-uri "
+        "sqlite:///mlflow.db) or check the address"
     )
 
 

@@ -22,10 +22,12 @@ class PycrdtReplica:
         self._doc: Doc[Any] = Doc(client_id=secrets.randbits(_CLIENT_BITS))
 
     def _map(self, name: str) -> Map[Any]:
-        return self._doc.get(name, type=Map)
+        found: Map[Any] = self._doc.get(name, type=Map)
+        return found
 
     def _text(self, name: str) -> Text:
-        return self._doc.get(name, type=Text)
+        found: Text = self._doc.get(name, type=Text)
+        return found
 
     def put(self, name: str, entries: Iterable[tuple[str, str]]) -> None:
         """Set entries of a map, in one transaction."""

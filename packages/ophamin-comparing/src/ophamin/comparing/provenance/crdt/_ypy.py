@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import y_py
 
 __all__ = ["YpyReplica"]
+
+# What the library's stubs leave out; so do those of a transaction, hence the Any below.
+_EncodingException: type[Exception] = vars(y_py)["EncodingException"]
 
 
 class YpyReplica:
@@ -15,17 +19,20 @@ class YpyReplica:
     def __init__(self) -> None:
         self._doc = y_py.YDoc()
 
+    def _begin(self) -> Any:
+        return self._doc.begin_transaction()
+
     def put(self, name: str, entries: Iterable[tuple[str, str]]) -> None:
         """Set entries of a map, in one transaction."""
         target = self._doc.get_map(name)
-        with self._doc.begin_transaction() as transaction:
+        with self._begin() as transaction:
             for key, value in entries:
                 target.set(transaction, key, value)
 
     def drop(self, name: str, key: str) -> None:
         """Remove an entry of a map."""
         target = self._doc.get_map(name)
-        with self._doc.begin_transaction() as transaction:
+        with self._begin() as transaction:
             target.pop(transaction, key, None)
 
     def entries(self, name: str) -> dict[str, str]:
@@ -35,7 +42,7 @@ class YpyReplica:
     def append(self, name: str, text: str) -> None:
         """Write at the end of a text."""
         target = self._doc.get_text(name)
-        with self._doc.begin_transaction() as transaction:
+        with self._begin() as transaction:
             target.extend(transaction, text)
 
     def cut(self, name: str, start: int, length: int) -> None:
@@ -45,7 +52,7 @@ class YpyReplica:
         first = len(whole[:start].encode("utf-8"))
         size = len(whole[start : start + length].encode("utf-8"))
         if size:
-            with self._doc.begin_transaction() as transaction:
+            with self._begin() as transaction:
                 target.delete_range(transaction, first, size)
 
     def text(self, name: str) -> str:
@@ -64,5 +71,5 @@ class YpyReplica:
         """Take in an update."""
         try:
             y_py.apply_update(self._doc, update)
-        except y_py.EncodingException as error:
+        except _EncodingException as error:
             raise ValueError(str(error)) from error

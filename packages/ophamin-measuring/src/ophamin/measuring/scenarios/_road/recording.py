@@ -24,7 +24,6 @@ from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.measuring.scenarios._road.stopping import stop_sentence, stopping_words
-from ophamin.proof.canonical import digest
 from ophamin.proof.keys import Signer
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.merkle import leaf_hash, root_hash
