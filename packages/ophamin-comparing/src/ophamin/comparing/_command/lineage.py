@@ -144,7 +144,7 @@ def why(ctx: click.Context, proof: str, as_json: bool) -> None:
         click.echo(json.dumps({"record": record.id, "verified": checked.ok, "steps": rows}, ensure_ascii=False))
         return
     labels = {
-        name: _label(name, stated) for sort in ("entity", "activity", "agent") for name, stated in graph[sort].items()
+        name: _label(name, stated) for sort in SORTS for name, stated in graph[sort].items()
     }
     last = ""
     for step in steps:
@@ -198,7 +198,7 @@ def things(settings: Settings, lineage: LineageStore, word: str) -> Mapping[str,
             found = {record_node(record_id_of(settings, lineage, word)): "record"}
         except OphaminError:
             raise UnknownRecord(
-                f"nothing that a record rests on is called {word!r:.80}; ophamin lineage show PROOF names what it rests on"
+                f"nothing that a record rests on is called {word!r:.80}; ophamin lineage show PROOF names what there is"
             ) from None
     return found
 

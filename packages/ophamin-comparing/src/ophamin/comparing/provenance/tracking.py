@@ -13,6 +13,7 @@ import os
 import tempfile
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -295,7 +296,10 @@ class Tracking:
         before = {name: os.environ.get(name) for name in names}
         os.environ.update({name: value for name, value in names.items() if before[name] is None})
         try:
-            yield
+            with warnings.catch_warnings():
+                # What MLflow uses of SQLAlchemy and others that they deprecate is MLflow's to change.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                yield
         except MlflowException as error:
             said = str(error).strip().splitlines()[0][:500]
             status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow's own method

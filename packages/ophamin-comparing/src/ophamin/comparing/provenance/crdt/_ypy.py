@@ -9,7 +9,7 @@ import y_py
 
 __all__ = ["YpyReplica"]
 
-# What the library's stubs leave out; so do those of a transaction, hence the Any below.
+# What the library's stubs leave out; those of transactions and items are wrong, hence the Any below.
 _EncodingException: type[Exception] = vars(y_py)["EncodingException"]
 
 
@@ -37,7 +37,8 @@ class YpyReplica:
 
     def entries(self, name: str) -> dict[str, str]:
         """All entries of a map that are texts."""
-        return {str(key): value for key, value in self._doc.get_map(name).items() if isinstance(value, str)}
+        items: Any = self._doc.get_map(name).items()
+        return {str(key): value for key, value in items if isinstance(value, str)}
 
     def append(self, name: str, text: str) -> None:
         """Write at the end of a text."""
