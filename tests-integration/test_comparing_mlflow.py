@@ -62,6 +62,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(15)
 
 
+def at(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command on what could be another machine: another project, the same keys."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "ophamin.cli", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
 ARGS = ("run", "metric", "--claim", "accuracy >= 0.8", "--corpus", "simulated?family=stimuli&n=600", "--json")
 
 
@@ -112,9 +119,7 @@ def test_proofs_go_to_the_server_and_come_back_verified(server: str, ophamin: Ru
     foreign = client.create_run(experiment, run_name="not ours", tags={"mlflow.parentRunId": run.info.run_id})
     client.log_metric(foreign.info.run_id, "loss", 0.25)
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    os.chdir(elsewhere)
-    back = ophamin("mlflow", "import", "--uri", server, "--experiment", "nightly", "--json")
+    back = at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "nightly", "--json")
     assert back.returncode == 0, back.stderr
     found = json.loads(back.stdout)
     assert sorted(found["records"]) == sorted(runs)
@@ -122,13 +127,13 @@ def test_proofs_go_to_the_server_and_come_back_verified(server: str, ophamin: Ru
     stored = next((elsewhere / "proofs").rglob(f"{record['proof_id']}/record.json"))
     assert stored.read_bytes() == path.read_bytes()
     assert (stored.parent / "observations.jsonl.gz").read_bytes() == (path.parent / "observations.jsonl.gz").read_bytes()
-    assert ophamin("proof", "verify", str(stored)).returncode == 0
-    listed = {r["run_id"]: r for r in json.loads(ophamin("lineage", "list", "--json").stdout)["runs"]}
+    assert at(elsewhere, "proof", "verify", str(stored)).returncode == 0
+    listed = {r["run_id"]: r for r in json.loads(at(elsewhere, "lineage", "list", "--json").stdout)["runs"]}
     mine = f"mlflow:{foreign.info.run_id}"
     assert listed[mine]["attributes"]["metrics"] == {"loss": 0.25}
     assert listed[mine]["parents"] == [f"mlflow:{run.info.run_id}"]
     assert listed[record["proof_id"]]["parents"] == [f"mlflow:{run.info.run_id}"]
-    assert ophamin("mlflow", "import", "--uri", server, "--experiment", "nightly").returncode == 0
+    assert at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "nightly").returncode == 0
 
 
 def test_what_was_changed_on_the_server_is_not_taken(server: str, ophamin: Run, project: Path, tmp_path: Path) -> None:
@@ -142,9 +147,7 @@ def test_what_was_changed_on_the_server_is_not_taken(server: str, ophamin: Run, 
     forged.write_text(json.dumps(record))
     MlflowClient(tracking_uri=server).log_artifact(run["run_id"], str(forged), "record")
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    os.chdir(elsewhere)
-    back = ophamin("mlflow", "import", "--uri", server, "--experiment", "forged", "--json")
+    back = at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "forged", "--json")
     assert back.returncode == 3
     found = json.loads(back.stdout)
     assert found["records"] == []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -296,7 +297,8 @@ class Tracking:
         before = {name: os.environ.get(name) for name in names}
         os.environ.update({name: value for name, value in names.items() if before[name] is None})
         try:
-            with warnings.catch_warnings():
+            # MLflow prints addresses of runs; standard output is for results.
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
                 # What MLflow uses of SQLAlchemy and others that they deprecate is MLflow's to change.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 yield
