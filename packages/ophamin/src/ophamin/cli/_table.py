@@ -51,14 +51,42 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "key list": ("ophamin", "List your keys and the signers you trust; never shows a secret."),
     "key trust": ("ophamin", "Trust records attested by PUBLIC_KEY (64 hex digits), known to you as NAME."),
+    "lineage impact": ("ophamin-comparing", "List the verdicts that fall when a thing was wrong."),
+    "lineage list": ("ophamin-comparing", "List runs with their parents; verdicts that went stale are marked."),
+    "lineage refresh": (
+        "ophamin-comparing",
+        "Take every stored record into the lineage that is not there yet, as every lineage command does.",
+    ),
+    "lineage show": (
+        "ophamin-comparing",
+        "Show one run: its parents and children, what its record rests on, marks and notes.",
+    ),
+    "lineage stale": (
+        "ophamin-comparing",
+        "Look whether corpus, code, environment and inputs are still what proofs recorded, and mark what...",
+    ),
+    "lineage why": (
+        "ophamin-comparing",
+        "Say step by step what a verdict rests on, from the record back to corpus, code and people.",
+    ),
+    "lineage withdraw": (
+        "ophamin-comparing",
+        "Mark a thing as not to be relied on; every verdict that rests on it is stale from now on.",
+    ),
     "log show": ("ophamin", "Show the entries of LEDGER (default: this project's)."),
     "log verify": (
         "ophamin",
         "Recompute LEDGER (default: this project's) and find any rewritten, dropped or reordered entry.",
     ),
+    "mlflow import": (
+        "ophamin-comparing",
+        "Bring the runs of an MLflow experiment into the lineage, and the records among them into the store.",
+    ),
+    "mlflow log": ("ophamin-comparing", "Log records to an MLflow tracking server, each once."),
     "pillar run": ("ophamin-measuring", "Analyse a file by one pillar."),
     "plan": ("ophamin-measuring", "Say how many units a claim needs, or what a given n can show."),
     "plugins": ("ophamin", "List every plug-in, its distribution, and why it does not load if it does not."),
+    "provenance": ("ophamin-comparing", "Write where proofs came from as a W3C PROV document."),
     "recompute": (
         "ophamin-measuring",
         "Score a proof's stored observations again, and say whether they give what it states.",
@@ -84,6 +112,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin-comparing",
         "Count the proofs in DIR by verdict, scenario, tier and revision, and list where verdicts flipped.",
     ),
+    "sweep": ("ophamin", "Run a whole grid of claims, on this machine or a cluster."),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
     "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }
