@@ -58,9 +58,8 @@ class Group:
 def walk(root: str, known: Callable[[str | None], Mapping[str, Folder]]) -> Iterator[Group]:
     """Look at every folder and file below ``root``.
 
-    Hidden names are left out. A folder with a ``record.json`` is one record, and all else in it, folders too, belongs to
-    that: its artifacts. Links are reported and not
-    followed, whatever they lead to.
+    Hidden names are left out. A folder with a ``record.json`` is one record, and all else in it, folders too, belongs
+    to that: its artifacts. Links are reported and not followed, whatever they lead to.
 
     Args:
         root: The folder to look at, absolute.
