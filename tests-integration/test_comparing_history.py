@@ -140,7 +140,8 @@ def test_a_revision_that_takes_too_long_is_skipped(checkout: Checkout, ophamin: 
         (["--revisions", "main...main"], "is not A..B"),
         (["--revisions", "main..main", "--substrate", "other=repo:.?target=a:b"], "not usable as a git repository"),
         (["--revisions", "main..main", "--substrate", "other=repo:absent?target=a:b"], "is no folder"),
-        (["--revisions", "main~1..main", "--set", "nothing=1"], "nothing could be measured at any of the 2"),
+        (["--revisions", "main~1..main", "--set", "nothing=1"], "no option 'nothing'"),
+        (["--revisions", "main..main", "--set", "nothing=1"], "no option 'nothing'"),
     ],
 )
 def test_what_makes_no_sense_is_said_at_once(checkout: Checkout, ophamin: Command, words: list[str], said: str) -> None:
@@ -169,6 +170,13 @@ def test_only_systems_that_take_a_revision_move(checkout: Checkout, ophamin: Com
     found = json.loads(moved.stdout)
     assert found["moving"] == ["head"]
     assert [p["outcome"] for p in found["revisions"]][1] == "REFUTED"
+
+
+def test_where_nothing_builds_nothing_is_measured(checkout: Checkout, ophamin: Command) -> None:
+    checkout.commit(BROKEN, BROKEN)
+    done = ophamin(*asked("history", "--revisions", "main~1..main"))
+    assert done.returncode == 6, done.stderr
+    assert outcomes(json.loads(done.stdout)) == ["SKIPPED", "SKIPPED"]
 
 
 def test_uncommitted_changes_are_not_measured(checkout: Checkout, ophamin: Command) -> None:
@@ -328,7 +336,10 @@ def test_an_end_that_stays_undecided_is_no_end(checkout: Checkout, ophamin: Comm
 
 
 def test_one_commit_is_no_range(checkout: Checkout, ophamin: Command) -> None:
-    checkout.commit(GOOD)
+    checkout.commit(GOOD, BAD)
     done = ophamin(*asked("bisect", "--good", "main", "--bad", "main"))
     assert done.returncode == 2
     assert "same commit" in done.stderr
+    done = ophamin(*asked("bisect", "--good", "main~1", "--bad", "main", "--set", "nothing=1"))
+    assert done.returncode == 2
+    assert "no option 'nothing'" in done.stderr

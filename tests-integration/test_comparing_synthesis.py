@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -150,6 +152,16 @@ def test_after_inconclusive_the_plan_says_how_many_more(project: Path, ophamin: 
     assert more.startswith("a new registration of ")
 
 
+def _remembered(cache: Path) -> int:
+    """Files an index remembers, while another process writes it."""
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"file:{cache}?mode=ro", uri=True)) as db,
+    ):
+        return int(db.execute("SELECT count(*) FROM records").fetchone()[0])
+    return 0
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_a_long_look_with_130_and_keeps_what_it_found(put: Callable[..., Proof], project: Path) -> None:
     proof = put("VALIDATED", (0.001, 1.0))
@@ -164,8 +176,10 @@ def test_ctrl_c_ends_a_long_look_with_130_and_keeps_what_it_found(put: Callable[
         text=True, start_new_session=True,
     )  # fmt: skip
     cache = Path(os.environ["OPHAMIN_HOME"]) / "cache" / "proofs"
-    deadline = time.monotonic() + 60
-    while not any(f.stat().st_size > 200_000 for f in cache.glob("*.sqlite")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while not any(map(_remembered, cache.glob("*.sqlite"))):
+        assert started.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(started.pid, signal.SIGINT)
     out, err = started.communicate(timeout=60)

@@ -162,3 +162,15 @@ def test_code_at_the_margin_alarms_and_passes_in_at_most_alpha():
 @pytest.mark.slow
 def test_a_slow_down_of_15_percent_is_found_in_ten_rounds_where_the_spread_allows_it():
     assert share("REFUTED", 1.15, 2_000, 3)[1] >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sd", [0.01, 0.03])
+def test_normal_noise_at_the_margin_errs_with_alpha_on_each_side(sd):
+    rng, rule, n = random.Random(6), GateRule(), 6_000
+    said = [gated([(rng.gauss(0, sd), rng.gauss(0, sd)) for _ in range(10)], rule, 1.03) for _ in range(n)]
+    limit = binom.isf(1e-4, n, rule.alpha)
+    assert said.count("REFUTED") <= limit
+    assert said.count("VALIDATED") <= limit
+    # Nor is it so careful that nothing is ever said.
+    assert said.count("REFUTED") > 0.3 * rule.alpha * n

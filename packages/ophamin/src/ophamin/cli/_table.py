@@ -5,33 +5,66 @@ the built wheels' entry points.
 """
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "analyze": ("ophamin-comparing", "Show the course of METRIC over revisions, with intervals, in every series of DIR that has it."),
+    "analyze": (
+        "ophamin-comparing",
+        "Show the course of METRIC over revisions, with intervals, in every series of DIR that has it.",
+    ),
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
-    "bisect": ("ophamin-comparing", "Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs."),
+    "bisect": (
+        "ophamin-comparing",
+        "Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs.",
+    ),
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
-    "correct": ("ophamin-comparing", "Correct the verdicts in DIR for how many claims there are; a verdict can only weaken."),
+    "correct": (
+        "ophamin-comparing",
+        "Correct the verdicts in DIR for how many claims there are; a verdict can only weaken.",
+    ),
     "cost-gate": ("ophamin-comparing", "Say whether a revision is slower than another by more than a margin."),
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "diagnose": ("ophamin-comparing", "Say of one proof what would change its verdict, and which siblings it has."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
-    "history": ("ophamin-comparing", "Measure a scenario at each revision of a repository, and say where its verdict flipped."),
-    "instrument flamegraph": ("ophamin-instrumenting", "Draw a capture as a flame graph, or what changed from one capture to a LATER one."),
-    "instrument report": ("ophamin-instrumenting", "Show a profile: a record.json, its folder, or the beginning of its id."),
-    "instrument run": ("ophamin-instrumenting", "Run COMMAND, look at its process tree while it runs, and keep what it cost as a signed profile."),
-    "key create": ("ophamin", "Create a random signing key called NAME; \"installation\" is the one that signs your runs."),
+    "history": (
+        "ophamin-comparing",
+        "Measure a scenario at each revision of a repository, and say where its verdict flipped.",
+    ),
+    "instrument flamegraph": (
+        "ophamin-instrumenting",
+        "Draw a capture as a flame graph, or what changed from one capture to a LATER one.",
+    ),
+    "instrument report": (
+        "ophamin-instrumenting",
+        "Show a profile: a record.json, its folder, or the beginning of its id.",
+    ),
+    "instrument run": (
+        "ophamin-instrumenting",
+        "Run COMMAND, look at its process tree while it runs, and keep what it cost as a signed profile.",
+    ),
+    "key create": (
+        "ophamin",
+        'Create a random signing key called NAME; "installation" is the one that signs your runs.',
+    ),
     "key list": ("ophamin", "List your keys and the signers you trust; never shows a secret."),
     "key trust": ("ophamin", "Trust records attested by PUBLIC_KEY (64 hex digits), known to you as NAME."),
     "log show": ("ophamin", "Show the entries of LEDGER (default: this project's)."),
-    "log verify": ("ophamin", "Recompute LEDGER (default: this project's) and find any rewritten, dropped or reordered entry."),
+    "log verify": (
+        "ophamin",
+        "Recompute LEDGER (default: this project's) and find any rewritten, dropped or reordered entry.",
+    ),
     "pillar run": ("ophamin-measuring", "Analyse a file by one pillar."),
     "plan": ("ophamin-measuring", "Say how many units a claim needs, or what a given n can show."),
     "plugins": ("ophamin", "List every plug-in, its distribution, and why it does not load if it does not."),
-    "recompute": ("ophamin-measuring", "Score a proof's stored observations again, and say whether they give what it states."),
+    "recompute": (
+        "ophamin-measuring",
+        "Score a proof's stored observations again, and say whether they give what it states.",
+    ),
     "report": ("ophamin-reporting", "Show records to people, as one self-contained HTML page or as Markdown."),
-    "reproduce": ("ophamin-measuring", "Run a proof again, on the same records with the same seed, and say whether it agrees."),
+    "reproduce": (
+        "ophamin-measuring",
+        "Run a proof again, on the same records with the same seed, and say whether it agrees.",
+    ),
     "run": ("ophamin-measuring", "Register a claim, measure it, decide it and sign the record."),
     "sbom": ("ophamin-auditing", "Software bill of materials of a tree, as CycloneDX 1.6."),
     "schema info": ("ophamin", "Print the JSON Schema of KIND, which is JSON with --json or without."),
@@ -40,8 +73,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema validate": ("ophamin", "Check RECORD, of whatever kind, against its schema and its own consistency."),
     "scrape": ("ophamin-seeing", "What an endpoint exposes as metrics, once or over a window."),
     "selftest": ("ophamin-measuring", "Try every interval, test and stopping rule on data whose truth is known."),
-    "substrate probe": ("ophamin-seeing", "Say what of a system can be measured: importable, constructible, signature, and why not."),
-    "summarize": ("ophamin-comparing", "Count the proofs in DIR by verdict, scenario, tier and revision, and list where verdicts flipped."),
+    "substrate probe": (
+        "ophamin-seeing",
+        "Say what of a system can be measured: importable, constructible, signature, and why not.",
+    ),
+    "summarize": (
+        "ophamin-comparing",
+        "Count the proofs in DIR by verdict, scenario, tier and revision, and list where verdicts flipped.",
+    ),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
     "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }

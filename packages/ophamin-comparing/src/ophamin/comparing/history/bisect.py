@@ -209,6 +209,8 @@ def bisect(
             if each is not None:
                 each(revisions[position], last)
             end = asker.decide(revisions[position])
+            if end.refused:
+                raise UsageError(end.skipped)
             if end.outcome != wanted:
                 return result(_not_as_stated(end, word, wanted))
         confirmed = len(asker.runs)

@@ -28,6 +28,7 @@ JSON = Any
 Report = Callable[[Progress], None]
 SIDES = ("base", "head")
 _LEAST_PASSES = 3
+_REGISTRATION, _OUTCOME = "cost-gate", "cost-gate-outcome"
 _NEAR_THE_PIPE_S = 1e-3
 
 
@@ -159,14 +160,20 @@ def cost_gate(spec: GateSpec, settings: Settings, *, progress: Report | None = N
     with contextlib.ExitStack() as stack:
         sides = {(name, side): _open(stack, moved[name], commits[side]) for name in spec.systems for side in SIDES}
         rule, attempt, index, seed = _register(ledger, spec, commits, sides, corpus.content_hash())
-        records = corpus.sample(spec.n, seed)
-        if not records:
-            raise CorpusUnavailable(f"corpus {spec.corpus!r} holds no record; check its columns and its filter")
         systems = tuple(SystemResult(name, text) for name, text in spec.systems.items())
-        _session(spec, rule, systems, sides, records, seed, progress)
-    result = GateResult(spec, commits, systems, attempt, rule, tuple(_remarks(systems, len(records))))
-    ledger.append({"type": "cost-gate-outcome", "registration": index, "outcome": result.outcome,
-                   "systems": {s.name: s.outcome for s in systems}, "rounds": len(systems[0].base_s)})  # fmt: skip
+        ended = "ABORTED"
+        try:
+            records = corpus.sample(spec.n, seed)
+            if not records:
+                raise CorpusUnavailable(f"corpus {spec.corpus!r} holds no record; check its columns and its filter")
+            _session(spec, rule, systems, sides, records, seed, progress)
+            result = GateResult(spec, commits, systems, attempt, rule, tuple(_remarks(systems, len(records))))
+            ended = result.outcome
+        finally:
+            found = {system.name: system.outcome for system in systems}
+            rounds = len(systems[0].base_s)
+            end = {"type": _OUTCOME, "registration": index, "outcome": ended, "systems": found, "rounds": rounds}
+            ledger.append(end)
     return result
 
 
@@ -195,7 +202,7 @@ def _register(
     systems = {f"{name} {side}": system.identity().config_hash for (name, side), system in sides.items()}
     key = digest({"systems": systems, "commits": dict(commits), "corpus": corpus_hash, "margin": spec.rule.margin})
     with ledger.exclusive():
-        earlier = sum(e.value.get("type") == "cost-gate" and e.value.get("key") == key for e in ledger.entries())
+        earlier = _sessions(ledger, key)
         attempt = earlier + 1
         rule = GateRule(
             spec.rule.margin, spec.rule.alpha / 2**earlier, spec.rule.rounds, spec.rule.noise_limit, len(spec.systems)
@@ -203,7 +210,7 @@ def _register(
         # Nobody picks the order of the rounds or the records.
         seed = int(digest([key, attempt])[7:15], 16)
         entry = {
-            "type": "cost-gate",
+            "type": _REGISTRATION,
             "key": key,
             "attempt": attempt,
             "alpha_used": rule.alpha,
@@ -217,6 +224,18 @@ def _register(
             "seed": seed,
         }
         return rule, attempt, ledger.append(entry).index, seed
+
+
+def _sessions(ledger: Ledger, key: str) -> int:
+    """Earlier sessions that compared the same; one that ended before its first round taught nobody anything."""
+    registered, empty = set(), set()
+    for entry in ledger.entries():
+        value = entry.value
+        if value.get("type") == _REGISTRATION and value.get("key") == key:
+            registered.add(entry.index)
+        elif value.get("type") == _OUTCOME and not value.get("rounds"):
+            empty.add(value.get("registration"))
+    return len(registered - empty)
 
 
 def _session(

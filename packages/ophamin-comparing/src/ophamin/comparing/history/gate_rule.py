@@ -150,7 +150,7 @@ def trimmed_mean(values: Sequence[float], trim: float = TRIM) -> tuple[float, fl
     Example:
         >>> mean, error, df = trimmed_mean([1, 2, 3, 4, 5, 6, 7, 8, 9, 100])
         >>> mean, round(error, 4), df
-        (5.5, 1.0351, 7)
+        (5.5, 1.0897, 7)
     """
     n, cut = len(values), math.floor(trim * len(values) + 1e-9)
     kept = n - 2 * cut

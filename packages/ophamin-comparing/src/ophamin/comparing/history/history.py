@@ -125,13 +125,12 @@ def history(
                 each(i, len(wanted), (time.monotonic() - began) / run * (len(wanted) - i) if run else None)
             points.append(bench.measure(revision))
             run += not points[-1].again
-        _same_everywhere(points, journal)
+    _same_everywhere(points)
     return History(moved, tuple(points), time.monotonic() - began)
 
 
-def _same_everywhere(points: Sequence[Measured], journal: Journal) -> None:
-    """A request that fails alike at every revision is at fault itself, and is not remembered."""
+def _same_everywhere(points: Sequence[Measured]) -> None:
+    """A request that is refused alike at every revision is at fault itself."""
     reasons = {point.skipped for point in points}
-    if len(points) > 1 and len(reasons) == 1 and all(reasons):
-        journal.forget_skipped()
-        raise UsageError(f"nothing could be measured at any of the {len(points)} revisions: {reasons.pop()}")
+    if len(reasons) == 1 and all(point.refused for point in points):
+        raise UsageError(reasons.pop())

@@ -42,12 +42,14 @@ class Measured:
         proof: Its proof; ``None`` when it was skipped.
         skipped: Why it was, or "".
         again: Whether it was measured by an earlier process, so that nothing was run for it now.
+        refused: Whether the request made no sense there, which costs nothing to find and is not remembered.
     """
 
     revision: Revision
     proof: Proof | None = None
     skipped: str = ""
     again: bool = False
+    refused: bool = False
 
     @property
     def outcome(self) -> str:
@@ -142,8 +144,10 @@ class Bench:
             result = self._run(spec, progress=tick)
         except _TimeIsUp:
             reason = f"timed out after {self._limit_s:g} s; what was measured is kept, and --retry goes on from there"
-        except (SubstrateFailure, NotApplicable, UsageError) as error:
+        except (SubstrateFailure, NotApplicable) as error:
             reason = str(error)
+        except UsageError as error:
+            return Measured(revision, skipped=str(error), refused=True)
         else:
             self._journal.end(step, proof_id=result.proof_id)
             return Measured(revision, proof_of(result.record, Path(result.path)))

@@ -23,6 +23,7 @@ from ophamin.comparing.index._examine import Examiner, Finding
 from ophamin.comparing.index._types import Entry, Problem, Refreshed, Series
 from ophamin.comparing.index._walk import Group, walk
 from ophamin.proof.errors import IntegrityError, UnknownRecord
+from ophamin.proof.interrupts import interrupts_held
 from ophamin.proof.keys import Keyring, hmac_key_id
 from ophamin.proof.signed import verify
 
@@ -245,7 +246,9 @@ class _Readers:
                 pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), _begin)
                 self._pool = self._stack.enter_context(pool)
             chunks = [(root, paths[i : i + _CHUNK]) for i in range(0, len(paths), _CHUNK)]
-            return [finding for part in self._pool.map(_examine, chunks) for finding in part]
+            with interrupts_held():
+                parts = self._pool.map(_examine, chunks)
+            return [finding for part in parts for finding in part]
         if self._examiner is None:
             self._examiner = Examiner(self._keyring)
         examine = self._examiner.examine
