@@ -5,6 +5,10 @@ the built wheels' entry points.
 """
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "analyze": (
+        "ophamin-comparing",
+        "Show the course of METRIC over revisions, with intervals, in every series of DIR that has it.",
+    ),
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
     "bisect": (
         "ophamin-comparing",
@@ -12,9 +16,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "correct": (
+        "ophamin-comparing",
+        "Correct the verdicts in DIR for how many claims there are; a verdict can only weaken.",
+    ),
     "cost-gate": ("ophamin-comparing", "Say whether a revision is slower than another by more than a margin."),
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "diagnose": ("ophamin-comparing", "Say of one proof what would change its verdict, and which siblings it has."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
     "history": (
@@ -67,6 +76,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "substrate probe": (
         "ophamin-seeing",
         "Say what of a system can be measured: importable, constructible, signature, and why not.",
+    ),
+    "summarize": (
+        "ophamin-comparing",
+        "Count the proofs in DIR by verdict, scenario, tier and revision, and list where verdicts flipped.",
     ),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
     "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
