@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from ophamin.proof.errors import MissingDependency, UsageError
 
@@ -31,6 +30,7 @@ LOCATION = 7.35
 """95 % point of the likelihood ratio of the place of a shift (Hansen 2000, Table 1)."""
 _HIGHEST_RHO = 0.95
 _BIAS = 3.5
+_ENOUGH = 20
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def scan(
             sampling of one. Default: equal.
         alpha: Of this scan, in (0, 0.5).
         seed: Of the permutations.
-        permutations: How many at least; more are drawn where α is small.
+        permutations: How many at least, unless fewer settle it; more are drawn where α is small.
         autocorrelated: Whether neighbouring values may depend on each other.
 
     Raises:
@@ -153,7 +153,7 @@ def _checked(values: Sequence[float], se: Sequence[float] | None) -> tuple[Float
 
 
 def _search(
-    x: Floats, w: Floats, offset: int, alpha: float, draws: int, rng: Any, autocorrelated: bool,
+    x: Floats, w: Floats, offset: int, alpha: float, draws: int, rng: np.random.Generator, autocorrelated: bool,
     found: list[tuple[int, int, int, float, float]],
 ) -> tuple[float, float]:  # fmt: skip
     """Look at one segment, then at both halves if it splits; its p-value and autocorrelation."""
@@ -163,16 +163,7 @@ def _search(
     y, v = (x[1:] - rho * x[:-1], w[1:]) if rho else (x, w)
     lost = len(x) - len(y)
     statistic, split, ratios = _best(y, v)
-    # Shuffled are the residuals in units of their standard errors: those are exchangeable, the values are not.
-    centre, root = float(np.average(y, weights=v)), np.sqrt(v)
-    z = (y - centre) * root
-    b, left = 0, draws
-    while left:
-        block = min(left, max(1, 2_000_000 // len(z)))
-        shuffled = rng.permuted(np.broadcast_to(z, (block, len(z))), axis=1) / root
-        b += int((_statistics(shuffled, v).max(axis=1) >= statistic * (1 - 1e-12)).sum())
-        left -= block
-    p = (b + 1) / (draws + 1)
+    p = _p_value(statistic, y, v, draws, rng)
     if p <= alpha:
         inside = np.flatnonzero(ratios <= LOCATION)
         at, step = split + lost, _margin(len(y))
@@ -182,6 +173,28 @@ def _search(
         for part, start in ((slice(None, at), 0), (slice(at, None), at)):
             _search(x[part], w[part], offset + start, alpha / 2, 2 * draws + 1, rng, autocorrelated, found)
     return p, rho
+
+
+def _p_value(statistic: float, y: Floats, v: Floats, draws: int, rng: np.random.Generator) -> float:
+    """Share of shuffled series whose best split is as good; ends early where it cannot become small.
+
+    After the 20th such series at draw l the p-value 20/l is as valid as (b+1)/(B+1) after all B.
+
+    Source: Besag & Clifford (1991), Biometrika 78:301.
+    """
+    # Shuffled are the residuals in units of their standard errors: those are exchangeable, the values are not.
+    root = np.sqrt(v)
+    z = (y - np.average(y, weights=v)) * root
+    done = b = 0
+    block = 100
+    while done < draws:
+        block = min(draws - done, block * 2, max(1, 2_000_000 // len(z)))
+        shuffled = rng.permuted(np.broadcast_to(z, (block, len(z))), axis=1) / root
+        hits = np.flatnonzero(_statistics(shuffled, v).max(axis=1) >= statistic * (1 - 1e-12))
+        if b + len(hits) >= _ENOUGH:
+            return _ENOUGH / (done + int(hits[_ENOUGH - b - 1]) + 1)
+        b, done = b + len(hits), done + block
+    return (b + 1) / (draws + 1)
 
 
 def _margin(n: int) -> int:
