@@ -35,7 +35,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("mlflow")
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     address = f"http://127.0.0.1:{port}"
-    env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'store.db'}",
@@ -79,7 +84,9 @@ def run_one(ophamin: Run, correct: float) -> tuple[Path, dict[str, Any]]:
     return path, json.loads(path.read_bytes())
 
 
-def test_proofs_go_to_the_server_and_come_back_verified(server: str, ophamin: Run, project: Path, tmp_path: Path) -> None:
+def test_proofs_go_to_the_server_and_come_back_verified(
+    server: str, ophamin: Run, project: Path, tmp_path: Path
+) -> None:
     from mlflow import MlflowClient
 
     path, record = run_one(ophamin, 0.9)
@@ -112,7 +119,9 @@ def test_proofs_go_to_the_server_and_come_back_verified(server: str, ophamin: Ru
 
     # Once is enough.
     again = json.loads(ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "nightly", "--json").stdout)
-    assert [(r["run_id"], r["new"]) for r in again["runs"]] == [(r["run_id"], False) for r in json.loads(done.stdout)["runs"]]
+    assert [(r["run_id"], r["new"]) for r in again["runs"]] == [
+        (r["run_id"], False) for r in json.loads(done.stdout)["runs"]
+    ]
 
     # Another machine, with the same key; and a run of somebody else's in the experiment.
     experiment = client.get_experiment_by_name("nightly").experiment_id
@@ -126,7 +135,9 @@ def test_proofs_go_to_the_server_and_come_back_verified(server: str, ophamin: Ru
     assert found["left_out"] == {}
     stored = next((elsewhere / "proofs").rglob(f"{record['proof_id']}/record.json"))
     assert stored.read_bytes() == path.read_bytes()
-    assert (stored.parent / "observations.jsonl.gz").read_bytes() == (path.parent / "observations.jsonl.gz").read_bytes()
+    assert (stored.parent / "observations.jsonl.gz").read_bytes() == (
+        path.parent / "observations.jsonl.gz"
+    ).read_bytes()
     assert at(elsewhere, "proof", "verify", str(stored)).returncode == 0
     listed = {r["run_id"]: r for r in json.loads(at(elsewhere, "lineage", "list", "--json").stdout)["runs"]}
     mine = f"mlflow:{foreign.info.run_id}"
@@ -175,10 +186,15 @@ def test_a_composite_record_is_the_parent_of_the_runs_it_names(server: str, opha
     child, parent = (client.get_run(item.run_id) for item in logged)
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     table = Path(client.download_artifacts(parent.info.run_id, "cases.json"))
-    assert json.loads(table.read_text()) == {"columns": ["name", "outcome", "message"], "data": [["size 10", "VALIDATED", ""]]}
+    assert json.loads(table.read_text()) == {
+        "columns": ["name", "outcome", "message"],
+        "data": [["size 10", "VALIDATED", ""]],
+    }
 
 
-def test_the_exporter_takes_any_tracking_address(ophamin: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exporter_takes_any_tracking_address(
+    ophamin: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("mlflow")
     path, record = run_one(ophamin, 0.9)
     monkeypatch.chdir(tmp_path)  # MLflow puts the artifacts of a bare SQLite store beside it

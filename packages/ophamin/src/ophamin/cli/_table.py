@@ -5,13 +5,19 @@ the built wheels' entry points.
 """
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "analyze": ("ophamin-comparing", "Show the course of METRIC over revisions, with intervals, in every series of DIR that has it."),
     "audit": ("ophamin-auditing", "Static analysis of a path into a signed audit record."),
-    "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims."),
+    "bisect": ("ophamin-comparing", "Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs."),
+    "compare": ("ophamin-comparing", "Say what changed between two sets of proofs for the same claims, and keep it as a signed record."),
     "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "correct": ("ophamin-comparing", "Correct the verdicts in DIR for how many claims there are; a verdict can only weaken."),
+    "cost-gate": ("ophamin-comparing", "Say whether a revision is slower than another by more than a margin."),
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
+    "diagnose": ("ophamin-comparing", "Say of one proof what would change its verdict, and which siblings it has."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
+    "history": ("ophamin-comparing", "Measure a scenario at each revision of a repository, and say where its verdict flipped."),
     "instrument flamegraph": ("ophamin-instrumenting", "Draw a capture as a flame graph, or what changed from one capture to a LATER one."),
     "instrument report": ("ophamin-instrumenting", "Show a profile: a record.json, its folder, or the beginning of its id."),
     "instrument run": ("ophamin-instrumenting", "Run COMMAND, look at its process tree while it runs, and keep what it cost as a signed profile."),
@@ -48,6 +54,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scrape": ("ophamin-seeing", "What an endpoint exposes as metrics, once or over a window."),
     "selftest": ("ophamin-measuring", "Try every interval, test and stopping rule on data whose truth is known."),
     "substrate probe": ("ophamin-seeing", "Say what of a system can be measured: importable, constructible, signature, and why not."),
+    "summarize": ("ophamin-comparing", "Count the proofs in DIR by verdict, scenario, tier and revision, and list where verdicts flipped."),
+    "sweep": ("ophamin", "Run a whole grid of claims, on this machine or a cluster."),
     "verify": ("ophamin", "Check this installation: Python, wheels and versions, plug-ins, tools, keys, ledger."),
     "wiring": ("ophamin-seeing", "Which modules of a Python source tree are used, as a signed record."),
 }

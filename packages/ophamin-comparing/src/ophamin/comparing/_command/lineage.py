@@ -157,9 +157,7 @@ def why(ctx: click.Context, proof: str, as_json: bool) -> None:
         rows = [{**e._asdict(), "distance": distances[e.cause]} for e in steps]
         click.echo(json.dumps({"record": record.id, "verified": checked.ok, "steps": rows}, ensure_ascii=False))
         return
-    labels = {
-        name: _label(name, stated) for sort in SORTS for name, stated in graph[sort].items()
-    }
+    labels = {name: _label(name, stated) for sort in SORTS for name, stated in graph[sort].items()}
     last = ""
     for step in steps:
         if step.effect != last:
