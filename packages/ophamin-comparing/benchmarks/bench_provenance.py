@@ -28,13 +28,25 @@ def _record(number: int) -> dict[str, object]:
         claim={"statement": "it is right", "threshold": {"metric": "accuracy", "value": 0.9}},
         plan={"n_planned": 200},
         substrates={"main": {"kind": "mock", "name": "mock", "config_hash": "sha256:aa", "revision": f"r{number}"}},
-        datasets=[{"name": "rows", "content_hash": "sha256:bb", "n_records": 9, "selection": {"content_hash": f"sha256:{number}"}}],
+        datasets=[
+            {
+                "name": "rows",
+                "content_hash": "sha256:bb",
+                "n_records": 9,
+                "selection": {"content_hash": f"sha256:{number}"},
+            }
+        ],
         observations={"digest": f"sha256:{number}", "n_rows": 200},
         times=dict.fromkeys(("register", "run", "decide", "sign"), (when, when)),
         software={"ophamin-measuring": "0.1.0", "scipy": "1.15.3"},
         key_id="k1",
     )
-    return {"proof_id": f"{number:064x}", "schema_version": "1.1", "provenance": provenance, "verdict": {"outcome": "VALIDATED"}}
+    return {
+        "proof_id": f"{number:064x}",
+        "schema_version": "1.1",
+        "provenance": provenance,
+        "verdict": {"outcome": "VALIDATED"},
+    }
 
 
 def _ours(records: list[dict[str, object]]) -> bytes:
@@ -89,12 +101,22 @@ def run() -> list[dict[str, object]]:
     each = sum(len(first[section]) for section in first if section != "prefix")
     records = [_record(i) for i in range(-(-STATEMENTS // each))]
     graph = bundle({str(r["proof_id"]): provenance_of(r, "proof", "proof_id") for r in records})
-    assert ProvDocument.deserialize(content=_by_hand(graph), format="json") == document_of(graph), "not the same document"
+    assert ProvDocument.deserialize(content=_by_hand(graph), format="json") == document_of(graph), (
+        "not the same document"
+    )
     pairs = [(_time(lambda: _ours(records)), _time(lambda: _by_hand(graph))) for _ in range(ROUNDS)]
     ratio = statistics.median(a / b for a, b in pairs)
     ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
     detail = f"{each * len(records):,} statements: {ours:.3f} s, by hand {bare:.3f} s"
-    return [{"name": "PROV document of 10,000 statements", "ratio": ratio, "bar": f"<= {BAR}", "ok": ratio <= BAR, "detail": detail}]
+    return [
+        {
+            "name": "PROV document of 10,000 statements",
+            "ratio": ratio,
+            "bar": f"<= {BAR}",
+            "ok": ratio <= BAR,
+            "detail": detail,
+        }
+    ]
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def merged(backend: str, *updates: bytes) -> Any:
 @pytest.mark.parametrize("backends", PAIRS)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(common=HISTORY, one=HISTORY, other=HISTORY, third=HISTORY)
-def test_merges_are_commutative_associative_and_idempotent(backends: Any, common: Any, one: Any, other: Any, third: Any) -> None:
+def test_merges_are_commutative_associative_and_idempotent(
+    backends: Any, common: Any, one: Any, other: Any, third: Any
+) -> None:
     """Three machines go on from a common past at the same time; who merges whose work, when and how often is all one."""
     past = do(open_replica(backend=backends[0]), common).update()
     a, b, c = (
@@ -97,7 +99,9 @@ def test_only_the_change_travels(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("data", [b"", b"garbage", b"\xff" * 40, b"\xff\xff\xff\xff\xff\x7f" + b"\x01" * 20, b"\x01" * 7])
+@pytest.mark.parametrize(
+    "data", [b"", b"garbage", b"\xff" * 40, b"\xff\xff\xff\xff\xff\x7f" + b"\x01" * 20, b"\x01" * 7]
+)
 def test_bytes_that_are_no_update_are_refused(backend: str, data: bytes) -> None:
     """Some of them end the process that reads them; it is not ours."""
     with pytest.raises(RecordError, match="no update"):
@@ -165,7 +169,9 @@ def machines(home: Path, tmp_path: Path, made: Any) -> list[Machine]:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_stores_merge_in_any_order_and_as_often_as_one_likes(machines: list[Machine], tmp_path: Path, backend: str) -> None:
+def test_stores_merge_in_any_order_and_as_often_as_one_likes(
+    machines: list[Machine], tmp_path: Path, backend: str
+) -> None:
     from ophamin.comparing.provenance.crdt.merging import merge, merge_states, snapshot
 
     files = [snapshot(m.lineage, m.store, backend=BACKENDS[i % 2]) for i, m in enumerate(machines)]
@@ -223,7 +229,9 @@ def test_a_file_that_is_none_is_refused(machines: list[Machine], content: bytes)
 
 
 @pytest.mark.parametrize(("where", "rows"), [("runs", {"r": "{"}), ("ends", {"r": "[1, 2]"}), ("links", {'["a"]': ""})])
-def test_runs_that_are_none_are_refused_before_anything_is_taken(machines: list[Machine], where: str, rows: Any) -> None:
+def test_runs_that_are_none_are_refused_before_anything_is_taken(
+    machines: list[Machine], where: str, rows: Any
+) -> None:
     from ophamin.comparing.provenance.crdt.merging import _pack, merge
 
     state = open_replica()
