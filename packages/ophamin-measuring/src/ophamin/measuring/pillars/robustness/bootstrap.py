@@ -30,6 +30,7 @@ __all__ = ["METHODS", "Bootstrapped", "bootstrap"]
 
 METHODS = ("percentile", "basic", "bca", "studentised")
 _AT_ONCE = 64_000  # values gathered at a time: they stay in the cache
+_PARTS = 16  # shared by the threads, each with a stream of its own
 _WORTH_THREADS = 1_000_000  # values in all from which threads pay; numpy lets go of the lock in each step
 
 
@@ -146,7 +147,9 @@ def _draw(
     block = None if members is None else np.array(members)
     width = units * (1 if block is None else block.shape[1])
     step = max(1, _AT_ONCE // width)
-    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    # Parts of several steps each: a stream costs as much to make as some thousand numbers to draw.
+    whole = step * max(1, resamples // (step * _PARTS))
+    sizes = [min(whole, resamples - start) for start in range(0, resamples, whole)]
     error = statistic.error if studentise else None
     memory = threading.local()
 
@@ -154,11 +157,17 @@ def _draw(
         # Gathered into the same memory each time; "clip" because indices lie within range by construction.
         if not hasattr(memory, "buffers"):
             memory.buffers = [np.empty((step, width)) for _ in data]
-        picks = _picked(stream, units, size)
-        rows = picks if block is None else block[picks].reshape(size, -1)
-        pairs = zip(data, memory.buffers, strict=True)
-        samples = [np.take(a, rows, out=buffer[:size], mode="clip") for a, buffer in pairs]
-        return statistic.value(*samples), error(*samples) if error is not None else np.ones(size)
+        values, errors = np.empty(size), np.ones(size)
+        for start in range(0, size, step):
+            at = slice(start, min(start + step, size))
+            picks = _picked(stream, units, at.stop - start)
+            rows = picks if block is None else block[picks].reshape(len(picks), -1)
+            pairs = zip(data, memory.buffers, strict=True)
+            samples = [np.take(a, rows, out=buffer[: len(rows)], mode="clip") for a, buffer in pairs]
+            values[at] = statistic.value(*samples)
+            if error is not None:
+                errors[at] = error(*samples)
+        return values, errors
 
     # Each part has a stream of its own, so that the result is the same however many threads share the parts.
     streams = rng.spawn(len(sizes))
