@@ -51,8 +51,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "key list": ("ophamin", "List your keys and the signers you trust; never shows a secret."),
     "key trust": ("ophamin", "Trust records attested by PUBLIC_KEY (64 hex digits), known to you as NAME."),
+    "lineage export": (
+        "ophamin-comparing",
+        "Write records, their files, runs and notes to FILE, for `lineage merge` on another machine.",
+    ),
     "lineage impact": ("ophamin-comparing", "List the verdicts that fall when a thing was wrong."),
     "lineage list": ("ophamin-comparing", "List runs with their parents; verdicts that went stale are marked."),
+    "lineage merge": ("ophamin-comparing", "Take what other machines exported into this project."),
+    "lineage note": (
+        "ophamin-comparing",
+        "Add a paragraph to the note of a record; others may add theirs at the same time, and merging...",
+    ),
     "lineage refresh": (
         "ophamin-comparing",
         "Take every stored record into the lineage that is not there yet, as every lineage command does.",

@@ -104,10 +104,10 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
         shown = lineage.run(record_id_of(ctx.obj, lineage, run))
     marks = lineage.marks().get(shown.run_id, [])
     children = lineage.children(shown.run_id)
-    rests = lineage.rests_on(shown.run_id)
+    rests, note = lineage.rests_on(shown.run_id), _note(lineage, shown.run_id)
     if as_json:
         nodes = [{**asdict(node), "distance": distance} for node, distance in rests]
-        result = {**asdict(shown), "children": [c.run_id for c in children], "rests_on": nodes}
+        result = {**asdict(shown), "children": [c.run_id for c in children], "rests_on": nodes, "note": note}
         click.echo(json.dumps({**result, "marks": [asdict(m) for m in marks]}, ensure_ascii=False))
         return
     lines = [f"{shown.run_id}  {shown.kind}  {shown.name}", f"  {shown.outcome or 'no end known'}"]
@@ -116,7 +116,21 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
     lines += [f"  child {child.run_id}  {child.name}  {child.outcome}" for child in children]
     lines += [f"  rests on {node.kind} {node.label or node.node_id}" for node, _ in rests if node.sort != "activity"]
     lines += [f"  {mark.cause}: {mark.state}: {mark.detail} ({mark.seen_at})" for mark in marks]
+    lines += [f"  note: {line}" for line in note.splitlines()]
     click.echo("\n".join(printable(line) for line in lines))
+
+
+def _note(lineage: LineageStore, record_id: str) -> str:
+    """Its note; where the extra is missing, that one cannot be read is said."""
+    from ophamin.proof.errors import MissingDependency
+
+    try:
+        from ophamin.comparing.provenance.crdt.notes import note_of
+
+        return note_of(lineage, record_id)
+    except MissingDependency as error:
+        click.echo(f"notes are not shown: {error}", err=True)
+        return ""
 
 
 @click.command()

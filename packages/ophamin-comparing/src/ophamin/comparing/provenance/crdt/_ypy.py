@@ -9,9 +9,6 @@ import y_py
 
 __all__ = ["YpyReplica"]
 
-# What the library's stubs leave out; those of transactions and items are wrong, hence the Any below.
-_EncodingException: type[Exception] = vars(y_py)["EncodingException"]
-
 
 class YpyReplica:
     """See ``Replica``."""
@@ -19,7 +16,7 @@ class YpyReplica:
     def __init__(self) -> None:
         self._doc = y_py.YDoc()
 
-    def _begin(self) -> Any:
+    def _begin(self) -> Any:  # the library's stubs have the methods of a transaction wrong
         return self._doc.begin_transaction()
 
     def put(self, name: str, entries: Iterable[tuple[str, str]]) -> None:
@@ -32,8 +29,9 @@ class YpyReplica:
     def drop(self, name: str, key: str) -> None:
         """Remove an entry of a map."""
         target = self._doc.get_map(name)
-        with self._begin() as transaction:
-            target.pop(transaction, key, None)
+        if key in self.entries(name):  # the library's default for one that is not there does not work
+            with self._begin() as transaction:
+                target.pop(transaction, key)
 
     def entries(self, name: str) -> dict[str, str]:
         """All entries of a map that are texts."""
@@ -72,5 +70,5 @@ class YpyReplica:
         """Take in an update."""
         try:
             y_py.apply_update(self._doc, update)
-        except _EncodingException as error:
+        except Exception as error:  # an EncodingException, which the library does not export
             raise ValueError(str(error)) from error

@@ -23,7 +23,7 @@ from typing import Any
 
 from ophamin import registry
 from ophamin.comparing.provenance.crdt.notes import notes_in
-from ophamin.comparing.provenance.crdt.replica import Replica, applied, open_replica
+from ophamin.comparing.provenance.crdt.replica import Replica, applied, open_replica, vetted
 from ophamin.comparing.provenance.filling import take_in
 from ophamin.comparing.provenance.lineage import LineageStore
 from ophamin.proof.errors import OphaminError, RecordError, UsageError
@@ -91,7 +91,7 @@ def merge_states(*states: bytes, backend: str = "") -> bytes:
     """
     both = open_replica((), backend), open_replica((), backend)
     for packed in states:
-        for replica, update in zip(both, _unpack(packed), strict=True):
+        for replica, update in zip(both, vetted(_unpack(packed), "the file", backend), strict=True):
             applied(replica, update, "the file")
     return _pack(both[0].update(), both[1].update())
 
@@ -110,7 +110,7 @@ def merge(packed: bytes, lineage: LineageStore, store: Store, *, backend: str = 
     Raises:
         RecordError: It is no such file.
     """
-    notes_update, state_update = _unpack(packed)
+    notes_update, state_update = vetted(_unpack(packed), "the file", backend)
     state = open_replica((), backend)
     applied(state, state_update, "the file")
     notes = open_replica(lineage.updates(), backend)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ophamin.proof.errors import MissingDependency, RecordError, UsageError
 
-__all__ = ["BACKENDS", "Replica", "applied", "open_replica"]
+__all__ = ["BACKENDS", "Replica", "applied", "open_replica", "vetted"]
 
 BACKENDS = ("pycrdt", "y-py")
 """Libraries, the preferred one first."""
 
+_LONGEST_TRY_S = 120.0
 _INSTALL = "ophamin-comparing[crdt]"
 
 
@@ -102,6 +105,36 @@ def open_replica(updates: Sequence[bytes] = (), backend: str = "") -> Replica:
     for update in updates:
         applied(replica, update, "an update of the lineage")
     return replica
+
+
+_TRY = """
+import sys
+from ophamin.comparing.provenance.crdt.replica import open_replica
+while size := sys.stdin.buffer.read(8):
+    replica = open_replica((), sys.argv[1])
+    replica.apply(sys.stdin.buffer.read(int.from_bytes(size, "big")))
+    replica.update()
+"""
+
+
+def vetted(updates: Sequence[bytes], what: str, backend: str = "") -> Sequence[bytes]:
+    """Updates from elsewhere, after a process of its own has lived through them.
+
+    The libraries end the whole process on some bytes that are no update (an allocation as large as the bytes say, or a
+    panic), which no ``except`` here could catch.
+
+    Raises:
+        RecordError: One is no update; ``what`` is named.
+    """
+    framed = b"".join(len(update).to_bytes(8, "big") + update for update in updates)
+    words = [sys.executable, "-c", _TRY, backend]
+    try:
+        tried = subprocess.run(words, input=framed, capture_output=True, timeout=_LONGEST_TRY_S, check=False)
+    except subprocess.TimeoutExpired:
+        tried = None
+    if tried is None or tried.returncode:
+        raise RecordError(f"{what} is no update of a replicated document")
+    return updates
 
 
 def applied(replica: Replica, update: bytes, what: str) -> None:
