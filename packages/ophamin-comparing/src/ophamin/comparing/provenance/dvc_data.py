@@ -79,7 +79,7 @@ def status(project: Path) -> list[Tracked]:
                 state = "absent" if not path.exists() else "changed" if out.changed_checksum() else "same"
                 named = stage.dvcfile.path if stage.dvcfile else ""
                 digest = f"md5:{out.hash_info.value}"
-                found.append(Tracked(*(_relative(project, p) for p in (path, Path(named))), digest, state))
+                found.append(Tracked(_relative(project, path), _relative(project, Path(named)), digest, state))
     return sorted(found, key=lambda item: item.path)
 
 
