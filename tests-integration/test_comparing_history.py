@@ -281,6 +281,33 @@ def test_bisect_finds_the_commit_within_its_error(checkout: Checkout, ophamin: C
     assert again["first_bad"] == found["first_bad"]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_killed_bisection_goes_on_with_the_same_attempts(checkout: Checkout, ophamin: Command, project: Path) -> None:
+    slow = "import time\n{}".format(GOOD.replace("    return", "    time.sleep(0.003)\n    return"))
+    made = checkout.commit(*[slow] * 4, *[slow.replace("% 2 == 0", "% 10 == 0")] * 3)
+    words, killed = asked("bisect", "--good", made[0], "--bad", "main", n=150), 0
+    for number in range(1, 4):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ophamin.cli", *words], cwd=project, env=dict(os.environ), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        limit = time.monotonic() + 60
+        while process.poll() is None and len(list(project.glob("proofs/proof/*/*/record.json"))) < number:
+            assert time.monotonic() < limit
+            time.sleep(0.002)
+        process.kill()
+        killed += process.wait(timeout=60) == -signal.SIGKILL
+    assert killed >= 2
+    found = json.loads(ophamin(*words).stdout)
+    assert [r["commit"] for r in found["first_bad"]] == [made[4]]
+    assert [r["attempt"] for r in found["runs"]] == [1] * len(found["runs"])
+    # A kill between the store and the ledger leaves filing to the next process; nothing is run for it.
+    assert sum(r["measured_before"] for r in found["runs"]) >= killed - 1
+    registered = [e for e in ledger_entries() if e["type"] == "registration"]
+    assert len(registered) == len(found["runs"])
+
+
 def test_bisect_passes_over_what_does_not_build_and_may_answer_a_range(checkout: Checkout, ophamin: Command) -> None:
     made = checkout.commit(GOOD, GOOD, BROKEN, BROKEN, BAD, BAD)
     done = ophamin(*asked("bisect", "--good", made[0], "--bad", "main"))

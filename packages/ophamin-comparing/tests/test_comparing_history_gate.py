@@ -108,12 +108,14 @@ def test_a_slow_drift_is_no_noise():
 # --- accuracy, simulated from recorded comparisons of identical code
 
 
-def recorded() -> list[tuple[float, float]]:
-    """(log base, log head) of every round, less the session's own level."""
+def recorded(*, calm: bool = False) -> list[tuple[float, float]]:
+    """(log base, log head) of every round, less the session's own level; ``calm``: of sessions that could decide."""
     found = []
     for session in json.loads(NOISE.read_text(encoding="utf-8"))["sessions"]:
-        level = np.median([v for pair in session for v in pair])
-        found += [(base - level, head - level) for base, head in session]
+        spread = noise(*([math.exp(v) for v in side] for side in zip(*session, strict=True)))
+        if not calm or spread <= GateRule().noise_limit:
+            level = np.median([v for pair in session for v in pair])
+            found += [(base - level, head - level) for base, head in session]
     return found
 
 
@@ -139,29 +141,33 @@ def gated(rounds: list[tuple[float, float]], rule: GateRule, slower: float) -> s
     return "NOISY" if said.noisy else "INCONCLUSIVE"
 
 
-def share(outcome: str, slower: float, n: int, seed: int, rule: GateRule | None = None) -> tuple[float, float]:
+def share(outcome: str, slower: float, n: int, seed: int, *, calm: bool) -> tuple[float, float]:
     """Share of simulated sessions with that outcome: of all, and of those that were not too noisy."""
-    rule, rng, rounds = rule or GateRule(), random.Random(seed), recorded()
+    rule, rng, rounds = GateRule(), random.Random(seed), recorded(calm=calm)
     said = [gated(suite(rounds, rng, rule.rounds), rule, slower) for _ in range(n)]
-    calm = [s for s in said if s != "NOISY"]
-    return said.count(outcome) / n, calm.count(outcome) / max(len(calm), 1)
+    decidable = [s for s in said if s != "NOISY"]
+    assert len(decidable) > n / 20, "most of the recording is too noisy to decide anything"
+    return said.count(outcome) / n, decidable.count(outcome) / len(decidable)
 
 
 @pytest.mark.slow
-def test_identical_code_alarms_in_at_most_1_3_percent_of_10_000_suites():
-    assert share("REFUTED", 1.0, 10_000, 0)[0] <= 0.013
+@pytest.mark.parametrize("calm", [False, True])
+def test_identical_code_alarms_in_at_most_1_3_percent_of_10_000_suites(calm):
+    assert share("REFUTED", 1.0, 10_000, 0, calm=calm)[0] <= 0.013
 
 
 @pytest.mark.slow
-def test_code_at_the_margin_alarms_and_passes_in_at_most_alpha():
-    limit = binom.isf(1e-4, 10_000, 0.01) / 10_000
-    assert share("REFUTED", 1.03, 10_000, 1)[0] <= limit
-    assert share("VALIDATED", 1.03, 10_000, 2)[0] <= limit
+@pytest.mark.parametrize("calm", [False, True])
+def test_code_at_the_margin_alarms_and_passes_in_at_most_alpha(calm):
+    limit = binom.isf(1e-4, 5_000, 0.01) / 5_000
+    assert share("REFUTED", 1.03, 5_000, 1, calm=calm)[0] <= limit
+    assert share("VALIDATED", 1.03, 5_000, 2, calm=calm)[0] <= limit
 
 
 @pytest.mark.slow
-def test_a_slow_down_of_15_percent_is_found_in_ten_rounds_where_the_spread_allows_it():
-    assert share("REFUTED", 1.15, 2_000, 3)[1] >= 0.9
+@pytest.mark.parametrize("calm", [False, True])
+def test_a_slow_down_of_15_percent_is_found_in_ten_rounds_where_the_spread_allows_it(calm):
+    assert share("REFUTED", 1.15, 2_000, 3, calm=calm)[1] >= 0.9
 
 
 @pytest.mark.slow

@@ -108,6 +108,20 @@ def test_only_what_changed_is_read_again(put: Any, index: Any, store: Path) -> N
 
 
 @pytest.mark.usefixtures("settled")
+def test_a_folder_is_a_records_as_long_as_it_has_one(put: Any, index: Any, store: Path) -> None:
+    path = put("a/record.json")
+    other = put("a/other.json", statement="Another claim.")
+    found = index()
+    assert [e.path for e in found.entries()] == [path]
+    path.unlink()
+    found.refresh()
+    assert [e.path for e in found.entries()] == [other]
+    put("a/record.json")
+    found.refresh()
+    assert [e.path for e in found.entries()] == [path]
+
+
+@pytest.mark.usefixtures("settled")
 def test_a_change_in_place_that_keeps_size_and_time_is_found(put: Any, index: Any) -> None:
     path = put()
     found = index()
@@ -316,9 +330,13 @@ def test_what_may_not_be_read_is_said(put: Any, index: Any, store: Path) -> None
 def test_artifacts_beside_a_record_and_other_kinds_are_no_problems(put: Any, index: Any, store: Path) -> None:
     path = put("a/record.json")
     (path.parent / "trace.json").write_text("{}")
+    (path.parent / "flames").mkdir()
+    (path.parent / "flames" / "flames.json").write_text("{}")
+    (path.parent / "link").symlink_to(store)
     found = index()
     assert found.problems() == []
     assert found.others() == {}
+    assert [e.path for e in found.entries()] == [path]
 
 
 def test_an_unknown_signer_is_said_until_we_trust_him(put: Any, index: Any, home: Path) -> None:

@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin-comparing",
         "Say what changed between two sets of proofs for the same claims, and keep it as a signed record.",
     ),
-    "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus, in its genuine layout."),
+    "corpus sample": ("ophamin-seeing", "Write a small generated sample of a corpus into DIR, in its genuine layout."),
     "correct": (
         "ophamin-comparing",
         "Correct the verdicts in DIR for how many claims there are; a verdict can only weaken.",

@@ -23,11 +23,9 @@ def of_verdicts(before: str, after: str) -> Transition:
     """
     if before == after:
         return "unchanged"
-    flips: dict[tuple[str, str], Transition] = {
-        ("VALIDATED", "REFUTED"): "regression",
-        ("REFUTED", "VALIDATED"): "recovery",
-    }
-    return flips.get((before, after), "lateral")
+    if (before, after) == ("VALIDATED", "REFUTED"):
+        return "regression"
+    return "recovery" if (before, after) == ("REFUTED", "VALIDATED") else "lateral"
 
 
 def of_difference(

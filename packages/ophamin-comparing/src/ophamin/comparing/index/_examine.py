@@ -200,13 +200,16 @@ class Examiner:
 
 
 def _bytes(path: str) -> bytes | None:
-    """The whole of a regular file, at most one byte more than a record may have."""
+    """The whole of a regular file, at most one byte more than a record may have.
+
+    What is appended meanwhile is found by the next look.
+    """
     descriptor = os.open(path, _FLAGS)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return None
-        size = min(found.st_size, MAX_BYTES) + 1
+        size = min(found.st_size, MAX_BYTES + 1)
         data = os.read(descriptor, size)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more

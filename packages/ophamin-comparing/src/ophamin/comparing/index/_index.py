@@ -41,7 +41,8 @@ PAYS = 2000
 class ProofIndex:
     """Proofs of a tree of files, verified, and found again without reading what did not change.
 
-    The tree may be a store or any nesting of folders with records from several machines. Each proof is verified as
+    The tree may be a store or any nesting of folders with records from several machines; a folder with a
+    ``record.json`` is one record, and what else lies in it belongs to that. Each proof is verified as
     core does it: id, signature, attestations, schema, consistency, and that its path in the ledger leads to the
     stated root. What lies outside it, its observations and the ledger itself, ``ophamin record verify`` looks at.
     Links are not followed, and nothing is written into the tree.

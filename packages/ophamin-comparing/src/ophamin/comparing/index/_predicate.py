@@ -80,15 +80,17 @@ class _Compiler:
         if isinstance(schema, bool):
             return str(schema)
         tests = []
-        for keyword, rule in schema.items():
+        # The type first: what follows may then rely on it.
+        for keyword, rule in sorted(schema.items(), key=lambda item: item[0] != "type"):
             if keyword in _ANNOTATIONS or keyword in _INSIDE:
                 continue
-            tests.append(f"({self._keyword(keyword, rule, v)})")
+            tests.append(f"({self._keyword(keyword, rule, v, schema.get('type'))})")
         if _INSIDE & schema.keys():
             tests.append(f"{self._inside(schema)}({v})")
         return " and ".join(tests) or "True"
 
-    def _keyword(self, keyword: str, rule: JSON, v: str) -> str:
+    def _keyword(self, keyword: str, rule: JSON, v: str, kind: JSON) -> str:
+        """The test of one keyword; ``kind`` is the type that was asked for before, so that it is not asked again."""
         if keyword == "type":
             return " or ".join(_TYPES[name].format(v=v) for name in ([rule] if isinstance(rule, str) else rule))
         if keyword == "$ref":
@@ -102,12 +104,20 @@ class _Compiler:
                 self._source.append(f"def {self._names[name]}(v):\n    return {test}")
             return f"{self._names[name]}({v})"
         if keyword == "pattern":
-            return f"type({v}) is not str or {self._value(re.compile(rule).search)}({v}) is not None"
+            test = f"{self._value(re.compile(rule).search)}({v}) is not None"
+            return test if kind == "string" else f"type({v}) is not str or {test}"
         if keyword in _BOUNDS:
-            return f"not {_TYPES['number'].format(v=v)} or {v} {_BOUNDS[keyword]} {self._value(rule)}"
+            test = f"{v} {_BOUNDS[keyword]} {self._value(rule)}"
+            if kind in ("integer", "number"):
+                return test
+            if kind in (["integer", "null"], ["number", "null"]):
+                return f"{v} is None or {test}"
+            return f"not {_TYPES['number'].format(v=v)} or {test}"
         if keyword in _LENGTHS:
-            kind, sign = _LENGTHS[keyword]
-            return f"type({v}) is not {kind} or len({v}) {sign} {self._value(rule)}"
+            container, sign = _LENGTHS[keyword]
+            test = f"len({v}) {sign} {self._value(rule)}"
+            asked = {"str": "string", "list": "array"}[container]
+            return test if kind == asked else f"type({v}) is not {container} or {test}"
         if keyword in ("enum", "const"):
             return self._choice(rule if keyword == "enum" else [rule], v)
         if keyword in ("anyOf", "allOf"):
@@ -153,6 +163,8 @@ class _Compiler:
         return lines
 
     def _value(self, value: JSON) -> str:
+        if type(value) is int:
+            return repr(value)
         name = f"_v{len(self._values)}"
         self._values[name] = value
         return name

@@ -58,8 +58,8 @@ class Group:
 def walk(root: str, known: Callable[[str | None], Mapping[str, Folder]]) -> Iterator[Group]:
     """Look at every folder and file below ``root``.
 
-    Hidden names are left out, and so is what lies beside a ``record.json``: its artifacts. Links are reported and not
-    followed, whatever they lead to.
+    Hidden names are left out. A folder with a ``record.json`` is one record, and all else in it, folders too, belongs
+    to that: its artifacts. Links are reported and not followed, whatever they lead to.
 
     Args:
         root: The folder to look at, absolute.
@@ -75,17 +75,22 @@ def walk(root: str, known: Callable[[str | None], Mapping[str, Folder]]) -> Iter
         group = Group(parent)
         prefix = f"{parent}/" if parent else ""
         below = []
+        base = f"{root}/{prefix}"
         for name in names:
-            path = prefix + name
             old = before.get(name)
-            new = _look(root, real, path, old, settled)
+            if old is not None and _unchanged(base + name if parent is not None else root, old):
+                group.folders[name] = old
+                if old[3]:
+                    below.append((prefix + name, old[3]))
+                continue
+            path = prefix + name
+            new = _look(root, real, path, settled)
             if new is None:
                 continue
             group.folders[name] = new
             if new[3]:
                 below.append((path, new[3]))
-            if new is not old:
-                _note(group, path, old, new)
+            _note(group, path, old, new)
         for name in before.keys() - group.folders.keys():
             group.gone_folders.append(prefix + name)
             group.changed = True
@@ -93,36 +98,47 @@ def walk(root: str, known: Callable[[str | None], Mapping[str, Folder]]) -> Iter
         waiting.extend(reversed(below))
 
 
-def _look(root: str, real: str, path: str, old: Folder | None, settled: int) -> Folder | None:
-    """What there is to remember of a folder: ``old`` itself where nothing changed, ``None`` where it is gone."""
+def _unchanged(here: str, old: Folder) -> bool:
+    """Whether a folder and the files in it are what they were.
+
+    What was not settled has -1 for its time, so it is never the same. A folder is a record's as long as it has a
+    ``record.json``, whatever else comes and goes.
+    """
+    files = old[4]
+    try:
+        if len(files) != 1 or files[0][0] != RECORD:
+            found = _lstat(here)
+            if found.st_mtime_ns != old[0] or found.st_ctime_ns != old[1] or found.st_ino != old[2]:
+                return False
+        for name, mtime, ctime, size, inode in files:
+            found = _lstat(f"{here}/{name}")
+            if (
+                found.st_mtime_ns != mtime
+                or found.st_ctime_ns != ctime
+                or found.st_size != size
+                or found.st_ino != inode
+            ):
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def _look(root: str, real: str, path: str, settled: int) -> Folder | None:
+    """What there is to remember of a folder; ``None`` where it is none, or gone."""
     here = f"{root}/{path}" if path else root
     try:
-        found = os.stat(here) if not path else _lstat(here)
+        # The top itself may be a link: it was named.
+        found = _lstat(here) if path else os.stat(here)
     except OSError:
         return None
     if not stat.S_ISDIR(found.st_mode):
         return None
-    mtime, ctime, inode = found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-    if old is None or old[0] != mtime or old[1] != ctime or old[2] != inode:
-        folders, names, odd, whole = _list(here, real)
-        if not whole or mtime > settled or ctime > settled:
-            mtime = -1
-        return (mtime, ctime, inode, folders, _files(here, names, settled), odd)
-    if _same(here, old[4]):
-        return old
-    return (mtime, ctime, inode, old[3], _files(here, [item[0] for item in old[4]], settled), old[5])
-
-
-def _same(here: str, files: tuple[tuple[str, int, int, int, int], ...]) -> bool:
-    """Whether files are what they were; one that was not settled has -1 for its time and is never the same."""
-    for name, mtime, ctime, size, inode in files:
-        try:
-            seen = _lstat(f"{here}/{name}")
-        except OSError:
-            return False
-        if seen.st_mtime_ns != mtime or seen.st_ctime_ns != ctime or seen.st_size != size or seen.st_ino != inode:
-            return False
-    return True
+    mtime, ctime = found.st_mtime_ns, found.st_ctime_ns
+    folders, names, odd, whole = _list(here, real)
+    if not whole or mtime > settled or ctime > settled:
+        mtime = -1
+    return (mtime, ctime, found.st_ino, folders, _files(here, names, settled), odd)
 
 
 def _files(here: str, names: list[str], settled: int) -> tuple[tuple[str, int, int, int, int], ...]:
@@ -164,6 +180,9 @@ def _list(here: str, real: str) -> tuple[tuple[str, ...], list[str], tuple[tuple
         with os.scandir(here) as entries:
             for entry in entries:
                 name = entry.name
+                if name == RECORD and entry.is_file(follow_symlinks=False):
+                    # Whatever else lies here belongs to the record.
+                    return (), [RECORD], (), True
                 if name.startswith("."):
                     continue
                 if entry.is_symlink():
@@ -178,9 +197,8 @@ def _list(here: str, real: str) -> tuple[tuple[str, ...], list[str], tuple[tuple
                         odd.append((name, "unreadable", "it is not a regular file"))
     except OSError as error:
         return (), [], (("", "unreadable", error.strerror or "it cannot be listed"),), False
-    if RECORD in files or any(name == RECORD for name, _, _ in odd):
-        files = [name for name in files if name == RECORD]
-        odd = [item for item in odd if item[0] == RECORD or not item[0].endswith(".json")]
+    if any(name == RECORD for name, _, _ in odd):
+        return (), [], tuple(item for item in odd if item[0] == RECORD), True
     return tuple(sorted(folders)), sorted(files), tuple(sorted(odd)), True
 
 

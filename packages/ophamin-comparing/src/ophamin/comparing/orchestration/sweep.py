@@ -65,10 +65,11 @@ def cell_spec(base: RunSpec, assignment: Mapping[str, JSON]) -> RunSpec:
                 f"a factor is a field of a run, such as n, corpus, options.NAME or arms.NAME, not {name!r}"
             )
         if isinstance(known, Mapping):
-            base = replace(base, **{field: {**known, entry: value}})
-        else:
-            whole = field in ("n", "seed", "attempts") and isinstance(value, float)
-            base = replace(base, **{field: round(value) if whole else value})
+            value = {**known, entry: value}
+        elif field in ("n", "seed", "attempts") and isinstance(value, float):
+            value = round(value)
+        changed: dict[str, JSON] = {field: value}
+        base = replace(base, **changed)
     return base
 
 
@@ -83,8 +84,8 @@ def run_sweep(
     """Run every cell that is not finished yet, and sign what the sweep found.
 
     All cells are registered before the first is dispatched, and the ledger hears that they are one family. A worker
-    gets a ticket and returns an unsigned body with its observations; verifying and signing happen here. The same call after
-    a kill goes on where it was.
+    gets a ticket and returns an unsigned body with its observations; verifying and signing happen here. The same call
+    after a kill goes on where it was.
 
     Args:
         spec: The sweep; its base names project, store and key.

@@ -108,7 +108,8 @@ class CellDesk:
             body = self._checked(ticket, attempt, parcel)
             journal = attempt.journal
             journal.begin()
-            journal.append(parcel["rows"]) if parcel["rows"] else None
+            if parcel["rows"]:
+                journal.append(parcel["rows"])
             journal.end()
             for name, data in parcel["artifacts"].items():
                 journal.artifacts.mkdir(exist_ok=True)
@@ -160,7 +161,10 @@ class CellDesk:
             return
         error: Exception = NotApplicable(reason) if outcome == "NOT_APPLICABLE" else SubstrateFailure(reason)
         attempt.leave(outcome, error)
-        attempt.journal.remove() if outcome != "ABORTED" else attempt.journal.close()
+        if outcome == "ABORTED":
+            attempt.journal.close()
+        else:
+            attempt.journal.remove()
 
     def recover(self, index: int) -> RunResult | None:
         """The result of a registration that was filed before anybody else heard of it; ``None`` when it was not."""
@@ -209,7 +213,8 @@ def measure(ticket: Mapping[str, JSON], *, progress: Callable[[Progress], None] 
                 )
         records = by_ids(setup, ticket["ids"])
         units = [setup.unit(record) for record in records]
-        selection = Selection(records, units, *ticket["selection"], len(set(units)))
+        content_hash, method = ticket["selection"]
+        selection = Selection(records, units, content_hash, method, len(set(units)))
         journal = Journal.create(folder / "journal", {"journal": ticket["journal"]})
         stack.callback(journal.close)
         alpha, seed = float(plan["alpha_used"]), int(plan["seed"])

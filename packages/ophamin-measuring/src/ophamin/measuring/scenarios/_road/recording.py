@@ -169,6 +169,10 @@ def _record(
     }
     about = setup.dataset
     datasets = [to_json(DatasetRef(about.name, setup.data_hash, setup.n_records, about.source, about.kind, selected))]
+    # No member of the protocol: a corpus may count what gave it no record.
+    problems = getattr(setup.corpus, "problems", None)
+    if callable(problems) and (left_out := dict(problems())):
+        datasets[0]["problems"] = left_out
     data: dict[str, JSON] = {
         "substrate_name": ", ".join(arm.identity.name for arm in setup.arms),
         "substrate_git_commit": first.revision,
@@ -229,7 +233,7 @@ def _record(
 def _with_remarks(body: Mapping[str, JSON]) -> str:
     """The reasoning, and what a reader has to know beside it, one sentence each."""
     stop = stop_sentence(body["verdict"])
-    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"])]
+    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"], body["data"]["datasets"])]
     return " ".join([body["verdict"]["reasoning"], *([stop] if stop else []), *more])
 
 
