@@ -144,7 +144,7 @@ import os, time
 pid = os.fork()
 if pid == 0:
     os.close(1)
-    exec({BURN.replace("0.05", "0.2")!r})
+    exec({BURN.replace("0.05", "5")!r})
     time.sleep(60)
 print(pid, flush=True)
 time.sleep(60)
@@ -167,7 +167,8 @@ def test_a_process_that_nobody_of_the_family_waited_for_leaves_no_number(child, 
             "pass",
             start,
             "keep.append(int(keep[0].stdout.readline()))",
-            "import time; time.sleep(0.4); keep[0].kill(); keep[0].wait()",
+            "import time; used = lambda: time.clock_gettime((~keep[1] << 3) | 2); then = used(); keep[0].kill(); "
+            "keep[0].wait(); [time.sleep(0.01) for _ in iter(lambda: used() < then + 0.15, False)]",
             "import os, signal, time; os.kill(keep[1], signal.SIGKILL); time.sleep(0.3)",
             BURN_LINE,
         ],

@@ -193,7 +193,8 @@ def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
     # As soon as it has workers, which are still importing then.
     children, limit = Path(f"/proc/{running.pid}/task/{running.pid}/children"), time.monotonic() + 120
     while len(children.read_text().split()) < 3 if children.exists() else time.monotonic() < limit - 100:
-        assert running.poll() is None and time.monotonic() < limit
+        assert running.poll() is None
+        assert time.monotonic() < limit
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=60)

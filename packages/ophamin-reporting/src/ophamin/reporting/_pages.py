@@ -10,6 +10,7 @@ from typing import Any
 from ophamin import registry
 from ophamin.proof.errors import PluginError
 from ophamin.proof.verification import Verification
+from ophamin.reporting._alert import alert_page
 from ophamin.reporting._audit import audit_page
 from ophamin.reporting._document import Badge, Block, Document, Facts, Note, Page, Raw, Section, Table
 from ophamin.reporting._proof import proof_page
@@ -23,7 +24,11 @@ LONGEST_RAW = 200_000
 MOST_CASES = 200
 # A tampered record may be shaped like anything.
 _MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
-_PAGES: dict[str, Callable[[Mapping[str, JSON]], Page]] = {"proof_id": proof_page, "audit_id": audit_page}
+_PAGES: dict[str, Callable[[Mapping[str, JSON]], Page]] = {
+    "proof_id": proof_page,
+    "audit_id": audit_page,
+    "alert_id": alert_page,
+}
 _STATES = {
     0: ("verified", "its id, signature and sections hold, and a known signer stands behind it", "good"),
     3: ("DO NOT TRUST THIS RECORD", "it is not what was signed, or it contradicts itself", "bad"),

@@ -23,6 +23,7 @@ from ophamin.measuring.selftest._judging import agrees, limits, passes, union_bo
 from ophamin.measuring.selftest._limits import sees_above, sees_below
 from ophamin.measuring.selftest.catalogue import REFERENCES, catalogue
 from ophamin.proof.errors import UsageError
+from ophamin.proof.interrupts import interrupts_held
 from ophamin.registry import estimators
 
 __all__ = ["FALSE_FAILURES", "MODES", "SEED", "Progressed", "environment", "results"]
@@ -89,19 +90,6 @@ def _uninterrupted() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until the block ends; processes started in it never get one, not even while they import."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_Piece, Tally]]:
     if jobs == 1:
         for piece in pieces:
@@ -111,7 +99,7 @@ def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_
     context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_uninterrupted) as pool:
         try:
-            with _interrupts_held():
+            with interrupts_held():
                 futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
             for future in as_completed(futures):
                 yield futures[future], future.result()

@@ -10,7 +10,6 @@ import platform
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -26,7 +25,6 @@ from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.measuring.scenarios._road.stopping import stop_sentence, stopping_words
-from ophamin.proof.canonical import digest
 from ophamin.proof.keys import Signer
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.merkle import leaf_hash, root_hash
@@ -34,6 +32,7 @@ from ophamin.proof.project import Project
 from ophamin.proof.provenance import prov_json
 from ophamin.proof.reading import parse
 from ophamin.proof.signed import sign
+from ophamin.proof.sources import source_hash
 from ophamin.proof.store import Store
 from ophamin.proof.types import DatasetRef, EmpiricalProofRecord, PreRegistration, Reproduction, to_json
 from ophamin.protocols import RunResult, RunSpec, ScenarioProtocol
@@ -170,6 +169,10 @@ def _record(
     }
     about = setup.dataset
     datasets = [to_json(DatasetRef(about.name, setup.data_hash, setup.n_records, about.source, about.kind, selected))]
+    # No member of the protocol: a corpus may count what gave it no record.
+    problems = getattr(setup.corpus, "problems", None)
+    if callable(problems) and (left_out := dict(problems())):
+        datasets[0]["problems"] = left_out
     data: dict[str, JSON] = {
         "substrate_name": ", ".join(arm.identity.name for arm in setup.arms),
         "substrate_git_commit": first.revision,
@@ -214,7 +217,12 @@ def _record(
             substrates={arm.name: to_json(arm.identity) for arm in setup.arms},
             datasets=datasets,
             observations=data["observations"],
-            times={"register": (registered, registered), "run": (registered, created), "decide": (created, created)},
+            times={
+                "register": (registered, registered),
+                "run": (registered, created),
+                "decide": (created, created),
+                "sign": (created, created),
+            },
             software={k: v for k, v in environment.items() if k not in ("python", "platform")},
             key_id=key_id,
             registration=plan["ledger"],
@@ -225,7 +233,7 @@ def _record(
 def _with_remarks(body: Mapping[str, JSON]) -> str:
     """The reasoning, and what a reader has to know beside it, one sentence each."""
     stop = stop_sentence(body["verdict"])
-    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"])]
+    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"], body["data"]["datasets"])]
     return " ".join([body["verdict"]["reasoning"], *([stop] if stop else []), *more])
 
 
@@ -270,25 +278,8 @@ def code_of(name: str, scenario: ScenarioProtocol) -> dict[str, JSON]:
     return {
         "distribution": name or "in-process",
         "version": number if name else "",
-        "source_hash": _source_hash(type(scenario).__module__),
+        "source_hash": source_hash(type(scenario).__module__),
     }
-
-
-def _source_hash(module: str) -> str:
-    """Digest over the sources of the outermost real package of a module; "" when there is no file (a notebook)."""
-    names = module.split(".")
-    for depth in range(1, len(names) + 1):
-        found = sys.modules.get(".".join(names[:depth]))
-        file = getattr(found, "__file__", None)
-        if file is None:
-            continue  # a namespace, which belongs to many distributions
-        path = Path(file)
-        sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-        hashed = {
-            str(s.relative_to(path.parent).as_posix()): hashlib.sha256(s.read_bytes()).hexdigest() for s in sources
-        }
-        return digest(hashed)
-    return ""
 
 
 def _keep_artifacts(setup: Setup, journal: Journal) -> list[dict[str, JSON]]:
