@@ -26,14 +26,14 @@ def open_dask(address: str, workers: int) -> Iterator[Pool]:
     """
     with ExitStack() as stack:
         if not address:
-            cluster = LocalCluster(  # type: ignore[no-untyped-call]  # dask is not annotated
+            cluster = LocalCluster(  # dask is not annotated
                 n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
             )
             target = stack.enter_context(cluster)
         else:
             target = address
         try:
-            client = Client(target, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+            client = Client(target, timeout="10s", set_as_default=False)
             stack.enter_context(client)
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
