@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ophamin.comparing.drift.family import adjusted
 from ophamin.comparing.drift_detection.distance import categories, numbers, p_beyond, p_within
-from ophamin.comparing.drift_detection.fdr import adjusted
 from ophamin.comparing.drift_detection.mmd import mmd
 from ophamin.comparing.drift_detection.table import read_table, table_drift
 from ophamin.proof.errors import UsageError

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ophamin.comparing.drift.family import Correction
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Settings
 
@@ -65,7 +66,7 @@ def drift(
     budget: str | None,
     smallest: float,
     alpha: float | None,
-    method: str,
+    method: Correction,
     group: str | None,
     seed: int,
     key_file: Path | None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ophamin.comparing.index import Entry, Problem, ProofIndex
     from ophamin.comparing.synthesis.diagnosis import Question
 
-__all__ = ["analyze", "correct", "diagnose", "summarize"]
+__all__ = ["analyze", "correct", "diagnose", "summarize", "verified_index"]
 
 JSON = Any
 REFUTED, NOTHING, TAMPERED, INCONCLUSIVE, UNCHECKED = 1, 2, 3, 4, 5
@@ -31,7 +31,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 
 @contextlib.contextmanager
-def _index(settings: Settings, directory: Path | None) -> Iterator[ProofIndex]:
+def verified_index(settings: Settings, directory: Path | None) -> Iterator[ProofIndex]:
     """The index of a folder, up to date; default: the project's store."""
     from ophamin.comparing.index import ProofIndex
 
@@ -106,7 +106,7 @@ def summarize(ctx: click.Context, directory: Path | None, as_json: bool) -> None
     from ophamin.comparing.synthesis.summary import summarize as summary_of
     from ophamin.comparing.synthesis.words import summary_json, summary_text
 
-    with _index(ctx.obj, directory) as index:
+    with verified_index(ctx.obj, directory) as index:
         series = index.series()
         found = summary_of(series)
         code = _code([one.entries[-1].outcome for one in series], index.entries(), index.problems())
@@ -132,7 +132,7 @@ def analyze(ctx: click.Context, metric: str, directory: Path | None, as_json: bo
     from ophamin.comparing.synthesis.trajectory import analyze as course_of
     from ophamin.comparing.synthesis.words import analysis_json, analysis_text
 
-    with _index(ctx.obj, directory) as index:
+    with verified_index(ctx.obj, directory) as index:
         found = course_of(index.series(), metric)
         code = _code([], [point.entry for one in found for point in one.points], index.problems())
         _finish(ctx, code, analysis_json(found), analysis_text(found), index, as_json)
@@ -161,7 +161,7 @@ def correct(ctx: click.Context, directory: Path | None, method: str, alpha: floa
     from ophamin.comparing.synthesis.words import correction_json, correction_text
 
     settings: Settings = ctx.obj
-    with _index(settings, directory) as index:
+    with verified_index(settings, directory) as index:
         latest = [one.entries[-1] for one in index.series()]
         proofs = [index.load(entry) for entry in latest]
         found = corrected(proofs, method=method, alpha=settings.alpha if alpha is None else alpha)
@@ -193,7 +193,7 @@ def diagnose(ctx: click.Context, proof: str, directory: Path | None, as_json: bo
     found = _proof(settings, proof)
     series = []
     if directory is not None or Path(settings.store).is_dir():
-        with _index(settings, directory) as index:
+        with verified_index(settings, directory) as index:
             series = index.series()
     told = diagnosis_of(found, series, lambda question: _planned(settings, question))
     code = REFUTED if found.outcome == "REFUTED" else UNCHECKED if not found.verified else 0

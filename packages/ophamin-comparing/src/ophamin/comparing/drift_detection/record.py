@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ophamin.comparing._signed import time_problems
-from ophamin.comparing.drift_detection.fdr import adjusted
+from ophamin.comparing.drift.family import adjusted
 from ophamin.proof.kinds import Kind
 from ophamin.protocols import RecordKind
 

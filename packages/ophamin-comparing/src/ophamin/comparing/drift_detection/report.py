@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.comparing._signed import Kept, identity, keep, reproduction, signer_of
+from ophamin.comparing.drift.family import Correction
 from ophamin.comparing.drift_detection.record import DRIFT_SCAN, TABLE_DRIFT
 from ophamin.comparing.drift_detection.streams import Stream
 from ophamin.protocols import Settings
@@ -116,7 +117,7 @@ def report_table(
     *,
     alpha: float = 0.05,
     smallest: float = 0.1,
-    method: str = "by",
+    method: Correction = "by",
     group: str | None = None,
     seed: int = 0,
     key_file: Path | None = None,

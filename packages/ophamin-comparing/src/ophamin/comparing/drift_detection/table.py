@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ophamin.comparing.drift.family import Correction, adjusted
 from ophamin.comparing.drift_detection.distance import Distance, categories, numbers, p_beyond, p_within
-from ophamin.comparing.drift_detection.fdr import METHODS, adjusted
 from ophamin.comparing.drift_detection.mmd import MMD, mmd
 from ophamin.proof.errors import MissingDependency, UsageError
 
@@ -23,6 +23,8 @@ except ImportError as error:
 __all__ = ["ColumnDrift", "TableDrift", "read_table", "table_drift"]
 
 State = Literal["drift", "stable", "undecided"]
+METHODS: tuple[Correction, ...] = ("by", "bh")
+"""Of a false discovery rate: whatever the dependence of columns, or for independent and positively dependent ones."""
 _MOST_CATEGORIES = 1_000
 
 
@@ -110,7 +112,7 @@ def table_drift(
     *,
     alpha: float = 0.05,
     smallest: float = 0.1,
-    method: str = "by",
+    method: Correction = "by",
     group: str | None = None,
     seed: int = 0,
     joint: bool = True,
