@@ -112,9 +112,36 @@ def test_what_a_plan_must_be_told() -> None:
         plan(Threshold("m", ">=", 0.0), mean)
     with pytest.raises(UsageError, match="spread about the line"):
         plan(Threshold("m", ">=", 0.0), Decision(estimator="slope.hac", smallest_difference=0.5))
+    shares = Decision(estimator="difference.newcombe", smallest_difference=0.2)
     with pytest.raises(UsageError, match="grouped"):
-        plan(Threshold("m", ">=", 0.0), mean, sd=1.0, group_size=5, icc=0.1)
+        plan(Threshold("m", ">=", 0.0), shares, group_size=5, icc=0.1)
     with pytest.raises(UsageError, match="autocorrelation"):
         plan(Threshold("m", ">=", 0.0), mean, sd=1.0, ar=1.0)
     with pytest.raises(UsageError, match="there is no plan"):
         plan(Threshold("m", ">=", 1), Decision(estimator="holm", smallest_difference=1))
+
+
+@pytest.mark.parametrize("icc", [0.0, 0.3])
+def test_grouped_rows_have_the_power_that_was_planned(icc: float) -> None:
+    threshold, decision = Threshold("m", ">=", 0.0), Decision(estimator="difference.mean", smallest_difference=0.35)
+    found = plan(threshold, decision, sd=1.0, group_size=5, icc=icc)
+    alone = plan(threshold, decision, sd=1.0)
+    assert found.n is not None
+    assert alone.n is not None
+    assert found.n >= 100
+    assert found.n % 5 == 0
+    if icc:  # Kish's design effect, and a little for the degrees of freedom
+        assert 1 + 4 * icc <= found.n / alone.n <= 1.1 * (1 + 4 * icc)
+    groups, estimate, rng = found.n // 5, estimators.get("difference.mean"), np.random.default_rng(5)
+    names, won, runs = np.repeat(np.arange(2 * groups), 5).tolist(), 0, 1000
+    for _ in range(runs):
+        x = np.repeat(rng.normal(size=2 * groups), 5) * np.sqrt(icc) + rng.normal(size=10 * groups) * np.sqrt(1 - icc)
+        x[5 * groups :] += 0.35
+        table = {**_arms(x[: 5 * groups], x[5 * groups :]), "group": names}
+        lower = estimate(table, confidence=0.95).lower
+        won += lower is not None and lower >= 0
+    assert found.power_validate is not None
+    # Four standard errors of a share of 1,000: a right plan falls outside once in 15,000.
+    assert abs(won / runs - found.power_validate) < 4 * np.sqrt(0.25 / runs)
+    few = plan(threshold, decision, n=95, sd=1.0, group_size=5, icc=icc)
+    assert few.power_validate == 0.0

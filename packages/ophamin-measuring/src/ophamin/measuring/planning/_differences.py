@@ -23,18 +23,21 @@ __all__ = ["MODELS", "CorrelationPower", "EffectPower", "EquivalencePower", "Mea
 
 RUNS = 4000
 """Simulated runs per power; its standard error is at most 0.008."""
+GROUPS = 20
+"""Fewer groups in an arm than this decide nothing."""
 
 
 class _Power(ABC):
     exact = False
     per = ""
+    grouped = False  # whether rows may come in groups
 
     def __init__(self, part: Part, delta: float) -> None:
         self.part, self.delta = part, delta
         self.theta = float(part.threshold.value)
         sign = 1.0 if part.upwards else -1.0
         self.inside, self.outside = self.theta + sign * delta, self.theta - sign * delta
-        if part.assume.grouped:
+        if part.assume.grouped and not self.grouped:
             raise UsageError(f"there is no plan for grouped rows of {part.decision.estimator!r}; give n yourself")
 
     @abstractmethod
@@ -121,6 +124,11 @@ class SharesPower(_Power):
 
 
 class _OfSpread(_Power):
+    grouped = True
+
+    def _least(self) -> int:
+        return math.ceil(GROUPS * self.part.assume.group_size) if self.part.assume.grouped else 2
+
     def _sd(self) -> float:
         assume, support = self.part.assume, self.part.decision.support
         if assume.sd is not None:
@@ -138,16 +146,24 @@ class _OfSpread(_Power):
 
     def _design(self, n: Floats) -> tuple[Floats, Floats]:
         """Standard error over sd, and degrees of freedom."""
-        return (1 / np.sqrt(n), n - 1) if self._paired else (np.sqrt(2 / n), 2 * n - 2)
+        assume = self.part.assume
+        units, worth = (assume.groups(n), n / assume.design_effect) if assume.grouped else (n, n)
+        return (1 / np.sqrt(worth), units - 1) if self._paired else (np.sqrt(2 / worth), 2 * units - 2)
 
     def _unit_spread(self) -> float:
-        return self._sd() * (1.0 if self._paired else math.sqrt(2))
+        return self._sd() * math.sqrt(self.part.assume.design_effect * (1 if self._paired else 2))
 
     def notes(self) -> list[str]:
         """What was assumed."""
         of = "one paired difference" if self._paired else "one value in each arm"
         per = "pairs" if self._paired else "rows of each arm"
-        return [f"n counts {per}", f"the standard deviation of {of} is taken as {self._sd():g}"]
+        said = [f"n counts {per}", f"the standard deviation of {of} is taken as {self._sd():g}"]
+        assume = self.part.assume
+        if assume.grouped:
+            said.append(f"groups of {assume.group_size:g} {per.split()[0]} have correlation {assume.icc:g}")
+            if not self._paired:
+                said.append("each group lies in one arm; one that lies in both tells more")
+        return said
 
 
 class MeansPower(_OfSpread):

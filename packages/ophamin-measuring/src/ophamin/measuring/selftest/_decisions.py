@@ -139,9 +139,9 @@ def _simulated() -> list[Check]:
         ("mean <= 0, normal, n = 10", "t", level, student, normal(10), "approximate", ALPHA, ALPHA, 4000),
         ("mean >= 0.3, 0/1, n = 60", "betting", unit, betting, rare, "guaranteed", ALPHA, None, 500),
         ("calibration error <= 0.1", "sign-vectors", Threshold("ece", "<=", 0.1),
-         Decision(estimator="calibration-error"), gap, "approximate", wide, None, 1000),
+         Decision(estimator="calibration-error"), gap, "approximate", wide, None, 600),
         ("Brier skill > 0", "paired-t", Threshold("skill", ">", 0.0),
-         Decision(estimator="brier-skill"), skill, "approximate", wide, None, 400),
+         Decision(estimator="brier-skill"), skill, "approximate", wide, None, 200),
         ("exponent <= 1.5", "ols-t", Threshold("exponent", "<=", 1.5),
          Decision(estimator="exponent"), growing(), "approximate", ALPHA, 0.028, 4000),
     )  # fmt: skip

@@ -101,7 +101,7 @@ def _means() -> list[Check]:
     made = [
         Check(
             _SEQUENCE, f"normal mean, every look up to 200, {words}", "normal mixture", "guaranteed",
-            least=0.2 * ALPHA, sides=on, quick=1000, full=10_000,
+            least=0.2 * ALPHA, sides=on, quick=500, full=10_000,
             run=_sequence_run(
                 lambda x, sides=sides: sequences.subgaussian_sequence(x, sigma=1, alpha=ALPHA, sides=sides),  # type: ignore[misc]
                 lambda rng: rng.normal(size=_N), 0.0, together=sides == 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ophamin.measuring.selftest._check import Check
 from ophamin.measuring.selftest._contrasts import CONTRASTS
 from ophamin.measuring.selftest._decisions import decisions
+from ophamin.measuring.selftest._effects import effects
 from ophamin.measuring.selftest._intervals import INTERVALS
 from ophamin.measuring.selftest._references import REFERENCES
 from ophamin.measuring.selftest._resampling import resampling
@@ -25,4 +26,4 @@ def catalogue() -> tuple[Check, ...]:
         True
     """
     intervals = [check for make in ESTIMATORS.values() for check in make()]
-    return (*intervals, *decisions(), *sequential(), *resampling())
+    return (*intervals, *decisions(), *sequential(), *resampling(), *effects())

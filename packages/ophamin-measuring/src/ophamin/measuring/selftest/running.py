@@ -38,7 +38,7 @@ FALSE_FAILURES = 0.01
 """How often a right installation fails anything in the whole table, at most."""
 _PIECE = 4
 """Pieces each simulation is cut into."""
-_STRESSED = {"quick": 500, "full": 10_000}
+_STRESSED = {"quick": 250, "full": 10_000}
 """Most runs of a stress law, whose error is only shown."""
 
 

@@ -191,23 +191,25 @@ def _outer_root(s: Floats, n: Floats, level: Floats) -> Floats:
     lowest = level / some
     start = np.maximum(log_mean - drop * (1 + drop * (1 + 2 * some / there) / 6), lowest)
     u = np.where(failures > 0, start, lowest)
-    u -= _halley(u, some, failures, level)
-    step = _halley(u, some, failures, level)
-    u -= step
-    # Cubic convergence: after a step this small, the error left is that cubed. Only the first few n are still open.
+    p = np.exp(u)
+    step = _halley(u, some, failures, level, p)
+    # Cubic convergence: after a step this small, the error left is that cubed. Only small n are still open.
     at = np.flatnonzero(np.abs(step) > 1e-5)
+    p *= 1 - step * (1 - step / 2 * (1 - step / 3))  # e^-step, to rounding where the step is small
+    u = u[at] - step[at]
     for _ in range(60):
         if not len(at):
             break
-        step = _halley(u[at], some[at], failures[at], level[at])
-        u[at] -= step
-        at = at[np.abs(step) > 1e-5]
-    return np.where(s > 0, np.exp(u), 0.0)
+        step = _halley(u, some[at], failures[at], level[at], np.exp(u))
+        u = u - step
+        p[at] = np.exp(u)
+        still = np.abs(step) > 1e-5
+        at, u = at[still], u[still]
+    return np.where(s > 0, p, 0.0)
 
 
-def _halley(u: Floats, s: Floats, failures: Floats, level: Floats) -> Floats:
-    """One step of Halley's method towards s·u + failures·log(1 − e^u) = level."""
-    p = np.exp(u)
+def _halley(u: Floats, s: Floats, failures: Floats, level: Floats, p: Floats) -> Floats:
+    """One step of Halley's method towards s·u + failures·log(1 − e^u) = level; p is e^u."""
     odds = p / (1 - p)
     weight = failures * odds
     slope = s - weight

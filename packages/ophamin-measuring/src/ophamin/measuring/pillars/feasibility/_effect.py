@@ -113,9 +113,15 @@ def independent(columns: Floats, names: Sequence[str] = ()) -> tuple[NDArray[np.
     if not n or not p:
         return np.arange(0), ()
     centred = columns - columns.mean(axis=0)
-    size = np.sqrt((centred**2).sum(axis=0))
+    products = centred.T @ centred
+    size = np.sqrt(np.diagonal(products))
     # Rounding leaves about 1e-16 of a column's magnitude after its mean is taken away.
-    flat = size <= 1e-12 * np.sqrt(n) * np.maximum(np.abs(columns).max(axis=0), 1e-300)
+    magnitude = np.maximum(columns.max(axis=0), -columns.min(axis=0))
+    flat = size <= 1e-12 * np.sqrt(n) * np.maximum(magnitude, 1e-300)
+    # No diagonal entry of the triangle below is less than the root of the least eigenvalue of the correlations, so
+    # that columns plainly independent, the usual case, need no triangle.
+    if p < n and not flat.any() and np.linalg.eigvalsh(products / np.outer(size, size))[0] > 1e-6:
+        return np.arange(p), ()
     kept = np.flatnonzero(~flat)
     diagonal = np.abs(np.diagonal(np.linalg.qr(centred[:, kept] / size[kept], mode="r")))
     own = np.zeros(len(kept), dtype=bool)

@@ -29,6 +29,8 @@ except ImportError as error:
 
 __all__ = ["NUISANCES", "Learned", "causal_forest", "linear_dml"]
 
+EXTREME = 1e-3
+"""A score of the treatment nearer to 0 or 1 than this is looked into."""
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 NUISANCES = ("linear", "forest")
 """How outcome and treatment are predicted: unpenalised (logistic) regression, or random forests."""
@@ -120,9 +122,17 @@ def linear_dml(
             fit_cate_intercept=True,
         )  # fmt: skip
         try:
-            model.fit(y, w, X=modified, W=x, inference="statsmodels")
+            model.fit(y, w, X=modified, W=x, inference="statsmodels", cache_values=True)
         except np.linalg.LinAlgError:
-            return _nothing(len(y), "the residuals of treatment and outcome do not determine an effect", notes)
+            reason = "the residuals of treatment and outcome do not determine an effect"
+            return _nothing(len(y), (_no_overlap(w, x, modified) if binary else None) or reason, notes)
+        if binary:
+            # Where a combination of the controls separates the arms, an unpenalised regression says so itself: the
+            # likelihood has no maximum, and scores run towards 0 and 1. Forests do not, and are asked about always.
+            residuals = np.abs(np.asarray(model.residuals_[1], dtype=np.float64))
+            doubtful = not (residuals.min() > EXTREME and residuals.max() < 1 - EXTREME)
+            if (nuisance != "linear" or doubtful) and (reason := _no_overlap(w, x, modified)):
+                return _nothing(len(y), reason, notes)
         average = model.ate_inference(modified)
         alpha = 1 - level
         value, se = _scalar(average.mean_point), _scalar(average.stderr_mean)
@@ -173,6 +183,7 @@ def causal_forest(
     nothing = np.empty((len(np.asarray(outcome)), 0))
     extra = nothing if controls is None else controls
     y, w, x, modified, binary, reason, notes = _prepared(outcome, treatment, extra, modifiers, nuisance, True, level)
+    reason = reason or _no_overlap(w, x, modified)
     if reason or modified is None:
         return _nothing(len(y), reason or "a causal forest needs at least one feature that varies", notes)
     model_y, model_t = _models(nuisance, binary, seed)
@@ -226,13 +237,15 @@ def _prepared(
         reason = "at least 20 rows and a treatment that varies are needed"
     elif np.ptp(y) == 0:
         reason = "the outcome is constant: nothing can be said on its spread"
-    elif binary:
-        from ophamin.measuring.pillars.feasibility.propensity import fit_propensity
-
-        # Regression cannot tell arms that do not overlap either; its penalty or its forest only hides it.
-        both = x if m is None else np.column_stack([x, m])
-        reason = fit_propensity(w, both).problem
     return y, w, (x if x.shape[1] else None), m, binary, reason, notes
+
+
+def _no_overlap(w: Floats, x: Floats | None, m: Floats | None) -> str | None:
+    """Why the arms cannot be compared, if so; regression cannot tell, and its penalty or a forest only hides it."""
+    from ophamin.measuring.pillars.feasibility.propensity import fit_propensity
+
+    given = [columns for columns in (x, m) if columns is not None]
+    return fit_propensity(w, np.column_stack(given)).problem if given else None
 
 
 def _folds(count: int, w: Floats, binary: bool, seed: int) -> list[Split]:

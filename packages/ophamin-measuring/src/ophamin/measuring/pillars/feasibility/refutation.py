@@ -155,12 +155,22 @@ def refute(
 
 
 def _simulated(rows: Rows, kind: str, share: float, rng: np.random.Generator) -> Rows:
-    if kind == "placebo":
-        return Rows(rows.outcome, rng.permutation(rows.treated), rows.confounders)
+    if kind == "placebo":  # permuting zeros and ones is choosing which are ones
+        treated = np.zeros(rows.n, dtype=bool)
+        treated[_chosen(rows.n, int(rows.treated.sum()), rng)] = True
+        return Rows(rows.outcome, treated, rows.confounders)
     if kind == "random-common-cause":
         return Rows(rows.outcome, rows.treated, np.column_stack([rows.confounders, rng.standard_normal(rows.n)]))
-    kept = np.sort(rng.choice(rows.n, size=max(1, round(share * rows.n)), replace=False))
+    kept = np.sort(_chosen(rows.n, max(1, round(share * rows.n)), rng))
     return Rows(rows.outcome[kept], rows.treated[kept], rows.confounders[kept])
+
+
+def _chosen(n: int, size: int, rng: np.random.Generator) -> Any:
+    """A random subset, without replacement: those with the smallest keys.
+
+    ``choice`` and ``permutation`` keep the interpreter's lock, so that threads would wait for each other.
+    """
+    return np.argpartition(rng.random(n), size - 1)[:size] if size < n else np.arange(n)
 
 
 def spread_out(one: Callable[[int], float], simulations: int, workers: int, budget: float) -> Floats:

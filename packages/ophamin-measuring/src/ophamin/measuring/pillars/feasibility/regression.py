@@ -124,12 +124,14 @@ def _coefficient(rows: Rows, columns: Any, errors: str, level: float, notes: tup
         raise UsageError(f"errors are one of {', '.join(ERRORS)}, not {errors!r}")
     if reason := one_arm(rows):
         return unanswered(rows, reason)
-    kept, lost = independent(columns)
-    x = columns[:, kept]
-    design = np.column_stack([np.ones(rows.n), x, rows.treated])
-    told = notes or lost
-    if x.shape[1] and len(independent(design[:, 1:])[0]) < x.shape[1] + 1:
+    design = np.column_stack([np.ones(rows.n), columns, rows.treated])
+    kept, lost = independent(design[:, 1:])
+    if columns.shape[1] and (not len(kept) or kept[-1] != columns.shape[1]):
         return unanswered(rows, "the confounders determine the treatment: its effect cannot be told from theirs")
+    told = notes or lost
+    if len(kept) <= columns.shape[1]:
+        design = design[:, np.concatenate([[0], 1 + kept])]
+    x = design[:, 1:-1]
     df = rows.n - design.shape[1]
     if df < 1:
         return unanswered(rows, f"{rows.n} rows are too few for {design.shape[1]} coefficients", notes=told)

@@ -30,6 +30,7 @@ __all__ = ["METHODS", "Bootstrapped", "bootstrap"]
 
 METHODS = ("percentile", "basic", "bca", "studentised")
 _AT_ONCE = 64_000  # values gathered at a time: they stay in the cache
+_PARTS = 16  # shared by the threads, each with a stream of its own
 _WORTH_THREADS = 1_000_000  # values in all from which threads pay; numpy lets go of the lock in each step
 
 
@@ -109,7 +110,7 @@ def bootstrap(
     value = float(statistic.value(*data))
     if not math.isfinite(value):
         return _without(value, units, f"{statistic.name} does not exist for these values")
-    rng = np.random.default_rng(seed)
+    rng = np.random.Generator(np.random.SFC64(seed))  # quicker than the default, and drawing is most of the work
     drawn, errors = _draw(data, statistic, members, units, resamples, rng, studentise=method == "studentised")
     kept = np.isfinite(drawn)
     if kept.sum() < 0.99 * resamples:
@@ -146,7 +147,9 @@ def _draw(
     block = None if members is None else np.array(members)
     width = units * (1 if block is None else block.shape[1])
     step = max(1, _AT_ONCE // width)
-    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    # Parts of several steps each: a stream costs as much to make as some thousand numbers to draw.
+    whole = step * max(1, resamples // (step * _PARTS))
+    sizes = [min(whole, resamples - start) for start in range(0, resamples, whole)]
     error = statistic.error if studentise else None
     memory = threading.local()
 
@@ -154,11 +157,17 @@ def _draw(
         # Gathered into the same memory each time; "clip" because indices lie within range by construction.
         if not hasattr(memory, "buffers"):
             memory.buffers = [np.empty((step, width)) for _ in data]
-        picks = stream.integers(0, units, size=(size, units), dtype=np.intp)
-        rows = picks if block is None else block[picks].reshape(size, -1)
-        pairs = zip(data, memory.buffers, strict=True)
-        samples = [np.take(a, rows, out=buffer[:size], mode="clip") for a, buffer in pairs]
-        return statistic.value(*samples), error(*samples) if error is not None else np.ones(size)
+        values, errors = np.empty(size), np.ones(size)
+        for start in range(0, size, step):
+            at = slice(start, min(start + step, size))
+            picks = _picked(stream, units, at.stop - start)
+            rows = picks if block is None else block[picks].reshape(len(picks), -1)
+            pairs = zip(data, memory.buffers, strict=True)
+            samples = [np.take(a, rows, out=buffer[: len(rows)], mode="clip") for a, buffer in pairs]
+            values[at] = statistic.value(*samples)
+            if error is not None:
+                errors[at] = error(*samples)
+        return values, errors
 
     # Each part has a stream of its own, so that the result is the same however many threads share the parts.
     streams = rng.spawn(len(sizes))
@@ -168,6 +177,23 @@ def _draw(
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             parts = list(pool.map(part, sizes, streams))
     return np.concatenate([v for v, _ in parts]), np.concatenate([e for _, e in parts])
+
+
+def _picked(stream: np.random.Generator, units: int, size: int) -> NDArray[np.intp]:
+    """Units drawn with replacement, shape (size, units).
+
+    Up to 2¹² units, a unit is the integer part of units · u with u of 32 bits, two from each word. Its chance differs
+    from 1/units by less than a millionth of itself, where 9,999 resamples tell a hundredth.
+    """
+    if units > 4096:
+        return stream.integers(0, units, size=(size, units), dtype=np.intp)
+    words = stream.integers(0, 2**64, size=(size * units + 1) // 2, dtype=np.uint64)
+    scaled = np.empty(2 * len(words), dtype=np.uint64)
+    np.bitwise_and(words, 0xFFFFFFFF, out=scaled[: len(words)])
+    np.right_shift(words, 32, out=scaled[len(words) :])
+    scaled *= np.uint64(units)
+    scaled >>= np.uint64(32)
+    return scaled[: size * units].view(np.int64).astype(np.intp, copy=False).reshape(size, units)
 
 
 def _interval(
