@@ -339,6 +339,7 @@ def test_artifacts_beside_a_record_and_other_kinds_are_no_problems(put: Any, ind
     assert [e.path for e in found.entries()] == [path]
 
 
+@pytest.mark.usefixtures("settled")
 def test_an_unknown_signer_is_said_until_we_trust_him(put: Any, index: Any, home: Path) -> None:
     if OTHER.public_key is None:
         pytest.skip("cryptography is not installed")
