@@ -31,7 +31,7 @@ import time
 def right(text): return "yes" if int(text.split()[1]) % 2 == 0 else "no"
 def half(text): return "yes"
 def slow(text):
-    time.sleep(0.004)
+    time.sleep(0.005)
     return right(text)
 """
 SWEEP = """
@@ -108,10 +108,10 @@ def test_a_sweep_registers_all_before_it_measures_and_signs_one_record(
     assert all(c["reused"] for c in again["cells"])
     assert [c["proof_id"] for c in again["cells"]] == [c["proof_id"] for c in said["cells"]]
 
-    # A changed system is another run; the one that did not change stays free.
+    # A changed system is another run of the same claim.
     (grid / "sweepmodel.py").write_text(MODEL + "# changed\n")
-    code, changed, _ = command("grid.options.claim=['accuracy >= 0.7']")
-    assert code == 1
+    code, changed, _ = command("grid.options.claim=['accuracy >= 0.9']")
+    assert code in (1, 4)
     assert not any(c["reused"] for c in changed["cells"])
 
 
@@ -171,13 +171,13 @@ def test_what_was_filed_before_a_kill_is_found_in_the_ledger(grid: Path) -> None
 def test_a_killed_sweep_goes_on_and_no_claim_is_tried_twice(
     grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
 ) -> None:
-    words = ("grid.arms.main=['python:sweepmodel:slow']", "grid.n=[30,31,32,33,34,35,36,37]", "base.n=30")
+    words = ("grid.arms.main=['python:sweepmodel:slow']", "grid.n=[60,61,62,63]", "base.n=30")
     process = subprocess.Popen(
         [Path(sys.executable).with_name("ophamin"), "sweep", "sweep.yaml", *words, "--executor", "serial"],
         cwd=grid, start_new_session=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     journal, limit = grid / ".ophamin" / "sweeps" / "cells.jsonl", time.monotonic() + 120
-    while not journal.exists() or journal.read_bytes().count(b'"state":"done"') < 3:
+    while not journal.exists() or journal.read_bytes().count(b'"state":"done"') < 2:
         assert process.poll() is None
         assert time.monotonic() < limit
         time.sleep(0.02)
@@ -185,8 +185,8 @@ def test_a_killed_sweep_goes_on_and_no_claim_is_tried_twice(
     process.wait()
     code, said, err = command(*words, "--executor", "serial")
     assert code in (0, 1, 4), err
-    assert sum(c["reused"] for c in said["cells"]) >= 3
+    assert sum(c["reused"] for c in said["cells"]) >= 2
     assert all(c["outcome"] != "FAILED" for c in said["cells"])
     verdicts = [e for e in entries(grid) if e["type"] == "outcome" and e["proof_id"]]
-    assert len(verdicts) == len({e["proof_id"] for e in verdicts}) == 16
-    assert Counter(e["type"] for e in entries(grid))["registration"] == 16
+    assert len(verdicts) == len({e["proof_id"] for e in verdicts}) == 8
+    assert Counter(e["type"] for e in entries(grid))["registration"] == 8

@@ -29,6 +29,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diagnose": ("ophamin-comparing", "Say of one proof what would change its verdict, and which siblings it has."),
     "discover": ("ophamin-seeing", "Mine the schema of what a system answers; compare two, or watch it change."),
     "drift": ("ophamin-comparing", "Whether a stream or a table drifted."),
+    "dvc status": (
+        "ophamin-comparing",
+        "Say which tracked data is still the version that its .dvc file names; exits 1 when one is not.",
+    ),
+    "dvc track": (
+        "ophamin-comparing",
+        "Track corpora or the store as DVC data: the small .dvc files go into git, the data does not.",
+    ),
     "history": (
         "ophamin-comparing",
         "Measure a scenario at each revision of a repository, and say where its verdict flipped.",

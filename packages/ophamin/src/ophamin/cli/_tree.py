@@ -42,6 +42,7 @@ GROUP_HELP = {
     "auditor": "Static-analysis tools.",
     "audit-record": "Signed audit records.",
     "corpus": "Corpora: real data, and samples of it.",
+    "dvc": "Corpora and stores as data that DVC tracks.",
     "estimator": "Estimators of intervals.",
     "exporter": "Foreign formats a record can be exported to.",
     "instrument": "Instruments that watch a run, and what any program costs (instrument -- PROGRAM).",

@@ -64,7 +64,8 @@ def summarize(records: Iterable[Record], like: Mapping[str, JSON] | None = None)
     found: dict[str, JSON] = {"size": {"edges": edges, "shares": _shares(binned, names, n)}}
     for name in sorted({*labels, *(part for part in parts if part != "size")}):
         counts = labels.get(name, Counter())
-        counts["(none)"] = n - counts.total()
+        if counts.total() < n:
+            counts["(none)"] = n - counts.total()
         kept = list(parts[name]["shares"]) if name in parts else [v for v, _ in counts.most_common(MOST_VALUES)]
         found[name] = {"shares": _shares(counts, sorted(kept), n)}
     return {"n": n, "parts": found}

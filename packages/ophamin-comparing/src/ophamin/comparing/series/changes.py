@@ -90,9 +90,9 @@ def scan(
 
     The largest weighted F statistic over all splits is held against that of permutations of the values; a split that is
     found opens two segments, each of which is looked at with half of α. On a series without a change α is the chance
-    that any is shown: exact for exchangeable noise of any law, approximate for autocorrelated noise (simulated: at
-    most 10 % at α = 5 % and ρ = 0.5) and where standard errors differ (5 % where they differ by chance, 7 % where those
-    of the last third are 20 times the others).
+    that any is shown: exact for exchangeable noise of any law, approximate for autocorrelated noise (simulated: at most
+    10 % at α = 5 % and ρ = 0.5) and where standard errors differ (simulated: 5 % where they differ by chance, 7 % where
+    those of the last third are 20 times the others).
 
     Args:
         values: The metric by commit, in order of time; shape (n,), finite.

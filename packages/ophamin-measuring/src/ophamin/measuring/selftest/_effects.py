@@ -182,7 +182,10 @@ def _alike(rejects_at: float, shift: float = 0.0) -> Run:
     group = np.repeat(np.arange(3), 8)
 
     def run(rng: Rng, runs: int) -> Tally:
-        p = [oneway.one_way(rng.normal(size=24) + shift * (group == 0), group.tolist()).classic.p_value for _ in range(runs)]
+        p = [
+            oneway.one_way(rng.normal(size=24) + shift * (group == 0), group.tolist()).classic.p_value
+            for _ in range(runs)
+        ]
         return Tally(0, sum(v <= rejects_at for v in p), runs)
 
     return run
