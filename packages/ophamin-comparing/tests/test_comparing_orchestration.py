@@ -256,6 +256,8 @@ def test_a_parent_killed_with_nine_loses_nothing_finished_and_runs_none_of_it_ag
     assert {r.key for r in found if r.reused} == finished
     after = calls(log)
     assert all(after[int(key[1:])] == before[int(key[1:])] == 1 for key in finished)
+    # The line after the torn one counts too.
+    assert all(r.reused for r in run(log, [Cell(f"c{i}", {"i": i, "log": str(log)}) for i in range(40)]))
 
 
 def test_a_second_sweep_of_the_project_is_refused_while_one_runs(tmp_path: Path) -> None:
