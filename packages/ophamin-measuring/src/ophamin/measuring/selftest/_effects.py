@@ -103,7 +103,8 @@ def _shift(draw: Callable[[Rng], np.ndarray], groups: list[int] | None = None) -
 
 
 def _rounds(rng: Rng) -> np.ndarray:
-    return np.repeat(rng.normal(size=20), 5) * np.sqrt(0.1) + rng.normal(size=100) * np.sqrt(0.9)
+    between = np.repeat(rng.normal(size=20), 5)
+    return np.asarray(np.sqrt(0.1) * between + np.sqrt(0.9) * rng.normal(size=100))
 
 
 def _pairs() -> list[Check]:
@@ -182,7 +183,10 @@ def _alike(rejects_at: float, shift: float = 0.0) -> Run:
     group = np.repeat(np.arange(3), 8)
 
     def run(rng: Rng, runs: int) -> Tally:
-        p = [oneway.one_way(rng.normal(size=24) + shift * (group == 0), group.tolist()).classic.p_value for _ in range(runs)]
+        p = [
+            oneway.one_way(rng.normal(size=24) + shift * (group == 0), group.tolist()).classic.p_value
+            for _ in range(runs)
+        ]
         return Tally(0, sum(v <= rejects_at for v in p), runs)
 
     return run
