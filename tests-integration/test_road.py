@@ -355,3 +355,17 @@ def test_a_bound_takes_errors_at_their_worst(command: Command) -> None:
     most = right + gaps
     upper = 1.0 if most == 100 else stats.beta.ppf(0.95, most + 1, 100 - most)
     assert interval["upper"] == pytest.approx(upper, rel=1e-6)
+
+
+def test_rows_that_were_left_out_stand_in_the_record(ophamin: Command, project: Path) -> None:
+    rows = "".join(f"row {i},yes\n" for i in range(80))
+    (project / "some.csv").write_text(f"text,label\n{rows}one cell too,many,here\n")
+    asked = ("--claim", "accuracy >= 0.5", "--corpus", "table:some.csv", "--substrate", "mock?correct=1")
+    done = ophamin("run", "metric", *asked)
+    assert done.returncode == 0, done.stderr
+    assert "gave no record" in done.stdout
+    (path,) = (project / "proofs").glob("proof/*/*/record.json")
+    record = json.loads(path.read_bytes())
+    assert sum(record["data"]["datasets"][0]["problems"].values()) == 1
+    assert "gave no record" in record["verdict"]["reasoning"]
+    assert ophamin("proof", "verify", str(path)).returncode == 0

@@ -2,7 +2,9 @@
 
 The tree is the installed package ``sqlalchemy`` (258 files, a quarter of a million lines), whose cold audit takes more
 than ten seconds. The best schedule is found by trying every assignment of the tools to the cores, with the times that
-each took alone in the same run, in turn with the audits.
+each took alone in the same run, in turn with the audits. Of each time the least of the rounds counts, on both sides
+alike: whatever else the machine does only ever adds, and adds more to an audit, which needs all cores, than to a tool
+alone, which needs one.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ TREE = "sqlalchemy"
 TOOLS = {cls.name: cls for cls in (Ruff, Bandit, Mypy, Vulture, Radon, Interrogate)}
 FINDINGS = 25_000
 ROUNDS = 7
-ROUNDS_OF_AUDITS = 2
+ROUNDS_OF_AUDITS = 3
 
 
 def best_schedule(times: list[float], cores: int) -> float:
@@ -78,8 +80,8 @@ def audits() -> list[dict[str, Any]]:
             assert all("cache" in p for p in done.record["pillars"]), "the second audit ran a tool"
     os.environ.pop("OPHAMIN_HOME")
     os.environ |= {"OPHAMIN_HOME": home} if home is not None else {}
-    usual = {name: statistics.mean(took) for name, took in times.items()}
-    cold, warm = statistics.mean(colds), statistics.mean(warms)
+    usual = {name: min(took) for name, took in times.items()}
+    cold, warm = min(colds), min(warms)
     best = best_schedule(list(usual.values()), _cores())
     named = ", ".join(f"{name} {took:.1f}" for name, took in usual.items())
     ratio, again = cold / best, warm / cold
@@ -87,7 +89,7 @@ def audits() -> list[dict[str, Any]]:
         {
             "name": f"audit of {TREE}, cold / best schedule of the tools alone", "ratio": ratio, "bar": "<= 1.15",
             "ok": ratio <= 1.15 and cold >= 10.0,
-            "detail": f"{cold:.1f} s against {best:.1f} s on {_cores()} cores ({named})",
+            "detail": f"{cold:.1f} s against {best:.1f} s on {_cores()} cores, least of {ROUNDS_OF_AUDITS} ({named})",
         },
         {
             "name": f"audit of {TREE}, unchanged / cold", "ratio": again, "bar": "<= 0.1",

@@ -108,15 +108,32 @@ def test_unparsable_and_undecodable_files_are_said_and_leave_it_incomplete(tool,
 
 def test_mypy_goes_on_without_a_file_it_stops_at_and_says_so(tree):
     files = {"bad.py": "def f(:\n", "latin.py": b"x = '\xff\xfe'\n", "ok.py": "x: int = ''\n"}
-    files |= {"a/conftest.py": "x: int = ''\n", "b/conftest.py": "x: int = ''\n"}
     entry = Mypy().audit(tree(files, "it's [1]"), timeout_s=60)
     assert entry["status"] == "ok", entry["error_message"]
     assert not entry["complete"]
     unread = {u["path"] for u in entry["extra"]["unread"]}
-    assert {"bad.py", "latin.py"} < unread
-    assert len(unread & {"a/conftest.py", "b/conftest.py"}) == 1
-    assert {f["path"] for f in entry["findings"]} == {"ok.py", "a/conftest.py", "b/conftest.py"} - unread
+    assert unread == {"bad.py", "latin.py"}
+    assert {f["path"] for f in entry["findings"]} == {"ok.py"}
     assert any("bad.py was not examined: " in w for w in entry["warnings"])
+
+
+def test_mypy_examines_files_of_one_name_in_runs_of_their_own(tree):
+    twice = "from shared import half\nhalf('')\n"
+    files = {f"{folder}/{name}.py": twice for folder in ("a", "b", "c d") for name in ("conftest", "helper")}
+    files |= {"shared.py": "def half(x: int) -> float:\n    y: str = x\n    return x / 2\n"}
+    entry = Mypy().audit(tree({**files, "mypy.ini": "[mypy]\nfollow_imports = normal\n"}), timeout_s=120)
+    assert (entry["status"], entry["complete"]) == ("ok", True), entry["error_message"] or entry["warnings"]
+    # Also what all of them import is found once.
+    assert [(f["path"], f["line"]) for f in entry["findings"]] == sorted((p, 2) for p in files)
+    assert set(entry["rules"]) == {"arg-type", "assignment"}
+
+
+def test_a_file_of_one_name_that_cannot_be_examined_alone_either_is_said(tree):
+    files = {"a/conftest.py": "x: int = ''\n", "b/conftest.py": "x: int = ''\n", "c/conftest.py": "def f(:\n"}
+    entry = Mypy().audit(tree(files), timeout_s=120)
+    assert entry["status"] == "ok", entry["error_message"]
+    assert {u["path"] for u in entry["extra"]["unread"]} == {"c/conftest.py"}
+    assert {f["path"] for f in entry["findings"]} == {"a/conftest.py", "b/conftest.py"}
 
 
 def test_mypy_cannot_go_on_without_what_others_import_and_that_is_an_error(tree):

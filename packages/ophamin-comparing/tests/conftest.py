@@ -131,3 +131,48 @@ def proof() -> Any:
         return proof_of({"proof_id": content_id(canonical_bytes(record)), **record, "signature": "00" * 32})
 
     return make
+
+
+@pytest.fixture
+def made() -> Any:
+    """Makes the body of a proof that holds the graph of its making, as the road writes it."""
+    from ophamin.proof.provenance import prov_json
+
+    def make(*, key_id: str = "k1", software: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+        record = _body(**more)
+        record["preregistration"]["data_hash"] = record["data"]["datasets"][0]["content_hash"]
+        created, registered = record["identity"]["created_at"], record["preregistration"]["preregistered_at"]
+        record["provenance"] = prov_json(
+            claim=record["claim"],
+            plan={"n_planned": 400},
+            substrates={"main": record["data"]["substrate"]},
+            datasets=record["data"]["datasets"],
+            observations={"digest": "sha256:" + hashlib.sha256(json.dumps(more).encode()).hexdigest()},
+            times={
+                "register": (registered, registered),
+                "run": (registered, created),
+                "decide": (created, created),
+                "sign": (created, created),
+            },
+            software=software or {"ophamin-core": "0.1.0", "scipy": "1.15.3"},
+            key_id=key_id,
+        )
+        return record
+
+    return make
+
+
+@pytest.fixture
+def stored(home: Path, project: Settings) -> Any:
+    """Signs bodies and puts them into the project's store; returns the ids."""
+    from ophamin.proof.project import Project
+    from ophamin.proof.store import Store
+
+    def put(*bodies: dict[str, Any], signer: Signer | None = None) -> list[str]:
+        store = Store(Path(project.store), Project(Path(project.project)).index)
+        records = [sign(body, PROOF, signer or Keyring().signer()) for body in bodies]
+        for record in records:
+            store.put(record, PROOF)
+        return [record["proof_id"] for record in records]
+
+    return put

@@ -23,5 +23,12 @@ def test_the_example_of_the_readme_prints_what_it_says(capsys):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings(name):
-    failed, _ = doctest.testmod(importlib.import_module(name))
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:  # what wraps a library is imported on use; make test has every extra
+        outside = getattr(error, "package", None) or error.name or ""
+        if outside.startswith("ophamin"):
+            raise
+        pytest.skip(f"needs an extra: {outside}")
+    failed, _ = doctest.testmod(module)
     assert failed == 0

@@ -15,6 +15,8 @@ SORTS = {
     "wasDerivedFrom": {"prov:generatedEntity": "entity", "prov:usedEntity": "entity"},
     "wasInformedBy": {"prov:informed": "activity", "prov:informant": "activity"},
     "wasAssociatedWith": {"prov:activity": "activity", "prov:agent": "agent"},
+    "wasAttributedTo": {"prov:entity": "entity", "prov:agent": "agent"},
+    "actedOnBehalfOf": {"prov:delegate": "agent", "prov:responsible": "agent"},
 }
 
 
@@ -50,7 +52,8 @@ def check(document):
     for relation, ends in SORTS.items():
         for label, pair in document[relation].items():
             assert label.startswith("_:")
-            assert set(pair) == set(ends)
+            assert set(pair) - {"prov:plan"} == set(ends)
+            assert pair.get("prov:plan") in {None, *of(document, "entity", "plan")}
             for end, sort in ends.items():
                 assert pair[end] in document[sort], f"{relation} {label} points nowhere"
     generated = [pair["prov:entity"] for pair in document["wasGeneratedBy"].values()]
@@ -90,6 +93,13 @@ def test_the_whole_road_is_there():
     assert versions == {"ophamin-measuring": "0.1.0", "scipy": "1.15.3"}
     taking_part = list(document["wasAssociatedWith"].values())
     assert len(taking_part) == 4 + 1 + 1
+    [plan] = of(document, "entity", "plan")
+    followed = {pair["prov:activity"] for pair in taking_part if pair.get("prov:plan") == plan}
+    assert followed == {run, decide}
+    tool = document["wasAssociatedWith"]["_:wasAssociatedWith1"]["prov:agent"]
+    assert {"prov:delegate": tool, "prov:responsible": key} in document["actedOnBehalfOf"].values()
+    said = [pair["prov:agent"] for pair in document["wasAttributedTo"].values() if pair["prov:entity"] == proof]
+    assert said == [tool, key]
 
 
 def test_the_proof_is_derived_from_everything_it_rests_on():

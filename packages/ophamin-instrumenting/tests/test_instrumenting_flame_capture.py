@@ -171,6 +171,43 @@ def test_requests_that_make_no_sense():
         capture_cpu(["python"], rate=0)
 
 
+# Runs a command to which the kernel refuses process_vm_readv and ptrace, as a container's seccomp profile does.
+SECCOMP = """
+import ctypes, os, struct, sys
+calls = {"x86_64": (310, 101), "aarch64": (270, 117)}[os.uname().machine]
+refuse = [(0x15, 0, 1, call, 0x06, 0, 0, 0x00050001) for call in calls]  # is it this one? then EPERM
+code = struct.pack("HBBI", 0x20, 0, 0, 0) + b"".join(struct.pack("HBBIHBBI", *r) for r in refuse)
+code += struct.pack("HBBI", 0x06, 0, 0, 0x7FFF0000)
+class Filter(ctypes.Structure):
+    _fields_ = [("n", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+libc = ctypes.CDLL(None)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(Filter(len(code) // 8, code)), 0, 0):
+    sys.exit(77)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+NOTE = """
+import sys
+from ophamin.instrumenting.flame import capture_cpu
+print(capture_cpu(sys.argv[1:]).stacks.note)
+"""
+
+
+@looking
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="seccomp is of Linux")
+def test_a_program_that_ended_at_once_and_one_that_may_not_be_seen_are_told_apart(program):
+    at_once = [sys.executable, "-S", "-c", "pass"]
+    assert "ended at once" in capture_cpu(at_once).stacks.note
+    for command in (at_once, program("burn(0.5)")):
+        done = subprocess.run(
+            [sys.executable, "-c", SECCOMP, "-c", NOTE, *command], capture_output=True, text=True, timeout=60
+        )
+        if done.returncode == 77:
+            pytest.skip("no seccomp filter can be set here")
+        assert done.stdout.startswith("py-spy may not look into the program"), done.stderr
+        assert "SYS_PTRACE" in done.stdout
+        assert "ended at once" not in done.stdout
+
+
 def test_without_py_spy_the_pip_line_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(pyspy.sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -231,15 +231,21 @@ def test_without_an_estimator_there_is_no_interval_and_a_reason(monkeypatch):
     assert "pip install" in found.problem
 
 
-def test_overhead_of_cycles_is_measured_with_the_processes_looked_at(calls, child):
-    here = of_cycles(calls(None), pairs=60)
-    assert 0 < here.value < 0.005
-    assert here.unit == "s"
-    with_child = child()
-    with_child.start()
-    there = of_cycles(with_child, pairs=60)
-    assert 0 < there.value < 0.005
-    assert with_child.process.poll() is None  # it was looked at, not asked and not ended
+def test_overhead_of_cycles_grows_with_the_processes_looked_at(calls, child):
+    children = [child() for _ in range(4)]
+    for one in children:
+        one.start()
+    all_of_them = calls(None)
+    all_of_them.processes = lambda: [pid for one in children for pid in one.processes()]
+    few, many = [], []
+    for seed in range(5):  # in turn, so that whatever else the machine does falls on both
+        few.append(of_cycles(children[0], pairs=40, seed=seed))
+        many.append(of_cycles(all_of_them, pairs=40, seed=seed))
+    assert {o.unit for o in (*few, *many)} == {"s"}
+    # What disturbs only ever adds, so the least of each is nearest to what the watching itself takes.
+    least, most = min(o.value for o in few), min(o.value for o in many)
+    assert 0 < 1.5 * least < most < 0.02
+    assert [one.process.poll() for one in children] == [None] * 4  # looked at, not asked and not ended
 
 
 def test_overhead_of_sampling_is_a_share_and_leaves_nobody_behind():

@@ -190,7 +190,12 @@ def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
         [sys.executable, "-c", program, "--jobs", "2"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "OPHAMIN_HOME": str(tmp_path / "home")}, start_new_session=True,
     )  # fmt: skip
-    time.sleep(8)
+    # As soon as it has workers, which are still importing then.
+    children, limit = Path(f"/proc/{running.pid}/task/{running.pid}/children"), time.monotonic() + 120
+    while len(children.read_text().split()) < 3 if children.exists() else time.monotonic() < limit - 100:
+        assert running.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1  # click's own code for an abort; the command of the family makes it 130

@@ -59,3 +59,30 @@ def test_it_says_what_the_page_says(proof, old_proof, audit):
     assert "> **⚠ DO NOT TRUST THIS RECORD**" in text
     assert "At most 5 % of the time" in text
     assert "… and 101 more" in text
+
+
+def test_other_kinds_show_what_their_own_wheel_lists(monkeypatch):
+    class Kind:
+        name, id_field, version, schema = "tally", "tally_id", "tally/1.0", {}
+
+        def accepts(self, record):
+            return "tally_id" in record
+
+        def forms(self, version):
+            return ("compact",)
+
+        def check(self, record):
+            return []
+
+        def cases(self, record):
+            return [{"name": "column | a", "outcome": "drift", "message": f"effect {record['effect']}"}]
+
+    from ophamin import registry
+
+    names, get = registry.records.names(), registry.records.get
+    monkeypatch.setattr(registry.records, "names", lambda: [*names, "tally"])
+    monkeypatch.setattr(registry.records, "get", lambda name: Kind() if name == "tally" else get(name))
+    text = MarkdownRenderer().render([{"tally_id": "0" * 64, "effect": 0.25}]).decode()
+    assert r"| column \| a | drift | effect 0.25 |" in text
+    # One that is not shaped as its wheel knows is still shown, without.
+    assert "drift" not in MarkdownRenderer().render([{"tally_id": "0" * 64}]).decode()

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from ophamin.seeing.corpus._git import git_environment
+from ophamin.seeing._git import git_environment
 from ophamin.seeing.corpus._linux_sample import generated_history
 from ophamin.seeing.corpus.linux import LinuxCorpus
 
@@ -41,7 +41,7 @@ def many(commits: int) -> Iterator[bytes]:
 
 def repository(path: Path, stream: Iterator[bytes]) -> Path:
     """A bare repository of a generated history, packed as a server would send it."""
-    environment = git_environment()
+    environment = git_environment(foreign=True)
     git = ["git", f"--git-dir={path}"]
     subprocess.run(
         ["git", "init", "-q", "--bare", "--template=", "-b", "master", str(path)], check=True, env=environment
@@ -60,7 +60,7 @@ def _ours(path: Path) -> int:
 
 
 def _bare(path: Path) -> int:
-    git, environment, total = ["git", f"--git-dir={path}"], git_environment(), 0
+    git, environment, total = ["git", f"--git-dir={path}"], git_environment(foreign=True), 0
     listing = subprocess.Popen([*git, "rev-list", "HEAD"], stdout=subprocess.PIPE, env=environment)
     reading = subprocess.Popen(
         [*git, "cat-file", "--batch", "--buffer"],
@@ -82,7 +82,9 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, {"OPHAMIN_HOME": f"{name}/home"}):
         folder = Path(name)
         path = repository(folder / "bench.git", generated_history(Random(1), COMMITS))
-        subprocess.run(["git", f"--git-dir={path}", "repack", "-adq", "--threads=1"], check=True, env=git_environment())
+        subprocess.run(
+            ["git", f"--git-dir={path}", "repack", "-adq", "--threads=1"], check=True, env=git_environment(foreign=True)
+        )
         ratio, seconds = _enron.ratio_of(lambda: _bare(path), lambda: _ours(path))
         detail = f"{LinuxCorpus(str(path)).count() / seconds:,.0f} commits/s"
         rows.append(

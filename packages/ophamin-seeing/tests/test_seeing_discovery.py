@@ -25,7 +25,7 @@ from ophamin.protocols import Settings
 from ophamin.registry import read_record
 from ophamin.seeing.discovery._tests import fisher_exact, holm, kolmogorov_smirnov
 from ophamin.seeing.discovery.diff import diff
-from ophamin.seeing.discovery.discover import DiscoverSpec, discover
+from ophamin.seeing.discovery.discover import DiscoverSpec, Interrupted, discover
 from ophamin.seeing.discovery.miner import MAX_DISTINCT, MAX_FIELDS, MAX_KEYS, MAX_SAMPLE, SchemaMiner
 from ophamin.seeing.discovery.watch import watch
 
@@ -293,6 +293,111 @@ def test_a_whole_number_and_one_with_a_fraction_are_one_type() -> None:
     assert found(document_of({"x": 1}, {"x": 2}), document_of({"x": None}, {"x": 2})) == {("retyped", "x")}
 
 
+def test_answers_of_one_group_count_once() -> None:
+    """Groups that differ among themselves and share nothing else: few of 40 comparisons may find a change."""
+    rng = random.Random(3)
+
+    def document_of(by_group: bool) -> dict:
+        miner = SchemaMiner()
+        for g in range(25):
+            level, talks = rng.gauss(0, 1), rng.random() < 0.5
+            for i in range(12):
+                answer = {"x": level + rng.gauss(0, 0.01)} | ({"note": "n"} if talks else {})
+                miner.add(f"{g}-{i}", answer, f"g{g}" if by_group else None)
+        fields, _ = miner.fields()
+        groups = {"n": miner.n_groups, "n_failed": 0, "n_ok": miner.n_groups}
+        return {
+            "document_id": "d",
+            "cycles": {"n": 300, "n_ok": 300, "groups": groups},
+            "fields": fields,
+            "n_fields_left_out": 0,
+            "corpus": {"selection_hash": "s"},
+            "options": {},
+        }
+
+    def false_alarms(by_group: bool) -> int:
+        return sum(bool(found(document_of(by_group), document_of(by_group))) for _ in range(40))
+
+    assert false_alarms(by_group=False) >= 30, "as if independent, nearly every comparison is a false alarm"
+    assert false_alarms(by_group=True) <= 7, "the probability of more than 7 of 40 is 0.0006 at 5 %"
+    one = document_of(by_group=True)
+    assert diff(one, one)["n"] == {"a": 25, "b": 25}
+    assert diff(one, one)["notes"][0] == "A: 300 cycles of 25 groups; the tests count one of each group"
+
+
+def test_a_document_counts_the_groups_of_its_corpus(tmp_path: Path, project: Settings) -> None:
+    rows = tmp_path / "grouped.csv"
+    rows.write_text("prompt,who\n" + "".join(f"question {i},w{i % 7 or ''}\n" for i in range(140)), "utf-8")
+    spec = DiscoverSpec("mock?drop=label&fault_rate=0.5&error_rate=0.3", f"table:{rows}?text=prompt&group=who", n=140)
+    record = discover(spec, project).record
+    groups = record["cycles"]["groups"]
+    assert (groups["n"], groups["n_ok"]) == (7, 7)
+    assert 0 < groups["n_failed"] < 7
+    label = next(f for f in record["fields"] if f["path"] == "label")
+    assert 0 < label["n_groups"] < 7 < label["n_cycles"]
+    assert label["types"]["string"]["n_groups"] == label["n_groups"]
+    assert len(next(f for f in record["fields"] if f["path"] == "length")["values"]["sample"]) == 7
+    alone = discover(DiscoverSpec("mock", f"table:{rows}?text=prompt", n=140), project).record
+    assert alone["cycles"]["groups"] == {"n": 140, "n_failed": 0, "n_ok": 140}
+
+
+def test_a_document_from_before_groups_were_counted_is_compared_and_noted(document) -> None:
+    old = json.loads((Path(__file__).parent / "golden" / "schema-document-1.0.json").read_text("utf-8"))
+    assert "groups" not in old["cycles"]
+    result = diff(old, old)
+    assert result["changes"] == []
+    assert "count as independent" in result["notes"][0]
+    assert result["n"] == {"a": old["cycles"]["n_ok"], "b": old["cycles"]["n_ok"]}
+
+
+# --- ended early
+
+
+def test_what_was_answered_before_ctrl_c_is_kept_and_marked(corpus: str, project: Settings) -> None:
+    def stop(progress) -> None:
+        if progress.done == 130:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as early:
+        discover(DiscoverSpec("mock?seed=1", corpus, n=200), project, progress=stop)
+    record = early.value.kept.record
+    assert verify(read_record(early.value.kept.path), Keyring()).ok
+    assert (record["partial"], record["cycles"]["n"], record["corpus"]["n_selected"]) == ("interrupted", 130, 200)
+    assert all(f["n_cycles"] <= 130 for f in record["fields"])
+    whole = discover(DiscoverSpec("mock?seed=1", corpus, n=200), project).record
+    assert "partial" not in whole
+    assert diff(record, whole)["notes"] == ["A is partial: 130 of 200 cycles (interrupted)"]
+    assert [f["path"] for f in record["fields"]] == [f["path"] for f in whole["fields"]]
+
+    def at_once(progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        discover(DiscoverSpec("mock", corpus), project, progress=at_once)
+
+
+def test_what_was_answered_before_the_system_was_gone_is_kept(tmp_path: Path, corpus: str, project: Settings) -> None:
+    program = tmp_path / "mortal.py"
+    # Each process dies at its first question once there were 25 answers: ten in a row, and the run is over.
+    program.write_text(
+        "import json, pathlib, sys\n"
+        f"seen = pathlib.Path({str(tmp_path / 'seen')!r})\n"
+        "for line in sys.stdin:\n"
+        "    asked = json.loads(line)\n"
+        "    if 'id' not in asked: continue\n"
+        "    n = len(seen.read_bytes()) if seen.exists() else 0\n"
+        "    if n >= 25: sys.exit(3)\n"
+        "    seen.write_bytes(b'x' * (n + 1))\n"
+        "    print(json.dumps({'id': asked['id'], 'output': {'n': n}}), flush=True)\n",
+        "utf-8",
+    )
+    with pytest.raises(SubstrateFailure, match="kept as a partial document: ") as gone:
+        discover(DiscoverSpec(f"command:{sys.executable} {program}", corpus, n=60), project)
+    record = read_record(Path(str(gone.value).rpartition(": ")[2])).object
+    assert (record["cycles"]["n_ok"], record["cycles"]["n_error"]) == (25, 9)
+    assert "10 times in a row" in record["partial"]
+
+
 # --- watching
 
 
@@ -376,7 +481,9 @@ def test_the_first_look_fails_loudly_and_a_damaged_state_is_named(
 
 
 def test_an_interrupted_watch_stops_what_it_started(repository: Path, corpus: str, project: Settings) -> None:
-    (repository / "watched.py").write_text("import time\ndef answer(text):\n    time.sleep(60)\n", "utf-8")
+    (repository / "watched.py").write_text(
+        "import pathlib, time\ndef answer(text):\n    pathlib.Path('asked').touch()\n    time.sleep(60)\n", "utf-8"
+    )
     program = f"""
 from ophamin.protocols import Settings
 from ophamin.seeing.discovery.discover import DiscoverSpec
@@ -384,18 +491,16 @@ from ophamin.seeing.discovery.watch import watch
 next(watch(DiscoverSpec("python:watched:answer", {corpus!r}), Settings({project.project!r}, {project.store!r})))
 """
     process = subprocess.Popen([sys.executable, "-c", program], cwd=repository, stderr=subprocess.PIPE)
-    limit = time.monotonic() + 20
-    children: list[int] = []
-    while not children and time.monotonic() < limit:
-        time.sleep(0.2)
-        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        if not listed.exists():
-            process.kill()
-            process.communicate()
-            pytest.skip("this system does not list the children of a process")
-        children = [int(pid) for pid in listed.read_text().split()]
-    time.sleep(1.0)
-    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    # The miner's process is certainly there once the system was asked, whatever the machine does besides.
+    limit = time.monotonic() + 60
+    while not (repository / "asked").exists() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.05)
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not listed.exists():
+        process.kill()
+        process.communicate()
+        pytest.skip("this system does not list the children of a process")
+    children = [int(pid) for pid in listed.read_text().split()]
     process.send_signal(2)
     process.communicate(timeout=20)
     assert children

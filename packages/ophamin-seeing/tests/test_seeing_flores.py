@@ -68,13 +68,31 @@ def test_what_is_missing_short_or_damaged_is_named(tmp_path: Path) -> None:
     missing = make_corpus("flores?langs=eng_Latn,frra_Latn", tmp_path).availability()
     assert missing.state == "absent"
     assert "no frra_Latn; did you mean 'fra_Latn'?" in missing.found
-    with pytest.raises(CorpusUnavailable, match="line 2 of bad_Latn is not UTF-8"):
-        list(make_corpus("flores?langs=bad_Latn", tmp_path).records())
     with pytest.raises(CorpusUnavailable, match="HTML"):
         list(make_corpus("flores?langs=web_Latn", tmp_path).records())
     for spec in ("flores:x", "flores?split=test", "flores?langs=a,,b", "flores?langs=a,a"):
         with pytest.raises(UsageError):
             make_corpus(spec)
+
+
+def test_a_line_that_is_not_utf8_is_counted_and_takes_no_neighbour_with_it(tmp_path: Path) -> None:
+    files(
+        tmp_path, eng_Latn=b"one\ntwo\nthree\nfour\n", deu_Latn=b"eins\nzw\xffi\ndrei\nvier\n", fra_Latn=b"un\n\xe9\n"
+    )
+    corpus = make_corpus("flores?langs=eng_Latn,deu_Latn", tmp_path)
+    assert [(r.id, r.payload, r.labels["label"]) for r in corpus.records()] == [
+        ("dev:1", "one", "eins"),
+        ("dev:3", "three", "drei"),
+        ("dev:4", "four", "vier"),
+    ]
+    reason = "a line that is not UTF-8 (left out)"
+    assert dict(corpus.problems()) == {reason: 1}
+    assert corpus.problems().places(reason) == ("deu_Latn.dev:2",)
+    assert corpus.count() == 3
+    # In two languages at once, at the very end, and beside lines that a shorter one lacks.
+    corpus = make_corpus("flores?langs=deu_Latn,fra_Latn", tmp_path)
+    assert [r.id for r in corpus.records()] == ["dev:1"]
+    assert dict(corpus.problems()) == {reason: 2, "a line that a shorter language lacks (left out)": 2}
 
 
 def test_the_hash_is_of_the_chosen_languages(sample: Path) -> None:

@@ -169,9 +169,7 @@ def test_the_wire_and_keep_alive(server, ask) -> None:
 
 def test_concurrency(server, ask) -> None:
     assert ask("calm")[0].status == "ok"
-    began = time.monotonic()
     results = ask(*["slow 0.2"] * 16, "most", concurrency=8)
-    assert time.monotonic() - began < 2.0, "16 × 0.2 s one by one would take 3.2 s"
     assert all(r.status == "ok" and r.wall_s is None for r in results)
     assert [r.record_id for r in results] == [f"r{i}" for i in range(17)]
     assert 4 <= results[-1].output["most"] <= 8
@@ -220,11 +218,13 @@ TRANSPORT = {
 @pytest.mark.parametrize("stimulus", TRANSPORT)
 def test_a_failure_of_transport_is_never_behaviour(ask, stimulus: str) -> None:
     began = time.monotonic()
-    results = ask("a", stimulus, "c", timeout_s=1.0, retries=1)
+    # Only what never answers is waited for; the neighbours get the time a busy machine needs.
+    hangs = stimulus in ("stall", "dribble", "drip")
+    results = ask("a", stimulus, "c", timeout_s=2.5 if hangs else 10.0, retries=1)
     assert [r.status for r in results] == ["ok", "unmeasured", "ok"]
     assert TRANSPORT[stimulus] in results[1].error
     assert results[1].output is None
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20, "the service would keep it for 30 s"
 
 
 @pytest.mark.parametrize("stimulus", ["reset", "half", "garbage", "chunks", "429", "wait 0", "stall"])
@@ -243,7 +243,7 @@ def test_a_late_answer_may_be_registered_as_behaviour(ask) -> None:
 def test_wall_s_is_the_answered_exchange_alone(ask) -> None:
     [result] = ask(records=[Record(f"w{time.monotonic_ns()}", "twice-wait 1")], retries=1)
     assert result.status == "ok"
-    assert result.wall_s < 0.5, "the pause of a second is not the service's"
+    assert result.wall_s < 1.0, "the pause of a second is not the service's"
 
 
 def test_any_content_type_and_shape(ask) -> None:
@@ -336,17 +336,19 @@ def test_a_dead_server_comes_back(tmp_path: Path) -> None:
 def test_an_abandoned_batch_and_a_forgotten_substrate(server) -> None:
     substrate = make_substrate(f"{server}/ask?concurrency=2")
     batch = substrate.run_batch(
-        [Record("a", "x"), *(Record(f"s{i}", "slow 5") for i in range(6))], seed=1, timeout_s=20
+        [Record("a", "x"), *(Record(f"s{i}", "slow 25") for i in range(6))], seed=1, timeout_s=20
     )
     assert next(batch).status == "ok"
     batch.close()
     began = time.monotonic()
     assert [r.output["seen"] for r in substrate.run_batch([Record("b", "y")], seed=1, timeout_s=20)] == ["y"]
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15, "what was abandoned would take 25 s"
     threads = threading.active_count()
     del substrate, batch
     gc.collect()
-    time.sleep(0.2)
+    limit = time.monotonic() + 20
+    while threading.active_count() >= threads and time.monotonic() < limit:
+        time.sleep(0.02)
     assert threading.active_count() < threads
 
 

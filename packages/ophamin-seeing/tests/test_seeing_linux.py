@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from ophamin.proof.errors import CorpusUnavailable, UsageError
 from ophamin.protocols import Record
 from ophamin.registry import make_corpus
+from ophamin.seeing._git import GitError, git_environment
 from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of, moment
-from ophamin.seeing.corpus._git import GitFailed, framed, git_environment
+from ophamin.seeing.corpus._git_objects import framed
 from ophamin.seeing.corpus._mailmap import Mailmap
 from ophamin.seeing.corpus._trailers import trailers
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 
 
 def git(*words: str, cwd: Path | None = None, fed: bytes | None = None) -> bytes:
-    environment = git_environment() | {"GIT_ALLOW_PROTOCOL": "file"}
+    environment = git_environment(foreign=True) | {"GIT_ALLOW_PROTOCOL": "file"}
     environment |= {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in
                     (("NAME", "A"), ("EMAIL", "a@b.org"), ("DATE", "1000000000 +0100"))}  # fmt: skip
     settings = ("-c", "protocol.allow=always", "-c", "safe.directory=*")
@@ -331,7 +332,7 @@ def test_no_commit_makes_it_fail(raw: bytes) -> None:
         assert pickle.loads(pickle.dumps(meta)) == dict(meta)
         assert len(meta) == len(list(meta))
     moment(raw)
-    with contextlib.suppress(GitFailed):
+    with contextlib.suppress(GitError):
         list(framed(io.BytesIO(raw)))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ophamin.seeing.corpus._git import git_environment
+from ophamin.seeing._git import git_environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,14 +68,16 @@ def test_mails_without_duplicates(tmp_path: Path) -> None:
 def test_commits(tmp_path: Path) -> None:
     for name, commits in (("few", 1_000), ("many", 100_000)):
         path = tmp_path / f"{name}.git"
-        subprocess.run(["git", "init", "-q", "--bare", "-b", "master", str(path)], check=True, env=git_environment())
+        subprocess.run(
+            ["git", "init", "-q", "--bare", "-b", "master", str(path)], check=True, env=git_environment(foreign=True)
+        )
         stream = b"".join(
             b"commit refs/heads/master\nauthor A <a%d@b.org> %d +0000\ncommitter A <a@b.org> %d +0000\ndata 12\n%-12d\n"
             % (number, 10**9 + number, 10**9 + number, number)
             for number in range(commits)
         )
         words = ["git", f"--git-dir={path}", "fast-import", "--quiet"]
-        subprocess.run(words, input=stream, check=True, env=git_environment())
+        subprocess.run(words, input=stream, check=True, env=git_environment(foreign=True))
     records, left_out, above = growth(f"linux:{tmp_path}/few.git", f"linux:{tmp_path}/many.git")
     assert (records, left_out) == (100_000, 0)
     # 50,000 authors are remembered at most; there are twice as many.

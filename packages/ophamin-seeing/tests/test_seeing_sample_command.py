@@ -46,6 +46,14 @@ def test_what_an_absent_corpus_says_is_a_sentence(spec: str, tmp_path: Path, mon
         assert ("ophamin corpus sample" in said and "--out data" in said) or "ntrex" in spec
 
 
+def test_the_folder_may_stand_beside_the_name(tmp_path: Path) -> None:
+    done = RUN.invoke(command, ["flores", str(tmp_path / "here"), "--seed", "3"])
+    assert (done.exit_code, (tmp_path / "here" / "flores").is_dir()) == (0, True), done.output
+    twice = RUN.invoke(command, ["flores", str(tmp_path / "a"), "--out", str(tmp_path / "b")])
+    assert isinstance(twice.exception, UsageError)
+    assert not (tmp_path / "a").exists()
+
+
 def test_it_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
     with pytest.raises(UsageError, match="not empty"):

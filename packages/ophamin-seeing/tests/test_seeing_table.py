@@ -80,7 +80,6 @@ MISTAKES = {
     "which payload": ("a,b\n1,2\n", "", "add text="),
     "two equal ids": ("id,text\n1,a\n1,b\n", "", "line 3: the id '1' comes twice"),
     "two equal columns": ("text,x,x\na,1,2\n", "", "'x' comes twice"),
-    "ragged row": ("text,x\na,1\nb\n", "", "line 3: 1 fields"),
     "no id": ("id,text\n,a\n", "", "no value in the column 'id'"),
     "open quote": ('text\n"a\n', "", "line 2"),
 }
@@ -95,18 +94,29 @@ def test_mistakes_name_the_line_and_what_to_do(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("line", "reason"),
     [
-        (b'{"text": "a"}\n{"text": NaN}\n', "line 2: not JSON"),
-        (b'{"text": "a"}\n[1]\n', "line 2: a JSON object"),
-        (b'{"text": "a"}\n{"x": 1}\n', "line 2: no value"),
-        (b'{"text": "caf\xe9"}\n', "not UTF-8"),
-        (b'{"text": ' + b"[" * 100_000 + b"\n", "line 1: not JSON"),
+        (b'{"text": NaN}', "a line that is not JSON (left out)"),
+        (b'{"text": ' + b"[" * 100_000, "a line that is not JSON (left out)"),
+        (b'{"text": "cut', "a line that is not JSON (left out)"),
+        (b"[1]", "a line that is no JSON object (left out)"),
+        (b'{"x": 1}', "no value in the payload column (left out)"),
+        (b'{"text": null}', "no value in the payload column (left out)"),
     ],
 )
-def test_bad_json_lines(tmp_path: Path, data: bytes, message: str) -> None:
-    (tmp_path / "r.jsonl").write_bytes(data)
-    with pytest.raises(UsageError, match=message):
+def test_a_bad_json_line_is_counted_and_takes_no_neighbour_with_it(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"text": "a"}\n' + line + b'\n{"text": "b"}\n' + line)
+    corpus = TableCorpus(str(path))
+    assert [(r.payload, r.meta["line"]) for r in corpus.records()] == [("a", 1), ("b", 3)]
+    assert dict(corpus.problems()) == {reason: 2}
+    assert corpus.problems().places(reason) == ("line 2", "line 4")
+    assert corpus.table()["text"].tolist() == ["a", "b"]
+
+
+def test_json_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(b'{"text": "caf\xe9"}\n')
+    with pytest.raises(UsageError, match="line 1: not UTF-8 text; convert the file"):
         list(TableCorpus(str(tmp_path / "r.jsonl")).records())
 
 
@@ -189,8 +199,11 @@ def test_a_data_frame_hides_no_mistake(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_ragged_rows_never_become_cells(tmp_path: Path, row: str, first: bool) -> None:
     path = write(tmp_path / "rows.csv", f"text,n\n{row}\na,1\n" if first else f"text,n\na,1\n{row}\n")
-    with pytest.raises(UsageError, match="fields where the header has 2"):
-        make_corpus(f"table:{path}").table()
+    table = make_corpus(f"table:{path}")
+    assert [(r.payload, r.labels["n"]) for r in table.records()] == [("a", 1)]
+    ragged = [len(r.split(",")) != 2 for r in row.split("\n")]
+    assert dict(table.problems()) == {"a row that has not the 2 fields of the header (left out)": sum(ragged)}
+    assert table.table().to_dict("list") == {"text": ["a"], "n": [1]}
     prices = tmp_path / "financial" / "a.csv"
     prices.parent.mkdir()
     rows = [f"2020-01-0{i},{r.partition(',')[2] or 1}" for i, r in enumerate(row.split("\n"), start=2)]
@@ -207,12 +220,24 @@ def test_a_nul_does_not_end_a_cell(tmp_path: Path) -> None:
     assert make_corpus(f"table:{path}").table()["text"].tolist() == ["a\0b", "c"]
 
 
+def test_ragged_rows_are_counted_wherever_they_stand(tmp_path: Path) -> None:
+    many = [f"{i},t{i}" for i in range(1500)]
+    for at in (0, 511, 512, 1023, 1500):  # also at both ends of a batch
+        path = write(tmp_path / "rows.csv", "\n".join(["id,text", *many[:at], "x", "y,1,2", *many[at:]]) + "\n")
+        corpus = make_corpus(f"table:{path}")
+        records = list(corpus.records())
+        assert [r.id for r in records] == [str(i) for i in range(1500)]
+        assert [r.meta["line"] for r in records] == [*range(2, at + 2), *range(at + 4, 1504)]
+        reason = "a row that has not the 2 fields of the header (left out)"
+        assert corpus.problems().places(reason) == (f"line {at + 2}", f"line {at + 3}")
+
+
 def test_rows_before_a_fault_are_given(tmp_path: Path) -> None:
     many = "".join(f"{i},t{i}\n" for i in range(1500))
-    path = write(tmp_path / "rows.csv", f"id,text\n{many}1500\n")
+    path = write(tmp_path / "rows.csv", f'id,text\n{many}1500,"t\n')
     records = make_corpus(f"table:{path}").records()
     assert [next(records).id for _ in range(1500)] == [str(i) for i in range(1500)]
-    with pytest.raises(UsageError, match="line 1502: 1 fields"):
+    with pytest.raises(UsageError, match="line 1502"):
         next(records)
     path = write(tmp_path / "twice.csv", f"id,text\n{many}7,again\n")
     with pytest.raises(UsageError, match="line 1502: the id '7' comes twice"):

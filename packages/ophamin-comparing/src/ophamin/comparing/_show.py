@@ -30,6 +30,9 @@ def to_json(drift: Drift) -> dict[str, JSON]:
     return {
         "transition": drift.transition,
         "n_differences": sum(len(pair.parts) for pair in drift.pairs),
+        "alpha": drift.alpha,
+        "correction": drift.correction,
+        "family": drift.family,
         "pairs": [
             {
                 "transition": pair.transition,
@@ -68,6 +71,11 @@ def _part(part: PartDrift) -> dict[str, JSON]:
         "difference": None if part.difference is None else asdict(part.difference),
         "smallest_difference": part.before.smallest_difference,
         "method": part.method,
+        "paired": part.effect.paired,
+        "adjusted_p": None
+        if part.corrected is None
+        else dict(zip(("worse", "better", "equivalent"), part.corrected, strict=True)),
+        "equivalent": part.equivalent,
         "transition": part.transition,
     }
 
@@ -110,7 +118,13 @@ def _held(drift: Drift) -> str:
         return ""
     whose = "its difference is" if len(differences) == 1 else f"each of the {len(differences)} differences is"
     held = " or ".join(f"{100 * rate:.3g} %" for rate in sorted(rates))
-    return f"; {whose} held to {held} per side; nothing corrects for how many are looked at"
+    if drift.correction == "none" or not drift.family:
+        family = "nothing corrects for how many are looked at"
+    else:
+        of_what = "chance of any wrong regression" if drift.correction == "holm" else "share of wrong regressions"
+        name = {"holm": "Holm", "bh": "Benjamini–Hochberg", "by": "Benjamini–Yekutieli"}[drift.correction]
+        family = f"{name} over {drift.family} holds the {of_what} to {100 * drift.alpha:.3g} %"
+    return f"; {whose} held to {held} per side; {family}"
 
 
 def _count(drift: Drift) -> str:
@@ -130,7 +144,14 @@ def _change(part: PartDrift) -> str:
         said += ", and nothing registered says what matters"
     else:
         said += f", worth knowing from {_number(smallest)}"
-    return f"{said}: {part.transition}"
+    return f"{said}: {called(part)}"
+
+
+def called(part: PartDrift) -> str:
+    """The class of a difference, and of one that is none whether it was shown to be none."""
+    if part.transition != "unchanged" or part.difference is None or part.before.smallest_difference is None:
+        return part.transition
+    return "equivalent" if part.equivalent else "neither a difference nor equivalence is shown"
 
 
 def _bounds(found: Bounds) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ophamin.proof.canonical import canonical_bytes
 from ophamin.proof.claims import claim_hash
 from ophamin.proof.decision import combine, outcome
 
@@ -83,7 +82,14 @@ def _threshold(section: Section) -> _Threshold:
 
 def _same(left: JSON, right: JSON) -> bool:
     """Equal as JSON, type-sensitively."""
-    return canonical_bytes(left) == canonical_bytes(right)
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_same(value, right[name]) for name, value in left.items())
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    # Of equal floats only the two zeros are written differently.
+    return bool(left == right) and (left != 0.0 or repr(left) == repr(right))
 
 
 def _thresholds(record: Section) -> Iterator[str]:

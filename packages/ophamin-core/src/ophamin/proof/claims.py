@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["attempt_key", "claim_hash"]
 
 JSON = Any
+
+_MOST_REMEMBERED = 1024
+_hashes: dict[bytes, str] = {}
 
 
 def claim_hash(claim: Claim | Mapping[str, JSON]) -> str:
@@ -32,10 +36,24 @@ def claim_hash(claim: Claim | Mapping[str, JSON]) -> str:
     """
     # Reading a record needs the hash of a mapping only, so the dataclasses are imported where they are used.
     if isinstance(claim, Mapping):
-        return digest(claim)
+        return _remembered(claim)
     from ophamin.proof.types import to_json
 
     return digest(to_json(claim))
+
+
+def _remembered(claim: Mapping[str, JSON]) -> str:
+    """The digest; a store holds few claims and many proofs of each, and checking a proof asks for it twice."""
+    try:
+        key = marshal.dumps(dict(claim), 2)  # tells apart all that canonical bytes tell apart
+    except ValueError:
+        return digest(claim)
+    if key not in _hashes:
+        found = digest(claim)
+        if len(_hashes) >= _MOST_REMEMBERED:
+            _hashes.clear()
+        _hashes[key] = found
+    return _hashes[key]
 
 
 def attempt_key(claim: Claim, substrates: Sequence[JSON]) -> str:

@@ -26,6 +26,8 @@ _ENDS = {
     "wasDerivedFrom": ("prov:generatedEntity", "prov:usedEntity"),
     "wasInformedBy": ("prov:informed", "prov:informant"),
     "wasAssociatedWith": ("prov:activity", "prov:agent"),
+    "wasAttributedTo": ("prov:entity", "prov:agent"),
+    "actedOnBehalfOf": ("prov:delegate", "prov:responsible"),
 }
 
 
@@ -113,13 +115,23 @@ def prov_json(
     document.relate("wasGeneratedBy", proof_id, activity["decide"])
     document.relate("used", activity["sign"], proof_id)
 
+    tool_id = ""
     for number, (name, version) in enumerate(software.items()):
         attributes = {"prov:type": _name("prov:SoftwareAgent"), "prov:label": name, "oph:version": version}
         agent_id = document.agent("software", [name, version], attributes)
+        tool_id = tool_id or agent_id
         for taking_part in ACTIVITIES if number == 0 else ("decide",):
-            document.relate("wasAssociatedWith", activity[taking_part], agent_id)
+            # What takes part once the plan stands follows it.
+            followed = {} if taking_part in ("register", "sign") else {"prov:plan": plan_id}
+            document.relate("wasAssociatedWith", activity[taking_part], agent_id, followed)
+    if tool_id:
+        document.relate("wasAttributedTo", proof_id, tool_id)
     if key_id:
-        document.relate("wasAssociatedWith", activity["sign"], document.agent("key", key_id, {"oph:key_id": key_id}))
+        key = document.agent("key", key_id, {"oph:key_id": key_id})
+        document.relate("wasAssociatedWith", activity["sign"], key)
+        document.relate("wasAttributedTo", proof_id, key)
+        if tool_id:
+            document.relate("actedOnBehalfOf", tool_id, key)
     return document.value
 
 
@@ -154,7 +166,7 @@ class _Document:
         times = {"prov:startTime": start, "prov:endTime": end}
         return self._add("activity", kind, [kind, content], {k: v for k, v in times.items() if v})
 
-    def relate(self, relation: str, first: str, second: str) -> None:
-        pair = dict(zip(_ENDS[relation], (first, second), strict=True))
+    def relate(self, relation: str, first: str, second: str, more: Mapping[str, str] | None = None) -> None:
+        pair = {**dict(zip(_ENDS[relation], (first, second), strict=True)), **(more or {})}
         if pair not in self.value[relation].values():
             self.value[relation][f"_:{relation}{len(self.value[relation]) + 1}"] = pair

@@ -330,10 +330,32 @@ class RunResult:
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A grid of runs: a base run and, per parameter, the values it takes."""
+    """A grid of runs: a base run and, per parameter, the values it takes.
+
+    Args:
+        base: What all runs share.
+        grid: Field of a run (``n``, ``corpus``, ``options.limit``, ``arms.main``…) → its values; for the designs
+            ``latin-hypercube`` and ``fractional``, that draw, a stretch is given as ``ranges``.
+        ranges: Field → (lowest, highest) of a continuous parameter; design ``latin-hypercube`` only.
+        design: ``full``, ``fractional``, ``latin-hypercube`` or ``one-factor``.
+        samples: Runs of a ``fractional`` or ``latin-hypercube`` design.
+        blocks: Times the whole design is run, each in an order of its own.
+        retries: Times a failed run is tried again.
+        time_s: Longest a run may take, seconds; ``None``: no limit.
+        cpu_s: Most CPU time a run may use, seconds.
+        memory_mb: Most memory a run may have, MiB of address space.
+    """
 
     base: RunSpec
     grid: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
+    ranges: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    design: str = "full"
+    samples: int = 0
+    blocks: int = 1
+    retries: int = 1
+    time_s: float | None = None
+    cpu_s: float | None = None
+    memory_mb: int | None = None
 
 
 @dataclass(frozen=True)

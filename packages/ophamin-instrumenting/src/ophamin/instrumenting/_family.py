@@ -107,13 +107,14 @@ class Family:
             with self._lock:
                 self._adopted.update(set(self._own.children()) - there)
 
-    def look(self, pids: list[int], foreign: frozenset[int] | None = None) -> Snapshot:
+    def look(self, pids: list[int], foreign: frozenset[int] | None = None, *, threads: bool = True) -> Snapshot:
         """Read every process of the family.
 
         Args:
             pids: What the substrate lists.
             foreign: From the look before, where that listed none either: children of this process that are not
                 among them are adopted; ``None``: nobody is.
+            threads: Whether to count this process's threads.
         """
 
         def read(handle: Other) -> tuple[Reading, list[int]]:
@@ -125,7 +126,7 @@ class Family:
             others = self._each(roots, read) if roots or self._handles else {}
             own = gc = None
             if not pids or os.getpid() in pids:
-                own, gc = self._own.read(), collections()
+                own, gc = self._own.read(threads=threads), collections()
             return Snapshot(time.time(), own, waited_for(), others, bool(pids), gc, strangers)
 
     def rss(self, pids: list[int], foreign: frozenset[int] | None = None) -> int:

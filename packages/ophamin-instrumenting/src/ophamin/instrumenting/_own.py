@@ -75,19 +75,25 @@ class OwnProcess:
             return int(os.pread(self._statm, 128, 0).split(None, 2)[1]) * self._page
         return int(psutil.Process().memory_info().rss)
 
-    def read(self) -> Reading:
-        """Its use so far; what its ended children used is told by :func:`waited_for`."""
-        rss = self.rss()
-        # The number of links of a task folder is that of the threads, and two.
-        threads = os.fstat(self._task).st_nlink - 2 if self._task >= 0 else psutil.Process().num_threads()
+    def read(self, *, threads: bool = True) -> Reading:
+        """Its use so far; what its ended children used is told by :func:`waited_for`.
+
+        Args:
+            threads: Whether to count its threads; who does not need them saves a third.
+        """
+        rss, count = self.rss(), self._threads() if threads else None
         if resource is None:
-            return self._by_psutil(rss, threads)
+            return self._by_psutil(rss, count)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         # Linux counts the peak in KiB, macOS in bytes; the kernel's peak may lag behind what was seen here.
         self._most = max(self._most, rss, usage[2] * (1 if psutil.MACOS else 1024))
-        return Reading(rss, self._most, threads, account_of(usage))
+        return Reading(rss, self._most, count, account_of(usage))
 
-    def _by_psutil(self, rss: int, threads: int) -> Reading:
+    def _threads(self) -> int:
+        # The number of links of a task folder is that of the threads, and two.
+        return os.fstat(self._task).st_nlink - 2 if self._task >= 0 else psutil.Process().num_threads()
+
+    def _by_psutil(self, rss: int, threads: int | None) -> Reading:
         process = psutil.Process()
         times, memory, switches = process.cpu_times(), process.memory_info(), process.num_ctx_switches()
         own = Account(

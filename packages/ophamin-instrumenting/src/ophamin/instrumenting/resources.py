@@ -163,7 +163,7 @@ class InstrumentedSubstrate:
             try:
                 while True:
                     pids = listed()
-                    before = family.look(pids)
+                    before = family.look(pids, threads=False)  # they are told as they stand at the end
                     watched = pids, before.foreign
                     sampler.begin()
                     try:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ophamin import registry
+from ophamin.proof.errors import PluginError
 from ophamin.proof.verification import Verification
+from ophamin.reporting._alert import alert_page
 from ophamin.reporting._audit import audit_page
 from ophamin.reporting._document import Badge, Block, Document, Facts, Note, Page, Raw, Section, Table
 from ophamin.reporting._proof import proof_page
@@ -18,7 +21,14 @@ __all__ = ["document", "verification_badge"]
 
 JSON = Any
 LONGEST_RAW = 200_000
-_PAGES: dict[str, Callable[[Mapping[str, JSON]], Page]] = {"proof_id": proof_page, "audit_id": audit_page}
+MOST_CASES = 200
+# A tampered record may be shaped like anything.
+_MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+_PAGES: dict[str, Callable[[Mapping[str, JSON]], Page]] = {
+    "proof_id": proof_page,
+    "audit_id": audit_page,
+    "alert_id": alert_page,
+}
 _STATES = {
     0: ("verified", "its id, signature and sections hold, and a known signer stands behind it", "good"),
     3: ("DO NOT TRUST THIS RECORD", "it is not what was signed, or it contradicts itself", "bad"),
@@ -65,7 +75,7 @@ def _page(record: Mapping[str, JSON], verification: Verification | None) -> Page
 
 
 def _other_page(record: Mapping[str, JSON]) -> Page:
-    """A kind this version has no words for: its plain fields, and the whole of it as JSON."""
+    """A kind this version has no words for: its cases as its own wheel lists them, and its plain fields."""
     field = next((name for name in record if name.endswith("_id")), "")
     kind = field.removesuffix("_id") or "record"
     plain = [(name, shown(v)) for name, v in record.items() if not isinstance(v, (dict, list)) and name != field]
@@ -76,8 +86,23 @@ def _other_page(record: Mapping[str, JSON]) -> Page:
         f"{kind} {words(record.get(field))[:16]}",
         Badge(outcome or kind),
         words(at(record, "verdict", "reasoning")),
-        [Section("Fields", [Facts(plain[:200])])],
+        [*_cases(record), Section("Fields", [Facts(plain[:200])])],
     )
+
+
+def _cases(record: Mapping[str, JSON]) -> list[Section]:
+    cases: list[tuple[str, ...]] = []
+    for name in registry.records.names():
+        try:
+            kind = registry.records.get(name)
+            if kind.accepts(record):
+                rows = kind.cases(record)
+                cases = [tuple(shown(row.get(part)) for part in ("name", "outcome", "message")) for row in rows]
+        except (PluginError, *_MISSHAPEN):
+            continue  # a broken plug-in says so elsewhere; what a tampered record holds stands below
+    more = f"… and {len(cases) - MOST_CASES:,} more" if len(cases) > MOST_CASES else ""
+    table = Table("What it found, one by one", ("what", "outcome", "says"), cases[:MOST_CASES], more)
+    return [Section("Found", [table])] if cases else []
 
 
 def _signature(record: Mapping[str, JSON], page: Page, verification: Verification | None) -> Section:

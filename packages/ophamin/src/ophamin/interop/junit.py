@@ -20,7 +20,7 @@ JSON = Any
 
 PASSED = frozenset({"VALIDATED", "AGREE", "ok", "good", "passed", "unchanged", "recovery"})
 FAILED = frozenset({"REFUTED", "DISAGREE", "failed", "bad", "regression"})
-SKIPPED = frozenset({"NOT_APPLICABLE", "unavailable", "skipped", "missing"})
+SKIPPED = frozenset({"NOT_APPLICABLE", "unavailable", "skipped", "missing", "lateral", "unmatched"})
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -21,6 +21,7 @@ from cyclonedx.model.vulnerability import (
     VulnerabilitySource,
 )
 
+from ophamin.auditing.export._audit import every_finding, lost_sections, no_options
 from ophamin.auditing.sbom.bom import document, subject
 from ophamin.auditing.sbom.environment import purl
 from ophamin.auditing.sbom.parts import Inventory, Part
@@ -59,9 +60,8 @@ class CyclonedxExporter:
         Raises:
             TypeError: An option was given.
         """
-        if options:
-            raise TypeError(f"the CycloneDX exporter has no option {', '.join(options)}")
-        findings = [f for p in record["pillars"] for f in p["findings"] if "package" in f.get("extra", {})]
+        no_options("CycloneDX", options)
+        findings = [f for f in every_finding(record) if _of_package(f)]
         inventory = Inventory("audit", list(_parts(findings).values()), graph_known=False)
         inventory.properties["ophamin:audit_id"] = record["audit_id"]
         for pillar in record["pillars"]:
@@ -70,6 +70,10 @@ class CyclonedxExporter:
         content, _ = document(inventory, _tree(record["target"]), vulnerabilities=_vulnerabilities(findings))
         out.write(content)
         return LossReport(tuple(_lost(record)))
+
+
+def _of_package(finding: Mapping[str, JSON]) -> bool:
+    return "package" in finding.get("extra", {})
 
 
 def _tree(target: Mapping[str, JSON]) -> Any:
@@ -128,13 +132,12 @@ def _rating(severity: str, extra: Mapping[str, JSON]) -> VulnerabilityRating:
 
 def _lost(record: Mapping[str, JSON]) -> Iterator[str]:
     yield "signature and attestations: a CycloneDX bill is not signed; its metadata names the audit_id"
-    others = sum(1 for p in record["pillars"] for f in p["findings"] if "package" not in f.get("extra", {}))
-    if others:
+    packaged = list(map(_of_package, every_finding(record)))
+    if others := packaged.count(False):
         yield f"findings: {others} about sources, which have no place in a bill of materials; SARIF carries them"
-    if any("package" in f.get("extra", {}) for p in record["pillars"] for f in p["findings"]):
+    if any(packaged):
         yield "findings[].path and line: a vulnerability names a package, not the line that asks for it"
-    for section in ("identity", "summary", "reproduction", "claim", "preregistration", "verdict"):
-        if section in record:
-            yield f"{section}: CycloneDX has no place for it"
+    sections = ("identity", "summary", "reproduction", "claim", "preregistration", "verdict")
+    yield from lost_sections(record, "CycloneDX", *sections)
     if any(p["error_message"] for p in record["pillars"]):
         yield "pillars[].error_message: the bill says only which tools finished"

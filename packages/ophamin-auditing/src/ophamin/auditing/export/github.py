@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from ophamin.auditing.export._audit import counted, every_finding, no_options
 from ophamin.protocols import LossReport
 
 __all__ = ["COMMANDS", "PER_COMMAND", "GithubExporter"]
@@ -50,10 +51,9 @@ class GithubExporter:
         Raises:
             TypeError: An option was given.
         """
-        if options:
-            raise TypeError(f"the GitHub exporter has no option {', '.join(options)}")
-        counted = [f for p in record["pillars"] for f in p["findings"] if "duplicate_of" not in f]
-        findings = [f for f in counted if f.get("new", True)]
+        no_options("GitHub", options)
+        every = counted(every_finding(record))
+        findings = [f for f in every if f.get("new", True)]
         findings.sort(key=lambda f: list(COMMANDS).index(f["severity"]))
         written: Counter[str] = Counter()
         lines: list[str] = []
@@ -73,7 +73,7 @@ class GithubExporter:
         said = f"{len(findings)} findings, {left} of them without an annotation" if findings else "no findings"
         lines.append(f"ophamin audit {record['audit_id'][:16]}: {said}")
         out.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
-        return LossReport(tuple(_lost(left, len(counted) - len(findings))))
+        return LossReport(tuple(_lost(left, len(every) - len(findings))))
 
 
 def _annotation(command: str, finding: Mapping[str, JSON]) -> str:

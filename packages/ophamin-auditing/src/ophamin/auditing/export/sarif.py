@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from ophamin.auditing.export._audit import counted, every_finding, lost_sections, no_options
 from ophamin.protocols import LossReport
 
 __all__ = ["LEVELS", "MAX_RESULTS", "MAX_RUNS", "SarifExporter"]
@@ -84,8 +85,7 @@ class SarifExporter:
         Raises:
             TypeError: An option was given.
         """
-        if options:
-            raise TypeError(f"the SARIF exporter has no option {', '.join(options)}")
+        no_options("SARIF", options)
         pillars = record["pillars"][:MAX_RUNS]
         shown = _shown(pillars)
         out.write(f'{{"$schema":{_encode(SCHEMA)},"version":"2.1.0","runs":['.encode())
@@ -96,16 +96,12 @@ class SarifExporter:
         return LossReport(tuple(_lost(record, shown)))
 
 
-def _counted(pillar: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
-    return [f for f in pillar["findings"] if "duplicate_of" not in f]
-
-
 def _shown(pillars: Sequence[Mapping[str, JSON]]) -> list[list[Mapping[str, JSON]]]:
     """The results of each run: all, or the worst of them."""
-    counted = [_counted(pillar) for pillar in pillars]
-    places = [(number, finding) for number, found in enumerate(counted) for finding in found]
+    every = [counted(pillar["findings"]) for pillar in pillars]
+    places = [(number, finding) for number, found in enumerate(every) for finding in found]
     if len(places) <= MAX_RESULTS:
-        return counted
+        return every
     ranks = {severity: rank for rank, severity in enumerate(LEVELS)}
     worst = sorted(range(len(places)), key=lambda i: ranks[places[i][1]["severity"]])[:MAX_RESULTS]
     kept: list[list[Mapping[str, JSON]]] = [[] for _ in pillars]
@@ -152,8 +148,9 @@ def _run(
         "ophamin/status": pillar["status"],
     }
     invocation = _invocation(pillar)
-    if missing := len(_counted(pillar)) - len(shown):
-        left_out = Counter(f["rule_id"] for f in _counted(pillar)) - Counter(f["rule_id"] for f in shown)
+    every = counted(pillar["findings"])
+    if missing := len(every) - len(shown):
+        left_out = Counter(f["rule_id"] for f in every) - Counter(f["rule_id"] for f in shown)
         properties["ophamin/left_out"] = dict(sorted(left_out.items()))
         said = f"{missing} findings of lesser severity are left out: a log holds {MAX_RESULTS} results"
         invocation.setdefault("toolExecutionNotifications", []).append({"level": "note", "message": {"text": said}})
@@ -264,16 +261,16 @@ def _region(finding: Mapping[str, JSON]) -> dict[str, int]:
 def _lost(record: Mapping[str, JSON], shown: Sequence[Sequence[Mapping[str, JSON]]]) -> Iterator[str]:
     if beyond := record["pillars"][MAX_RUNS:]:
         yield f"pillars: {len(beyond)} of them, since a log holds {MAX_RUNS} runs"
-    counted = sum(len(_counted(pillar)) for pillar in record["pillars"])
-    if left_out := counted - sum(map(len, shown)):
+    every = list(every_finding(record))
+    once = len(counted(every))
+    if left_out := once - sum(map(len, shown)):
         yield f"findings: {left_out} of lesser severity, since a log holds {MAX_RESULTS} results"
-    if twice := sum(len(pillar["findings"]) for pillar in record["pillars"]) - counted:
+    if twice := len(every) - once:
         yield f"findings that another tool found too: {twice}, named in alsoFoundBy of the other's result"
     yield "signature and attestations: a SARIF log is not signed; its runs name the audit_id"
-    for section in ("identity", "target", "reproduction", "claim", "preregistration", "verdict", "baseline"):
-        if section in record:
-            yield f"{section}: SARIF has no place for it"
-    if any("cell" in f["extra"] for p in record["pillars"] for f in p["findings"]):
+    sections = ("identity", "target", "reproduction", "claim", "preregistration", "verdict", "baseline")
+    yield from lost_sections(record, "SARIF", *sections)
+    if any("cell" in f["extra"] for f in every):
         yield "findings[].line of notebooks: SARIF counts lines in files, not in cells"
     if any(p.get("extra") for p in record["pillars"]):
         yield "pillars[].extra: the tools' settings and command lines"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -48,11 +49,13 @@ class Blocker:
         path: As the record names it.
         reason: Why it stopped.
         words: What to add to its command line.
+        apart: The file, where it can be examined in a run of its own; then the tool has ``apart``.
     """
 
     path: str
     reason: str
     words: Sequence[str]
+    apart: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ class Tool(Protocol):
 
     Besides these a tool may have ``requirement`` (what ``pip install`` brings it; default: its name), ``parser`` (the
     version of our reading of its output; a tool that has one is cached), ``program()``, ``cwd(target)``,
-    ``environment(target)``, ``also_reads(target)``: files besides sources and settings that can change its answer, and
-    ``blockers(done, target)``: files it has to be run again without.
+    ``environment(target)``, ``also_reads(target)``: files besides sources and settings that can change its answer,
+    ``blockers(done, target)``: files it has to be run again without, and ``apart(target, files, scratch)``: command
+    lines, each with the files it examines, for those of them that need runs of their own.
     """
 
     name: str
@@ -130,10 +134,13 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         return known_entry
     cwd, env = (_asked(tool, name, target) for name in ("cwd", "environment"))
     passed_over: dict[str, Blocker] = {}
-    while True:
+
+    def run_again(words: Sequence[str]) -> Completed:
         left = max(timeout_s - (time.perf_counter() - began), 0.001)
-        words = [word for blocker in passed_over.values() for word in blocker.words]
-        done = run([*program, *words, *arguments], cwd=cwd or target.root, timeout_s=left, env=env)
+        return run([*program, *words], cwd=cwd or target.root, timeout_s=left, env=env)
+
+    while True:
+        done = run_again([*(word for blocker in passed_over.values() for word in blocker.words), *arguments])
         new = {b.path: b for b in (tool.blockers(done, target) if hasattr(tool, "blockers") else ())}
         # One that comes again cannot be passed over: something imports it.
         if done.stopped or not new or new.keys() & passed_over.keys() or len(passed_over) + len(new) > MAX_BLOCKERS:
@@ -158,12 +165,48 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         if done.exit_code is None or done.exit_code < 0:
             raise ToolError(f"{tool.name} was killed by signal {-(done.exit_code or 0)}{_stderr(done)}")
         parsed = tool.parse(done, target)
+        for more, more_done, paths in _apart(tool, target, list(passed_over.values()), run_again):
+            parsed = _joined(parsed, more, paths)
+            known["done"] = done = replace(
+                done,
+                wall_s=done.wall_s + more_done.wall_s,
+                written=(done.written[0] + more_done.written[0], done.written[1] + more_done.written[1]),
+            )
+            passed_over = {path: blocker for path, blocker in passed_over.items() if path not in paths}
         parsed = replace(
             parsed, unread=[*parsed.unread, *({"path": b.path, "reason": b.reason} for b in passed_over.values())]
         )
     except ToolError as error:
         return pillar_entry(tool.name, target, "error", error_message=str(error), **known)
     return pillar_entry(tool.name, target, "ok", parsed=parsed, **known)
+
+
+def _apart(
+    tool: Tool, target: Target, blockers: Sequence[Blocker], start: Callable[[Sequence[str]], Completed]
+) -> Iterator[tuple[Parsed, Completed, set[str]]]:
+    """What the tool says of files that need runs of their own; nothing of those whose run failed."""
+    files = {blocker.apart: blocker.path for blocker in blockers if blocker.apart is not None}
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(prefix="ophamin-audit-") as scratch:
+        for words, examined in _asked(tool, "apart", target, list(files), Path(scratch)):
+            done = start(words)
+            if done.stopped or done.failure:
+                return  # its time is over, or it was interrupted: the rest stays unread, which is said
+            try:
+                parsed = tool.parse(done, target)
+            except ToolError:
+                continue
+            yield parsed, done, {files[file] for file in examined}
+
+
+def _joined(all_: Parsed, more: Parsed, paths: set[str]) -> Parsed:
+    """One answer; of the run apart only what it says of its own files, for it follows imports into the others."""
+    findings = [finding for finding in more.findings if finding["path"] in paths]
+    known = {finding["rule_id"] for finding in findings}
+    rules = {**{rule: text for rule, text in more.rules.items() if rule in known}, **all_.rules}
+    warnings = list(dict.fromkeys([*all_.warnings, *more.warnings]))
+    return replace(all_, findings=[*all_.findings, *findings], rules=rules, warnings=warnings)
 
 
 def requirement(tool: object) -> str:
@@ -178,9 +221,9 @@ def program_of(tool: object) -> list[str] | None:
     return found
 
 
-def _asked(tool: object, name: str, target: Target) -> JSON:
+def _asked(tool: object, name: str, *words: object) -> JSON:
     method = getattr(tool, name, None)
-    return method(target) if method else None
+    return method(*words) if method else None
 
 
 def _version(name: str, program: Sequence[str], target: Target, timeout_s: float) -> str:

@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,36 @@ class Mypy:
 
     def arguments(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
         """Its command line, and which settings hold."""
+        words, noted = self._words(target)
+        return [*words, *_what(target)], noted
+
+    def apart(self, target: Target, files: Sequence[Path], scratch: Path) -> Iterator[tuple[list[str], list[Path]]]:
+        """Runs for files whose module's name others have: in each run every name once.
+
+        Args:
+            target: Whose they are.
+            files: All of them.
+            scratch: An empty folder, where one run leaves to the next what it learnt of what they import.
+        """
+        rounds: list[dict[str, Path]] = []
+        for file in files:
+            module = file.parent.name if file.stem == "__init__" else file.stem
+            fitting = next((r for r in rounds if module not in r), None)
+            if fitting is None:
+                rounds.append(fitting := {})
+            fitting[module] = file
+        words, _ = self._words(target)
+        for chosen in rounds:
+            paths = list(chosen.values())
+            yield (
+                [*words, "--incremental", "--no-sqlite-cache", f"--cache-dir={scratch}", "--", *map(str, paths)],
+                paths,
+            )
+            # It would take the next file of the name for this one if they are alike, and tell the errors of this one.
+            for known in [known for known in scratch.rglob("*") if known.name.partition(".")[0] in chosen]:
+                shutil.rmtree(known) if known.is_dir() else known.unlink(missing_ok=True)
+
+    def _words(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
         words = ["--output", "json", "--show-absolute-path", "--show-error-codes", "--no-error-summary", "--no-pretty"]
         # Nothing is written into the target, and no earlier run is believed.
         words += ["--no-incremental", f"--cache-dir={os.devnull}"]
@@ -109,7 +140,7 @@ class Mypy:
             words += ["--config-file=", *DEFAULTS]
         else:
             words += [f"--config-file={file}"]
-        return [*words, *_what(target)], {"settings": [target.relative(file)] if file else []}
+        return words, {"settings": [target.relative(file)] if file else []}
 
     def also_reads(self, target: Target) -> Iterator[Path]:
         """Whatever the target may import: the rest of its repository, and folders installed as editable."""
@@ -135,7 +166,10 @@ class Mypy:
         return [
             # It compares with the path as seen from its working folder.
             Blocker(
-                target.relative(n), text(why), ["--exclude", f"^{re.escape(os.path.relpath(n, self.cwd(target)))}$"]
+                target.relative(n),
+                text(why),
+                ["--exclude", f"^{re.escape(os.path.relpath(n, self.cwd(target)))}$"],
+                Path(n) if _TWICE.match(why) else None,
             )
             for n, why in inside.items()
         ]

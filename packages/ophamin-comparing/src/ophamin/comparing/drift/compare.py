@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ophamin.comparing.drift.classes import Transition, of_difference, of_verdicts, worst
+from ophamin.comparing.drift.classes import COMPARATORS, Transition, of_difference, of_verdicts, worst
+from ophamin.comparing.drift.effects import Effect, sides_of_bounds
+from ophamin.comparing.drift.family import Correction, adjusted
 from ophamin.comparing.drift.mover import Bounds, mover_difference
 from ophamin.comparing.drift.pairing import Unpaired, paired_differences
 from ophamin.comparing.drift.proofs import Part, Proof, SeriesKey
@@ -23,6 +25,10 @@ class PartDrift:
         difference: After minus before; ``None`` when one side has no value.
         method: How its bounds were found, and at what price.
         transition: By the difference alone: regression, improvement or unchanged.
+        equivalent: Whether the difference is shown to lie within ±δ (two one-sided tests, corrected likewise).
+        effect: The difference with its p-values.
+        corrected: p-values over the family of "worse by more than δ", "better by more than δ" and "within ±δ";
+            ``None`` for one that is in no family.
     """
 
     before: Part
@@ -30,6 +36,9 @@ class PartDrift:
     difference: Bounds | None
     method: str
     transition: Transition
+    equivalent: bool
+    effect: Effect
+    corrected: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,26 @@ class Drift:
         pairs: Series that both sides have.
         before_only: Proofs of the first side without a partner.
         after_only: Proofs of the second side without a partner.
-        superseded: Proofs of a series that has a later one on the same side; not compared.
+        superseded_before: Proofs of the first side of a series that has a later one there; not compared.
+        superseded_after: The same of the second side.
+        alpha: Of each family.
+        correction: Over each family.
+        family: How many differences each family has.
     """
 
     pairs: Sequence[Pair]
     before_only: Sequence[Unmatched]
     after_only: Sequence[Unmatched]
-    superseded: Sequence[Proof]
+    superseded_before: Sequence[Proof]
+    superseded_after: Sequence[Proof]
+    alpha: float
+    correction: Correction
+    family: int
+
+    @property
+    def superseded(self) -> list[Proof]:
+        """Those of both sides."""
+        return [*self.superseded_before, *self.superseded_after]
 
     @property
     def transition(self) -> Transition:
@@ -82,16 +104,21 @@ class Drift:
         return worst(pair.transition for pair in self.pairs)
 
 
-def compare(before: Iterable[Proof], after: Iterable[Proof]) -> Drift:
+def compare(
+    before: Iterable[Proof], after: Iterable[Proof], *, alpha: float = 0.05, correction: Correction = "holm"
+) -> Drift:
     """Compare two sets of proofs for the same claims.
 
     A pair shares claim, scenario, system (kind and name, not revision) and corpus. Of several proofs of one series
-    on one side the latest is compared. Each difference has one-sided bounds of its own; nothing corrects for how
-    many differences there are.
+    on one side the latest is compared. Each difference has one-sided bounds of its own, at the confidence its
+    records state. A regression needs the bound beyond δ, and that its p-value survives the correction over all
+    differences that could be one; "better" and "equivalent" are families of their own.
 
     Args:
         before: Proofs of the first side, verified.
         after: Proofs of the second side, verified.
+        alpha: Of each of the three families, in (0, 0.5).
+        correction: ``holm`` (the chance of any wrong finding), ``bh`` or ``by`` (the share of wrong ones), ``none``.
 
     Example:
         >>> compare([], []).transition
@@ -99,14 +126,21 @@ def compare(before: Iterable[Proof], after: Iterable[Proof]) -> Drift:
     """
     first, old_before = _latest(before)
     second, old_after = _latest(after)
-    pairs = [_pair(first[key], second[key]) for key in first if key in second]
+    matched = [(first[key], second[key]) for key in first if key in second]
     left = [proof for key, proof in first.items() if key not in second]
     right = [proof for key, proof in second.items() if key not in first]
+    effects = [_effects(a, b) for a, b in matched]
+    corrected = _corrected([e for each in effects for e in each], correction)
+    pairs = [_pair(a, b, each, corrected, alpha) for (a, b), each in zip(matched, effects, strict=True)]
     return Drift(
         pairs,
         [_unmatched(proof, right) for proof in left],
         [_unmatched(proof, left) for proof in right],
-        [*old_before, *old_after],
+        old_before,
+        old_after,
+        alpha,
+        correction,
+        len(corrected),
     )
 
 
@@ -122,9 +156,14 @@ def _latest(proofs: Iterable[Proof]) -> tuple[dict[SeriesKey, Proof], list[Proof
     return latest, earlier
 
 
-def _pair(before: Proof, after: Proof) -> Pair:
-    parts = _part_drifts(before, after)
-    # An improvement does not undo that the verdict now says nothing.
+def _pair(
+    before: Proof,
+    after: Proof,
+    effects: Sequence[tuple[Part, Part, Effect]],
+    corrected: Mapping[int, tuple[float, float, float]],
+    alpha: float,
+) -> Pair:
+    parts = [_part_drift(a, b, effect, corrected.get(id(effect)), alpha) for a, b, effect in effects]
     verdict = of_verdicts(before.outcome, after.outcome)
     transition = worst([verdict, *(part.transition for part in parts)])
     names = dict.fromkeys([*before.facts, *after.facts])
@@ -132,11 +171,35 @@ def _pair(before: Proof, after: Proof) -> Pair:
     return Pair(before, after, parts, transition, {name: v for name, v in both.items() if v[0] != v[1]})
 
 
-def _part_drifts(before: Proof, after: Proof) -> list[PartDrift]:
+def _part_drift(
+    before: Part, after: Part, effect: Effect, corrected: tuple[float, float, float] | None, alpha: float
+) -> PartDrift:
+    found, delta = effect.difference, before.smallest_difference
+    if corrected is None:
+        transition = of_difference(before.comparator, found, delta, worse=effect.certain, better=effect.certain)
+        equivalent = effect.certain and found is not None and delta is not None and abs(found.value) < delta
+    else:
+        worse, better, equal = (p <= alpha for p in corrected)
+        transition = of_difference(before.comparator, found, delta, worse=worse, better=better)
+        equivalent = equal
+    return PartDrift(before, after, found, effect.method, transition, equivalent, effect, corrected)
+
+
+def _corrected(
+    effects: Sequence[tuple[Part, Part, Effect]], correction: Correction
+) -> dict[int, tuple[float, float, float]]:
+    """p-values of each difference that is inferred and has a δ, over all such; by identity of the effect."""
+    family = [(a, effect, effect.sides) for a, _, effect in effects if effect.sides is not None]
+    raw = [(*sides.beyond(part.comparator), sides.equivalent) for part, _, sides in family]
+    columns = [adjusted(list(column), correction) for column in zip(*raw, strict=True)]
+    return {id(effect): (w, b, e) for (_, effect, _), w, b, e in zip(family, *columns, strict=True)}
+
+
+def _effects(before: Proof, after: Proof) -> list[tuple[Part, Part, Effect]]:
     both = list(zip(before.parts, after.parts, strict=False))
-    found: Sequence[tuple[Bounds | None, str]]
     if before.proof_id == after.proof_id:
-        found = [(None if a.bounds is None else Bounds(0.0, 0.0, 0.0), "the same proof on both sides") for a, _ in both]
+        same = "the same proof on both sides"
+        found = [Effect(None if a.bounds is None else Bounds(0.0, 0.0, 0.0), same, certain=True) for a, _ in both]
     elif all(a.exact and b.exact for a, b in both):
         found = [_difference(a, b, "") for a, b in both]
     else:
@@ -144,21 +207,22 @@ def _part_drifts(before: Proof, after: Proof) -> list[PartDrift]:
             found = paired_differences(before, after)
         except Unpaired as reason:
             found = [_difference(a, b, str(reason)) for a, b in both]
-    return [
-        PartDrift(a, b, difference, method, of_difference(a.comparator, difference, a.smallest_difference))
-        for (a, b), (difference, method) in zip(both, found, strict=True)
-    ]
+    return [(a, b, effect) for (a, b), effect in zip(both, found, strict=True)]
 
 
-def _difference(before: Part, after: Part, reason: str) -> tuple[Bounds | None, str]:
+def _difference(before: Part, after: Part, reason: str) -> Effect:
+    delta = before.smallest_difference
+    testable = delta is not None and delta > 0 and before.comparator in COMPARATORS
     if before.bounds is None or after.bounds is None:
-        return None, "one side has no value"
+        # Still one of those that were looked at: it counts with p = 1.
+        return Effect(None, "one side has no value", sides=sides_of_bounds(None, 1.0) if testable else None)
     difference = mover_difference(before.bounds, after.bounds)
     if before.exact and after.exact:
-        return difference, "exact: both values are those of the whole target"
+        return Effect(difference, "exact: both values are those of the whole target", certain=True)
+    method = f"square-and-add of the two intervals (approximate); the pairing is lost, because {reason}"
     if difference.lower is None and difference.upper is None:
-        return difference, "no bounds: a record without an interval gives only a number"
-    return difference, f"square-and-add of the two intervals (approximate); the pairing is lost, because {reason}"
+        method = "no bounds: a record without an interval gives only a number"
+    return Effect(difference, method, sides=sides_of_bounds(difference, delta) if testable and delta else None)
 
 
 def _unmatched(proof: Proof, others: Sequence[Proof]) -> Unmatched:

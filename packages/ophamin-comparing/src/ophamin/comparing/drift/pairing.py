@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ophamin import registry
+from ophamin.comparing.drift.classes import COMPARATORS
+from ophamin.comparing.drift.effects import Effect, Sides
 from ophamin.comparing.drift.mover import Bounds
 from ophamin.comparing.drift.proofs import Part, Proof
 from ophamin.proof.errors import OphaminError
-from ophamin.protocols import EstimatorCall
+from ophamin.protocols import Estimate, EstimatorCall
 
 __all__ = ["Unpaired", "paired_differences"]
 
@@ -33,7 +35,7 @@ class Unpaired(Exception):
     """Why two proofs cannot be paired by record; a clause that follows "because". No failure: intervals remain."""
 
 
-def paired_differences(before: Proof, after: Proof) -> list[tuple[Bounds, str]]:
+def paired_differences(before: Proof, after: Proof) -> list[Effect]:
     """After minus before, paired by record, for every part of the claim.
 
     Args:
@@ -41,7 +43,7 @@ def paired_differences(before: Proof, after: Proof) -> list[tuple[Bounds, str]]:
         after: Second run.
 
     Returns:
-        For each part, the mean difference and the method of its bounds.
+        For each part, the mean difference with its bounds, and its p-values where a δ is registered.
 
     Raises:
         Unpaired: They cannot be paired; says why.
@@ -99,7 +101,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, list[JSON]]:
     return {**columns, **{name: [row.get(key) for row in inside] for name, key in _ADDED.items()}}
 
 
-def _difference(before: Part, after: Part, old: EstimatorCall, new: EstimatorCall) -> tuple[Bounds, str]:
+def _difference(before: Part, after: Part, old: EstimatorCall, new: EstimatorCall) -> Effect:
     x, y = _values(before, old), _values(after, new)
     if len(x) != len(y) or old.columns.get("group") != new.columns.get("group"):
         raise Unpaired("the runs have different rows in scope")
@@ -107,21 +109,39 @@ def _difference(before: Part, after: Part, old: EstimatorCall, new: EstimatorCal
     if "group" in old.columns:
         columns["group"] = list(old.columns["group"])
     ends = (0.0, 1.0) if before.estimator == "proportion" else before.support
-    options = {}
+    options: dict[str, JSON] = {}
     if isinstance(ends, Sequence) and len(ends) == 2 and None not in ends:
         options["support"] = [ends[0] - ends[1], ends[1] - ends[0]]
     # One-sided, for both bounds: as careful as the more careful of the four that stand in the records.
     stated = [b.lower_confidence for b in (before.bounds, after.bounds) if b]
     stated += [b.upper_confidence for b in (before.bounds, after.bounds) if b]
     confidence = max((c for c in stated if c is not None), default=0.95)
+    delta = before.smallest_difference
+
+    def estimate(**threshold: JSON) -> Estimate:
+        found: Estimate = registry.estimators.get("mean")(
+            columns, confidence=confidence, seed=0, **options, **threshold
+        )
+        if found.problem or found.value is None:
+            raise Unpaired(found.problem or "the mean difference cannot be formed")
+        return found
+
     try:
-        estimate = registry.estimators.get("mean")(columns, confidence=confidence, seed=0, **options)
+        if delta is None or delta <= 0 or before.comparator not in COMPARATORS:
+            found, sides = estimate(), None
+        else:
+            # One call against each margin: its two p-values are dual to the two bounds.
+            found, other = estimate(threshold=delta, comparator="<="), estimate(threshold=-delta, comparator=">=")
+            sides = Sides(_p(found.p_refuted), _p(other.p_refuted), _p(found.p_validated), _p(other.p_validated))
     except OphaminError as error:
         raise Unpaired(f"a paired interval needs the estimator 'mean' ({error})") from error
-    if estimate.problem or estimate.value is None:
-        raise Unpaired(estimate.problem or "the mean difference cannot be formed")
-    bounds = Bounds(estimate.value, estimate.lower, estimate.upper, confidence, confidence)
-    return bounds, f"paired by record over {len(x):,} rows, {estimate.method} ({estimate.guarantee})"
+    bounds = Bounds(found.value or 0.0, found.lower, found.upper, confidence, confidence)
+    method = f"paired by record over {len(x):,} rows, {found.method} ({found.guarantee})"
+    return Effect(bounds, method, paired=True, sides=sides)
+
+
+def _p(value: float | None) -> float:
+    return 1.0 if value is None else value
 
 
 def _values(part: Part, call: EstimatorCall) -> list[float]:

@@ -1,6 +1,6 @@
-"""Streaming drift detectors over observables.
+"""Drift of a stream, by detectors that keep an alarm budget, and of a table, column by column.
 
-An empty room: its place and import rules are settled, nothing is built in it yet.
+``scan`` watches a stream; ``table_drift`` compares two tables; ``report`` turns either into a signed record.
 """
 
 __all__: list[str] = []

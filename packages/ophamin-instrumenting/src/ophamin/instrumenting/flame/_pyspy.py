@@ -217,16 +217,27 @@ def explained(err: str, pid: int | None) -> OphaminError:
     if _GONE.search(err) or (pid is not None and not _alive(pid)):
         return UsageError(f"{whom} is not there, or ended before py-spy had looked at it")
     if _FOREIGN.search(err) and pid is None:
-        # A program that ended at once and one it may not look into leave it with the same words.
-        return Refused(
-            f"py-spy saw no Python thread at work in {whom}, or could not look into {whom}, which it started: "
-            f"{permission_advice()}"
-        )
+        # A program that ended at once and one it may not look into leave it with the same words and exit code.
+        if may_look():
+            return SubstrateFailure(NOTHING.removesuffix("."))
+        return Refused(f"py-spy may not look into {whom}, though it started it: {permission_advice()}")
     if _FOREIGN.search(err):
         return UsageError(f"{whom} is not a Python program that py-spy understands; it samples CPython only")
     told = re.findall(r"^Error: (.+)|^ +\d+: ([^<].* .*)$", err.partition("Stack backtrace")[0], re.MULTILINE)
     words = ": ".join(dict.fromkeys(first or cause for first, cause in told)) or "it said nothing"
     return SubstrateFailure(f"py-spy failed on {whom}: {words[:300]}")
+
+
+def may_look() -> bool:
+    """Whether py-spy can look into what it starts here, tried on a program that is there as long as it looks."""
+    # Its only end is that of its input, so that it neither ends before the look nor stays behind.
+    program = [sys.executable, "-S", "-E", "-c", "import sys; sys.stdin.read()"]
+    options = ["--format", "raw", "--duration", "1", "--output", os.devnull]
+    with subprocess.Popen(
+        [find_py_spy(), "record", *options, "--", *program],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as trial:  # fmt: skip
+        return trial.wait() == 0
 
 
 def permission_advice() -> str:

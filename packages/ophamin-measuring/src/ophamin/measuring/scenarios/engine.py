@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from ophamin.measuring.scenarios._road.checks import check_store
-from ophamin.measuring.scenarios._road.cycles import (
-    Ticker,
-    cycle_count,
-    observe_cycles,
-    values_digest_of,
-)
 from ophamin.measuring.scenarios._road.deciding import decide
 from ophamin.measuring.scenarios._road.journal import parse_rows
+from ophamin.measuring.scenarios._road.measuring import measure_rows
 from ophamin.measuring.scenarios._road.recording import file_proof, write_proof
 from ophamin.measuring.scenarios._road.registration import Registered, register
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup, prepare
-from ophamin.measuring.scenarios._road.watching import Watch
 from ophamin.proof.errors import NotApplicable, SubstrateFailure
 from ophamin.proof.keys import Keyring
 from ophamin.proof.ledger import Ledger
@@ -89,23 +82,11 @@ def _measure(setup: Setup, attempt: Registered, selection: Selection, progress: 
     Returns:
         ``{"second_pass": digest}`` under rule exact, else nothing.
     """
-    journal, seed, total = attempt.journal, int(attempt.plan["seed"]), cycle_count(setup, selection)
+    journal = attempt.journal
     try:
-        done = journal.begin()
-        established = any(json.loads(line)["status"] == "ok" for line in journal.lines())
-        ticker = Ticker(progress, "cycles", total)
-        stop = None
-        if setup.sequential:
-            watch = Watch(setup, selection, float(attempt.plan["alpha_used"]), seed)
-            # An interrupted process goes on from what it had seen.
-            if any(watch.see(line) for line in journal.lines()[:done]):
-                return {}
-            stop = watch.see
-        if done < total:
-            observe_cycles(
-                setup, selection, seed, journal.append, ticker, done=done, established=established, stop=stop
-            )
-        return {"second_pass": _second_pass(setup, selection, seed, progress)} if setup.exact else {}
+        return measure_rows(
+            setup, selection, float(attempt.plan["alpha_used"]), int(attempt.plan["seed"]), journal, progress
+        )
     except NotApplicable as error:
         attempt.leave("NOT_APPLICABLE", error)
         journal.remove()
@@ -123,12 +104,3 @@ def _measure(setup: Setup, attempt: Registered, selection: Selection, progress: 
     except BaseException as error:
         attempt.leave("ABORTED", error)
         raise
-
-
-def _second_pass(setup: Setup, selection: Selection, seed: int, progress: Report | None) -> str:
-    rows: list[bytes] = []
-    ticker = Ticker(progress, "second pass", cycle_count(setup, selection))
-    # Another seed for the systems: with the same one a random system would repeat itself and pass for exact.
-    other = (seed + 1) % 2**32
-    observe_cycles(setup, selection, seed, rows.append, ticker, established=True, system_seed=other)
-    return values_digest_of(parse_rows(b"".join(rows)))

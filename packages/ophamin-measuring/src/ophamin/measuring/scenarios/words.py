@@ -77,7 +77,7 @@ def run_text(record: Mapping[str, JSON], path: str) -> str:
     lines += [f"  asked    {words}" for words in _asked(record)]
     lines.append(f"  attempt  {registered['attempt']}; a false claim would be VALIDATED so far with probability "
                  f"<= {registered['error_bound']:g}")  # fmt: skip
-    lines += [f"  note     {words}" for words in remarks(registered)]
+    lines += [f"  note     {words}" for words in remarks(registered, record["data"]["datasets"])]
     lines += [f"  {more}" for more in _more(record)]
     lines += [f"  proof    {record['proof_id']}", f"  path     {path}"]
     return _printable("\n".join(lines))

@@ -23,6 +23,7 @@ from ophamin.measuring.selftest._judging import agrees, limits, passes, union_bo
 from ophamin.measuring.selftest._limits import sees_above, sees_below
 from ophamin.measuring.selftest.catalogue import REFERENCES, catalogue
 from ophamin.proof.errors import UsageError
+from ophamin.proof.interrupts import interrupts_held
 from ophamin.registry import estimators
 
 __all__ = ["FALSE_FAILURES", "MODES", "SEED", "Progressed", "environment", "results"]
@@ -97,8 +98,9 @@ def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_
     # Spawned, not forked: a worker holds what is installed, whatever threads run here.
     context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_uninterrupted) as pool:
-        futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
         try:
+            with interrupts_held():
+                futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:

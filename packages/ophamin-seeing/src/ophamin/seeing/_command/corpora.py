@@ -15,29 +15,36 @@ __all__ = ["corpus_sample"]
 
 @click.command("sample")
 @click.argument("name")
+@click.argument(
+    "directory", metavar="[DIR]", required=False, default=None, type=click.Path(file_okay=False, path_type=Path)
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Folder to write into, new or empty.  [default: ophamin-sample-NAME]",
+    help="The same as DIR: folder to write into, new or empty.  [default: ophamin-sample-NAME]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the generator.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def corpus_sample(settings: Settings | None, name: str, out: Path | None, seed: int, as_json: bool) -> None:
-    """Write a small generated sample of a corpus, in its genuine layout.
+def corpus_sample(
+    settings: Settings | None, name: str, directory: Path | None, out: Path | None, seed: int, as_json: bool
+) -> None:
+    """Write a small generated sample of a corpus into DIR, in its genuine layout.
 
     Nothing is downloaded. The sample comes from a generator of our own and says so.
 
     \b
     Example:
-      ophamin corpus sample cyber-payloads --out sample
+      ophamin corpus sample cyber-payloads sample
       ophamin run concentrated-immune-siege --substrate 'payload-filter?data_root=sample' --data-root sample
     """
     from ophamin.proof.errors import UsageError
 
     plugin = get_corpus(name)
-    folder = out or Path(f"ophamin-sample-{name}")
+    if directory is not None and out is not None:
+        raise UsageError(f"name one folder: {directory} or --out {out}")
+    folder = directory or out or Path(f"ophamin-sample-{name}")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty; name a new folder by --out, so that no file of yours is overwritten")
     try:

@@ -86,7 +86,7 @@ def discover(
       ophamin discover python:mine:answer --corpus 'table:rows.csv?text=prompt' --watch
     """
     from ophamin.proof.errors import UsageError
-    from ophamin.seeing.discovery.discover import DiscoverSpec
+    from ophamin.seeing.discovery.discover import DiscoverSpec, Interrupted
     from ophamin.seeing.discovery.discover import discover as run_discover
 
     settings = settings_of(ctx.obj)
@@ -111,11 +111,18 @@ def discover(
         done = progress.done == progress.total
         show_progress(f"discover: {progress.done} of {progress.total}, {progress.elapsed_s:.0f} s", last=done)
 
-    kept = run_discover(spec, settings, progress=tick)
+    code = 0
+    try:
+        kept = run_discover(spec, settings, progress=tick)
+    except Interrupted as early:
+        kept, code = early.kept, 130
+        cycles, asked = kept.record["cycles"]["n"], kept.record["corpus"]["n_selected"]
+        words = f"interrupted after {cycles} of {asked} cycles; what was answered is kept as a partial document"
+        click.echo(f"ophamin: {words}", err=True)
     copy_to(kept.record, out)
     if as_json:
-        names = ("substrate", "corpus", "cycles", "errors", "fields", "n_fields_left_out")
-        found = {name: kept.record[name] for name in names}
+        names = ("substrate", "corpus", "cycles", "partial", "errors", "fields", "n_fields_left_out")
+        found = {name: kept.record.get(name) for name in names}
         click.echo(
             json.dumps(
                 {"document_id": kept.record["document_id"], "record": str(kept.path), **found}, ensure_ascii=False
@@ -123,6 +130,7 @@ def discover(
         )
     else:
         _show(kept)
+    ctx.exit(code)
 
 
 def _say(words: str, *, err: bool = False) -> None:
@@ -147,6 +155,8 @@ def _show(kept: Kept) -> None:
         _say(f"{field['path'] or '(the answer)'}: {', '.join(parts)}"[:200])
     if (more := len(record["fields"]) - SHOWN) > 0:
         click.echo(f"… and {more} fields more in the record")
+    if (reason := record.get("partial")) is not None:
+        _say(f"partial: {cycles['n']} of {record['corpus']['n_selected']} cycles ({reason})"[:200])
     bad = f", {cycles['n_error']} failed, {cycles['n_unmeasured']} not measured"
     click.echo(f"{cycles['n_ok']} of {cycles['n']} cycles answered{bad if cycles['n_ok'] < cycles['n'] else ''}")
     for error in record["errors"][:3]:

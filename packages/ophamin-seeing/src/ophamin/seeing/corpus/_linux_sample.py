@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from ophamin.proof.errors import UsageError
-from ophamin.seeing.corpus._git import git_environment
+from ophamin.seeing._git import git_environment
 
 __all__ = ["SAMPLE_NOTE", "generated_history", "write_linux_sample"]
 
@@ -61,9 +61,10 @@ def write_linux_sample(folder: Path, seed: int) -> None:
     stream = b"".join(generated_history(Random(seed), _COMMITS))
     initial = ["init", "--quiet", "--bare", "--template=", "--initial-branch=master", str(repository)]
     # Always one pack, made by one thread: loose objects and their order would depend on the machine.
+    environment = git_environment(foreign=True)
     steady = ["-c", "fastimport.unpackLimit=0", "-c", "pack.threads=1", f"--git-dir={repository}"]
     for arguments, fed in ((initial, b""), ([*steady, "fast-import", "--quiet"], stream)):
-        done = subprocess.run([git, *arguments], input=fed, env=git_environment(), capture_output=True, check=False)
+        done = subprocess.run([git, *arguments], input=fed, env=environment, capture_output=True, check=False)
         if done.returncode:
             raise UsageError(f"git cannot write the sample: {done.stderr.decode('utf-8', 'replace').strip()[:200]}")
     for report in repository.glob("fast_import_crash_*"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from ophamin.proof.errors import CorpusUnavailable, UsageError
+from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.seeing._params import choice, nearest
 from ophamin.seeing.corpus._base import (
@@ -102,7 +102,10 @@ class FloresCorpus(StreamedCorpus):
         return Availability("ok", looked, str(folder), how, size, _LICENCE)
 
     def _read(self, problems: Problems) -> Iterator[Record]:
-        """Aligned lines, in order, as far as the shortest language goes; further lines of the others are told."""
+        """Aligned lines, in order, as far as the shortest language goes.
+
+        A line that is not UTF-8 in one of the languages, and the lines that a shorter one lacks, are told.
+        """
         require(self.name, self.availability())
         _, files = self._files()
         langs = self._codes(files)
@@ -112,13 +115,20 @@ class FloresCorpus(StreamedCorpus):
         for number, (sentences, about) in enumerate(zip_longest(zip(*streams, strict=False), documents), start=1):
             if sentences is None:  # metadata of lines that a cut file does not have
                 break
-            texts = [self._decoded(text, lang, number) for lang, text in zip(langs, sentences, strict=True)]
+            read = number
+            texts = []
+            for lang, sentence in zip(langs, sentences, strict=True):
+                try:
+                    texts.append(sentence.decode("utf-8"))
+                except UnicodeDecodeError:
+                    problems.add(f"{files[lang].name}:{number}", "a line that is not UTF-8 (left out)")
+            if len(texts) < len(langs):
+                continue
             labels = {"language": langs[0], **dict(zip(langs[1:], texts[1:], strict=True))}
             if len(texts) == 2:
                 labels["label"] = texts[1]
             group, meta = about or (None, {})
             yield Record(f"{self._split}:{number}", texts[0], group, labels, {"line": number, **meta})
-            read = number
         for lang in langs:
             for number in range(read + 1, counted(_lines(files[lang])) + 1):
                 problems.add(f"{files[lang].name}:{number}", "a line that a shorter language lacks (left out)")
@@ -205,14 +215,6 @@ class FloresCorpus(StreamedCorpus):
         for row in rows:
             about = dict(zip(header, row, strict=False))
             yield row[0], {name: value for name, value in about.items() if name not in ("URL", "document")}
-
-    def _decoded(self, line: bytes, lang: str, number: int) -> str:
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise CorpusUnavailable(
-                f"the corpus flores is damaged: line {number} of {lang} is not UTF-8; get the file again"
-            ) from None
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Availability, DatasetInfo, Record
+from ophamin.seeing._git import GitError, have_git
 from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, tried
 from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of
-from ophamin.seeing.corpus._git import GitFailed, framed, git_dir, git_output, have_git, object_stream
+from ophamin.seeing.corpus._git_objects import framed, git_dir, object_stream, repository_says
 from ophamin.seeing.corpus._linux_sample import SAMPLE_NOTE, write_linux_sample
 from ophamin.seeing.corpus._mailmap import Mailmap
 from ophamin.seeing.corpus._problems import Problems
@@ -81,8 +82,8 @@ class LinuxCorpus(StreamedCorpus):
         assert repository is not None  # _found() said so
         try:
             self._tips(repository)
-            shallow = git_output(repository, "rev-parse", "--is-shallow-repository").strip() == b"true"
-        except GitFailed as error:
+            shallow = repository_says(repository, "rev-parse", "--is-shallow-repository").strip() == b"true"
+        except GitError as error:
             found = f"{path} is a repository without the commits of {self._rev} (git says: {error})"
             return Availability("wrong", looked, found, _HOW, _SIZE, _LICENCE)
         if shallow:
@@ -106,7 +107,7 @@ class LinuxCorpus(StreamedCorpus):
             lines.append(f"batch {hashlib.sha256(path.read_bytes()).hexdigest()}\n")
         else:
             lines += [f"tip {oid}\n" for oid in self._tips(repository)]
-            boundary = Path(git_output(repository, "rev-parse", "--git-path", "shallow").decode().rstrip("\n"))
+            boundary = Path(repository_says(repository, "rev-parse", "--git-path", "shallow").decode().rstrip("\n"))
             if boundary.is_file():
                 lines += [f"shallow {oid}\n" for oid in sorted(boundary.read_text("ascii").split())]
         return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
@@ -120,14 +121,14 @@ class LinuxCorpus(StreamedCorpus):
         size = sum(file.stat().st_size for file in repository.rglob("objects/pack/*.pack"))
         try:
             revision = self._tips(repository)[0]
-        except GitFailed:
+        except GitError:
             revision = ""
         if _generated(path):
             source = "ophamin corpus sample linux"
             return DatasetInfo(self.name, "generated sample", source, "CC0-1.0", "", size, revision)
         try:
-            url = git_output(repository, "config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
-        except GitFailed:
+            url = repository_says(repository, "config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
+        except GitError:
             url = ""
         return DatasetInfo(self.name, "git history", _without_secret(url) or str(path), _LICENCE, "", size, revision)
 
@@ -168,7 +169,7 @@ class LinuxCorpus(StreamedCorpus):
                 }
                 meta = CommitMeta(head, text, encoding, people)
                 yield Record(identifier, text, address.lower() or None, labels, meta)
-        except GitFailed as error:
+        except GitError as error:
             problems.add(str(path), f"the history breaks off ({error})")
 
     def _objects(self, path: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -183,15 +184,15 @@ class LinuxCorpus(StreamedCorpus):
         """Object ids of the commits everything is reached from.
 
         Raises:
-            GitFailed: There are none.
+            GitError: There are none.
         """
         if self._rev == "all":
-            said = git_output(repository, "rev-list", "--no-walk", "--all").decode().split()
+            said = repository_says(repository, "rev-list", "--no-walk", "--all").decode().split()
             if not said:
-                raise GitFailed("no branch and no tag")
+                raise GitError("no branch and no tag")
             return sorted(set(said))
         return [
-            git_output(repository, "rev-parse", "--verify", "--end-of-options", f"{self._rev}^{{commit}}")
+            repository_says(repository, "rev-parse", "--verify", "--end-of-options", f"{self._rev}^{{commit}}")
             .decode()
             .strip()
         ]
@@ -211,8 +212,8 @@ class LinuxCorpus(StreamedCorpus):
             return ""
         try:
             tip = self._tips(repository)[0]
-            return git_output(repository, "cat-file", "blob", f"{tip}:.mailmap").decode("utf-8", "replace")
-        except GitFailed:  # it has none, or is a partial clone that lacks it
+            return repository_says(repository, "cat-file", "blob", f"{tip}:.mailmap").decode("utf-8", "replace")
+        except GitError:  # it has none, or is a partial clone that lacks it
             return ""
 
     def _usable(self) -> Path:

@@ -42,6 +42,10 @@ class TableCorpus(StreamedCorpus):
     JSON spells one, ``true``/``false`` as a boolean, an empty one as ``None``; payload, id, group and label stay text.
     JSON values stay what they are.
 
+    A row with too few or too many fields, and a line that is no JSON object with a payload, give no record and are
+    counted in ``problems()``. What leaves open where the rows after it begin or what they say (a quote that does not
+    close, a damaged gzip file, text that is not UTF-8, an id that comes twice) is an error that names the line.
+
     Args:
         arg: Path of the file, relative to the working folder or else the data root.
         data_root: Second place to look.
@@ -170,13 +174,14 @@ class TableCorpus(StreamedCorpus):
 
         Raises:
             CorpusUnavailable: No such file, or it is no table.
-            UsageError: A column that does not exist, a malformed row, an id that comes twice; with the line.
+            UsageError: A column that does not exist, an id that comes twice, text that is not UTF-8 or cannot be
+                split into rows; with the line.
         """
         require(f"table:{self._arg}", self.availability())
         self._line = 0
         try:
             with open_text(self._path) as file:
-                yield from self._json_records(file) if self._is_json else self._csv_records(file)
+                yield from (self._json_records if self._is_json else self._csv_records)(file, problems)
         except UnicodeDecodeError:
             self._fail(self._line + 1, "not UTF-8 text; convert the file, e.g. by iconv -f latin1 -t utf-8")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -184,12 +189,15 @@ class TableCorpus(StreamedCorpus):
         except BrokenRow as error:
             self._fail(error.line, str(error))
 
-    def _json_records(self, file: IO[str]) -> Iterator[Record]:
+    def _json_records(self, file: IO[str], problems: Problems) -> Iterator[Record]:
         seen: dict[str, int] = {}
         roles: dict[str, str] = {}
-        for line, row in self._json_rows(file):
+        for line, row in self._json_rows(file, problems):
             self._line = line
             roles = self._used = roles or self._roles(list(row))
+            if row.get(roles["text"]) is None:
+                problems.add(f"line {line}", "no value in the payload column (left out)")
+                continue
             name = str(row.get(roles["id"]) or "") if roles["id"] else _content_id(row)
             yield self._record(roles, row, line, self._unique(name, line, seen, bool(roles["id"])))
 
@@ -201,19 +209,21 @@ class TableCorpus(StreamedCorpus):
             self._fail(line, f"no value in the column {self._used['id']!r}")
         return name if times == 1 else f"{name}-{times}"
 
-    def _json_rows(self, file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _json_rows(self, file: IO[str], problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
         for line, text in enumerate(file, start=1):
             if not text.strip():
                 continue
             try:
                 row = json.loads(text, parse_constant=_refuse_constant)
-            except (ValueError, RecursionError) as error:
-                self._fail(line, f"not JSON ({error})")
+            except (ValueError, RecursionError):
+                problems.add(f"line {line}", "a line that is not JSON (left out)")
+                continue
             if not isinstance(row, dict):
-                self._fail(line, "a JSON object is needed on every line")
+                problems.add(f"line {line}", "a line that is no JSON object (left out)")
+                continue
             yield line, row
 
-    def _csv_records(self, file: IO[str]) -> Iterator[Record]:
+    def _csv_records(self, file: IO[str], problems: Problems) -> Iterator[Record]:
         header: list[str] = []
         roles: dict[str, str] = {}
         seen: dict[str, int] = {}
@@ -225,11 +235,14 @@ class TableCorpus(StreamedCorpus):
                 if twice:
                     self._fail(1, f"the column {min(twice)!r} comes twice")
                 identifier = content_ids(header)
-            ragged = None
             if set(map(len, rows)) - {len(header)}:
                 pairs = [pair for pair in zip(lines, rows, strict=True) if pair[1]]
-                ragged = next((pair for pair in pairs if len(pair[1]) != len(header)), None)
-                pairs = pairs[: pairs.index(ragged)] if ragged else pairs
+                for line, row in pairs:
+                    if len(row) != len(header):
+                        problems.add(
+                            f"line {line}", f"a row that has not the {len(header)} fields of the header (left out)"
+                        )
+                pairs = [pair for pair in pairs if len(pair[1]) == len(header)]
                 lines, rows = [line for line, _ in pairs], [row for _, row in pairs]
             if rows:
                 roles = self._used = roles or self._roles(header)
@@ -237,8 +250,6 @@ class TableCorpus(StreamedCorpus):
                     list(map(identifier, rows)) if not roles["id"] else [row[header.index(roles["id"])] for row in rows]
                 )
                 yield from self._batch(header, roles, lines, rows, ids, seen)
-            if ragged:
-                self._fail(ragged[0], f"{len(ragged[1])} fields where the header has {len(header)}")
 
     def _batch(
         self,
@@ -290,9 +301,7 @@ class TableCorpus(StreamedCorpus):
         return roles
 
     def _record(self, roles: dict[str, str], row: dict[str, Any], line: int, identifier: str) -> Record:
-        payload = row.get(roles["text"])
-        if payload is None:
-            self._fail(line, f"no value in the column {roles['text']!r}")
+        payload = row[roles["text"]]
         group = row.get(roles["group"]) if roles["group"] else None
         taken = (roles["text"], roles["id"], roles["group"], roles["label"])
         labels = {name: value for name, value in row.items() if name not in taken}

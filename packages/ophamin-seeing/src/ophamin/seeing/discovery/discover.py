@@ -1,25 +1,29 @@
-"""Run stimuli through a substrate and keep the schema of what it answered as a signed record."""
+"""Run stimuli through a substrate and keep the schema of what it answered as a signed record.
+
+Whoever interrupts it, or a substrate that cannot be kept alive, ends it early: what was answered until then is kept as
+a document that says that it is partial, and why.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ophamin.proof.canonical import digest
-from ophamin.proof.errors import CorpusUnavailable, UsageError
-from ophamin.protocols import Progress, Settings
+from ophamin.proof.errors import CorpusUnavailable, SubstrateFailure, UsageError
+from ophamin.protocols import CycleResult, Progress, Record, Settings, SubstrateProbe
 from ophamin.registry import make_corpus, make_substrate
 from ophamin.seeing._payload import content_key
 from ophamin.seeing._signed import Kept, identity, keep, reproduction, signer_of, text
 from ophamin.seeing.discovery.miner import SchemaMiner
 from ophamin.seeing.discovery.record import SCHEMA_DOCUMENT
 
-__all__ = ["DiscoverSpec", "discover"]
+__all__ = ["DiscoverSpec", "Interrupted", "discover"]
 
 JSON = Any
 _BATCH = 100
@@ -63,6 +67,47 @@ class DiscoverSpec:
         return [*words, "--seed", str(self.seed), "--examples", str(self.examples)]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C; ``kept`` is the partial document of what was answered until then."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__("interrupted")
+        self.kept = kept
+
+
+class _Found:
+    """What was answered so far."""
+
+    def __init__(self, examples: int) -> None:
+        self.miner = SchemaMiner(examples)
+        self.errors, self.counts = Counter[str](), Counter[str]()
+        self._groups: dict[str, bool] = {}  # group → whether its first cycle was answered
+
+    def add(self, position: int, record: Record, result: CycleResult) -> None:
+        self.counts[result.status] += 1
+        ok = result.status == "ok"
+        # A stimulus without a group is one of its own; the prefix keeps its number apart from a group's name.
+        self._groups.setdefault(f"#{position}" if record.group is None else f"g{record.group}", ok)
+        if ok:
+            self.miner.add(str(position), result.output, record.group)
+        else:
+            self.errors[text(result.error or "")[:300]] += 1
+
+    def cycles(self) -> dict[str, JSON]:
+        """Section ``cycles``."""
+        return {
+            "n": self.counts.total(),
+            "n_ok": self.counts["ok"],
+            "n_error": self.counts["error"],
+            "n_unmeasured": self.counts["unmeasured"],
+            "groups": {
+                "n": len(self._groups),
+                "n_failed": sum(not ok for ok in self._groups.values()),
+                "n_ok": self.miner.n_groups,
+            },
+        }
+
+
 def discover(spec: DiscoverSpec, settings: Settings, *, progress: Callable[[Progress], None] | None = None) -> Kept:
     """Mine the schema of a substrate's raw output.
 
@@ -74,7 +119,8 @@ def discover(spec: DiscoverSpec, settings: Settings, *, progress: Callable[[Prog
     Raises:
         UsageError: A spec that makes no sense.
         CorpusUnavailable: The corpus is not there, or has no record.
-        SubstrateFailure: The substrate cannot be started or kept alive.
+        SubstrateFailure: The substrate cannot be started or kept alive; names the partial document when there is one.
+        Interrupted: By Ctrl-C, after at least one cycle.
         KeyPolicyError: The key cannot be used.
     """
     if not spec.timeout_s > 0:
@@ -86,57 +132,79 @@ def discover(spec: DiscoverSpec, settings: Settings, *, progress: Callable[[Prog
     records = corpus.sample(spec.n, spec.seed)
     if not records:
         raise CorpusUnavailable(f"the corpus {spec.corpus} has no record; name one that has")
-    miner, errors, counts = SchemaMiner(spec.examples), Counter[str](), Counter[str]()
-    began = time.monotonic()
-    with closing(make_substrate(spec.substrate, data_root)) as substrate:
-        system = substrate.identity()
-        substrate.reset(spec.seed)
-        # In batches, so that a substrate that answers a batch at a time lets progress and Ctrl-C through.
-        for begin in range(0, len(records), _BATCH):
-            for result in substrate.run_batch(
-                records[begin : begin + _BATCH], seed=spec.seed, timeout_s=spec.timeout_s
-            ):
-                counts[result.status] += 1
-                if result.status == "ok":
-                    miner.add(str(begin + result.index), result.output)
-                else:
-                    errors[text(result.error or "")[:300]] += 1
-                if progress is not None:
-                    progress(Progress("discover", counts.total(), len(records), time.monotonic() - began))
-    fields, left_out = miner.fields()
     info = corpus.describe()
+    about: dict[str, JSON] = {
+        "spec": text(spec.corpus),
+        "name": info.name,
+        "content_hash": corpus.content_hash(),
+        "revision": info.revision,
+        "seed": spec.seed,
+        "n_selected": len(records),
+        "selection_hash": digest([[r.id, content_key(r.payload)] for r in records]),
+    }
+    found = _Found(spec.examples)
+    ended: KeyboardInterrupt | SubstrateFailure | None = None
+    with closing(make_substrate(spec.substrate, data_root)) as substrate:
+        system = _system(spec, substrate)
+        try:
+            substrate.reset(spec.seed)
+            _ask(spec, substrate, records, found, progress)
+        except (KeyboardInterrupt, SubstrateFailure) as error:
+            ended = error
+    done = found.counts.total()
+    if ended is not None and not done:
+        raise ended
+    fields, left_out = found.miner.fields()
+    worst_first = sorted(found.errors.items(), key=lambda i: (-i[1], i[0]))
     body: dict[str, JSON] = {
         "schema_version": SCHEMA_DOCUMENT.version,
         "identity": identity(),
-        "substrate": {
-            "spec": text(spec.substrate),
-            "kind": system.kind,
-            "name": text(system.name),
-            "config_hash": system.config_hash,
-            "revision": system.revision,
-            "dirty": system.dirty,
-        },
-        "corpus": {
-            "spec": text(spec.corpus),
-            "name": info.name,
-            "content_hash": corpus.content_hash(),
-            "revision": info.revision,
-            "seed": spec.seed,
-            "n_selected": len(records),
-            "selection_hash": digest([[r.id, content_key(r.payload)] for r in records]),
-        },
-        "cycles": {
-            "n": counts.total(),
-            "n_ok": counts["ok"],
-            "n_error": counts["error"],
-            "n_unmeasured": counts["unmeasured"],
-        },
-        "errors": [{"message": m, "n": n} for m, n in sorted(errors.items(), key=lambda i: (-i[1], i[0]))][
-            :_ERRORS_SHOWN
-        ],
+        "substrate": system,
+        "corpus": about,
+        "cycles": found.cycles(),
+        "errors": [{"message": m, "n": n} for m, n in worst_first][:_ERRORS_SHOWN],
         "fields": fields,
         "n_fields_left_out": left_out,
         "options": {"examples": spec.examples, "timeout_s": float(spec.timeout_s)},
         "reproduction": reproduction(spec.command()),
     }
-    return keep(body, SCHEMA_DOCUMENT, settings, signer)
+    if done < len(records):
+        body["partial"] = "interrupted" if isinstance(ended, KeyboardInterrupt) else text(ended)
+    kept = keep(body, SCHEMA_DOCUMENT, settings, signer)
+    if isinstance(ended, SubstrateFailure):
+        told = f"{ended}; its first {done} of {len(records)} cycles are kept as a partial document: {kept.path}"
+        raise SubstrateFailure(told) from ended
+    if ended is not None:
+        raise Interrupted(kept) from ended
+    return kept
+
+
+def _system(spec: DiscoverSpec, substrate: SubstrateProbe) -> dict[str, JSON]:
+    """Section ``substrate``."""
+    system = substrate.identity()
+    return {
+        "spec": text(spec.substrate),
+        "kind": system.kind,
+        "name": text(system.name),
+        "config_hash": system.config_hash,
+        "revision": system.revision,
+        "dirty": system.dirty,
+    }
+
+
+def _ask(
+    spec: DiscoverSpec,
+    substrate: SubstrateProbe,
+    records: Sequence[Record],
+    found: _Found,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Every stimulus, in the sample's order; what is found stands in ``found`` cycle by cycle."""
+    began = time.monotonic()
+    # In batches, so that a substrate that answers a batch at a time lets progress and Ctrl-C through.
+    for begin in range(0, len(records), _BATCH):
+        batch = records[begin : begin + _BATCH]
+        for result in substrate.run_batch(batch, seed=spec.seed, timeout_s=spec.timeout_s):
+            found.add(begin + result.index, batch[result.index], result)
+            if progress is not None:
+                progress(Progress("discover", found.counts.total(), len(records), time.monotonic() - began))

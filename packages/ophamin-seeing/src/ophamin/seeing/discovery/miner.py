@@ -1,7 +1,9 @@
 """Mining a schema from JSON values: paths, types, rates, lengths, ranges, examples, enumerations.
 
 Everything kept is bounded: examples and samples are those whose hash is least, so that the same answers give the same
-schema. The unit of every rate and sample is the cycle, not the occurrence: items of one list are not independent.
+schema. The unit of every rate is the cycle, not the occurrence: items of one list are not independent. Neither are the
+cycles of one group (an author, a template), so samples and the counts ``n_groups``, which comparisons stand on, take
+one cycle of each group.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ MAX_KEYS = 200
 MAX_DISTINCT = 20
 """Values of an enumeration."""
 MAX_SAMPLE = 200
-"""Values kept of a numeric field, and lengths of a text or list, for comparing two documents."""
+"""Values kept of a numeric field, and lengths of a text or list, one a group, for comparing two documents."""
 MAX_SHOWN = 80
 """Characters shown of an example or a value of an enumeration; a longer one gives its length."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -82,7 +84,7 @@ class _Bottom:
 
 
 class _Spread:
-    """Least, greatest, mean, and a sample with one value a cycle."""
+    """Least, greatest, mean, and a sample with one value a group."""
 
     __slots__ = ("high", "low", "n", "sample", "total")
 
@@ -138,6 +140,10 @@ class _Cycles:
         joined = int.from_bytes(self.bits, "little") | int.from_bytes(other.bits, "little")
         self.bits = bytearray(joined.to_bytes(max(len(self.bits), len(other.bits)), "little"))
 
+    def shared(self, other: _Cycles) -> int:
+        """How many are in both."""
+        return (int.from_bytes(self.bits, "little") & int.from_bytes(other.bits, "little")).bit_count()
+
     def __len__(self) -> int:
         return int.from_bytes(self.bits, "little").bit_count()
 
@@ -182,20 +188,34 @@ class SchemaMiner:
 
     def __init__(self, examples: int = 3) -> None:
         self.n = 0
+        self._units = _Cycles()
+        self._groups: set[str] = set()
         self._examples = examples
         self._root = _Node(examples)
 
-    def add(self, cycle: str, value: JSON) -> None:
+    @property
+    def n_groups(self) -> int:
+        """How many groups the answers came from; a stimulus without one is a group of its own."""
+        return len(self._units)
+
+    def add(self, cycle: str, value: JSON, group: str | None = None) -> None:
         """Take in one answer.
 
         Args:
             cycle: Id of its stimulus, unique.
             value: Plain JSON values.
+            group: What its stimulus shares with others; the first answer of a group stands for it in comparisons, so
+                answers should come in a random order.
         """
+        stands = group is None or group not in self._groups
+        if stands:
+            self._units.add(self.n)
+            if group is not None:
+                self._groups.add(group)
         stack: list[tuple[_Node, JSON]] = [(self._root, value)]
         while stack:
             node, item = stack.pop()
-            self._see(node, item, cycle)
+            self._see(node, item, cycle if stands else None)
             if isinstance(item, dict):
                 # Decided before any child is taken: a child of an object that becomes a map is no longer in the tree.
                 if not node.is_map and len({*node.children, *item}) > MAX_KEYS:
@@ -214,7 +234,7 @@ class SchemaMiner:
             node.children[key] = _Node(self._examples)
         return node.children[key]
 
-    def _see(self, node: _Node, value: JSON, cycle: str) -> None:
+    def _see(self, node: _Node, value: JSON, cycle: str | None) -> None:
         kind = type_of(value)
         node.occurrences += 1
         node.types[kind] += 1
@@ -268,11 +288,13 @@ class SchemaMiner:
         return {
             "path": path,
             "n_cycles": len(node.cycles),
+            "n_groups": node.cycles.shared(self._units),
             "n_occurrences": node.occurrences,
             "missing_rate": 1 - len(node.cycles) / self.n if self.n else 0.0,
             "types": {
                 kind: {
                     "n_cycles": len(node.type_cycles[kind]),
+                    "n_groups": node.type_cycles[kind].shared(self._units),
                     "n_occurrences": n,
                     "rate": n / node.occurrences,
                 }

@@ -28,8 +28,12 @@ def check_schema_document(record: Mapping[str, JSON]) -> list[str]:
     cycles = record["cycles"]
     if cycles["n"] != cycles["n_ok"] + cycles["n_error"] + cycles["n_unmeasured"]:
         problems.append("the cycles are not those that were ok, failed and were not measured together")
-    if cycles["n"] != record["corpus"]["n_selected"]:
-        problems.append("not every selected stimulus has its cycle")
+    selected, partial = record["corpus"]["n_selected"], record.get("partial") is not None
+    if cycles["n"] > selected or (cycles["n"] < selected) != partial:
+        problems.append("a document is partial when not every selected stimulus has its cycle, and only then")
+    groups = cycles.get("groups")
+    if groups and not (groups["n_failed"] <= groups["n"] <= cycles["n"] and groups["n_ok"] <= cycles["n_ok"]):
+        problems.append("there are more groups than cycles")
     paths = [f["path"] for f in record["fields"]]
     if len(set(paths)) != len(paths):
         problems.append("a field is listed twice")
@@ -42,6 +46,8 @@ def check_schema_document(record: Mapping[str, JSON]) -> list[str]:
 
 def _contradictions(field: Mapping[str, JSON], n_ok: int) -> Iterator[str]:
     kinds = field["types"].values()
+    if field.get("n_groups", 0) > field["n_cycles"]:
+        yield "it is seen in more groups than cycles"
     if field["n_cycles"] > n_ok or field["n_cycles"] > field["n_occurrences"]:
         yield "it is seen in more cycles than there are"
     if abs(field["missing_rate"] - (1 - field["n_cycles"] / n_ok if n_ok else 0.0)) > 1e-9:

@@ -18,6 +18,7 @@ __all__ = ["LineTalk"]
 
 _DEATHS_IN_A_ROW = 10
 _CLOSE_GRACE_S = 1.0
+_DYING_GRACE_S = 3.0  # on a busy machine an exit takes its time; until it is over, its status is not known
 
 
 class LineTalk:
@@ -135,7 +136,7 @@ class LineTalk:
         except TimeoutError:
             error = f"it was not ready after {self._greeting_timeout_s:g} s"
         except (StreamEnded, _BadAnswer) as failure:
-            process.stop(_CLOSE_GRACE_S)
+            process.stop(_DYING_GRACE_S)
             error = _with_epitaph(failure, process)
         if error is not None:
             self._abandon()
@@ -168,7 +169,7 @@ class LineTalk:
             process.stop()
             return f"timeout after {timeout_s:g} s"
         # One that closed its output is usually exiting: give it the moment in which its own status is known.
-        process.stop(_CLOSE_GRACE_S if isinstance(failure, StreamEnded) else 0.0)
+        process.stop(_DYING_GRACE_S if isinstance(failure, StreamEnded) else 0.0)
         reason = _with_epitaph(failure, process)
         self._deaths += 1
         if self._deaths >= _DEATHS_IN_A_ROW:

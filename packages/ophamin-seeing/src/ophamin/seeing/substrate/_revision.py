@@ -6,7 +6,7 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
-from ophamin.seeing.substrate._git import GitError, git
+from ophamin.seeing._git import GitError, git
 
 __all__ = ["file_hash", "git_revision", "module_version"]
 

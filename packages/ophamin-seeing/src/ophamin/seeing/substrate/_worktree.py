@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from ophamin.proof.errors import SubstrateFailure, UsageError
+from ophamin.seeing._git import GitError, git
 from ophamin.seeing._home import cache_folder
-from ophamin.seeing.substrate._git import GitError, git
 
 __all__ = ["WorkTree", "find_commit"]
 

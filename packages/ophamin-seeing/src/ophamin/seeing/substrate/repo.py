@@ -14,9 +14,9 @@ from typing import Any
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
+from ophamin.seeing._git import GitError, git
 from ophamin.seeing._params import choice, keywords, number
 from ophamin.seeing.substrate import _inside
-from ophamin.seeing.substrate._git import GitError, git
 from ophamin.seeing.substrate._json import UnsuitableOutput, to_json
 from ophamin.seeing.substrate._lines import LineTalk
 from ophamin.seeing.substrate._worktree import WorkTree, find_commit
@@ -61,7 +61,7 @@ class RepoSubstrate:
         UsageError: No such repository, revision or interpreter, or a parameter makes no sense.
 
     Example:
-        >>> import tempfile, ophamin.seeing.substrate._git as g
+        >>> import tempfile, ophamin.seeing._git as g
         >>> path = Path(tempfile.mkdtemp())
         >>> _ = (path / "shout.py").write_text("def shout(text): return text.upper()")
         >>> who = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")

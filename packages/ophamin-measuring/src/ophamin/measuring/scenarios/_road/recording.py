@@ -10,7 +10,6 @@ import platform
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,12 +19,12 @@ from typing import Any
 from ophamin import registry
 from ophamin.measuring.scenarios._road.cycles import cycle_count
 from ophamin.measuring.scenarios._road.deciding import Decided, plain
+from ophamin.measuring.scenarios._road.journal import Journal
 from ophamin.measuring.scenarios._road.registration import Registered, utc_now
 from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.measuring.scenarios._road.stopping import stop_sentence, stopping_words
-from ophamin.proof.canonical import digest
 from ophamin.proof.keys import Signer
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.merkle import leaf_hash, root_hash
@@ -33,11 +32,12 @@ from ophamin.proof.project import Project
 from ophamin.proof.provenance import prov_json
 from ophamin.proof.reading import parse
 from ophamin.proof.signed import sign
+from ophamin.proof.sources import source_hash
 from ophamin.proof.store import Store
 from ophamin.proof.types import DatasetRef, EmpiricalProofRecord, PreRegistration, Reproduction, to_json
 from ophamin.protocols import RunResult, RunSpec, ScenarioProtocol
 
-__all__ = ["code_of", "command_of", "file_proof", "run_spec_of", "write_proof"]
+__all__ = ["code_of", "command_of", "file_proof", "git_of", "run_spec_of", "seal", "unsigned_body", "write_proof"]
 
 JSON = Any
 OBSERVATIONS = "observations.jsonl.gz"
@@ -65,18 +65,55 @@ def write_proof(
     signer: Signer,
 ) -> None:
     """Sign the record and keep it in the journal; from here on every later kill ends in this same proof."""
-    body = _record(setup, project, attempt, selection, rows, decided, signer).body()
-    body["preregistration"]["related"] = attempt.plan["related"]
+    body = unsigned_body(
+        setup, attempt.plan, selection, rows, decided, attempt.journal,
+        root=project.root, key_id=signer.key_id, error_bound=attempt.error_bound(),
+    )  # fmt: skip
+    seal(body, attempt, signer)
+
+
+def seal(body: Mapping[str, JSON], attempt: Registered, signer: Signer) -> None:
+    """Sign a body and keep the record in the attempt's journal."""
+    signed = sign(plain(body), registry.records.get("proof"), signer)
+    # In the order of its sections, which is how people read it.
+    attempt.journal.keep_proof(json.dumps(signed, allow_nan=False).encode("ascii"))
+
+
+def unsigned_body(
+    setup: Setup,
+    plan: Mapping[str, JSON],
+    selection: Selection,
+    rows: bytes,
+    decided: Decided,
+    journal: Journal,
+    *,
+    root: Path,
+    key_id: str,
+    error_bound: float,
+) -> dict[str, JSON]:
+    """What is to be signed.
+
+    Args:
+        setup: The prepared run.
+        plan: What was registered, from the ledger.
+        selection: The records.
+        rows: The observations.
+        decided: Verdict and evidence.
+        journal: Where copies of the instruments' files are kept.
+        root: Folder of the project, for its commit.
+        key_id: Of the key that will sign.
+        error_bound: What all attempts at the claim registered by now may err.
+    """
+    body = _record(setup, root, plan, error_bound, selection, rows, decided, key_id).body()
+    body["preregistration"]["related"] = plan["related"]
     if setup.sequential:
         _say_the_stop(setup, selection, body)
     body["verdict"]["reasoning"] = _with_remarks(body)
     body["reproduction"]["run_spec"] = run_spec_of(setup.spec)
     for instrument in setup.instruments:
         instrument.verdict(body)
-    body["reproduction"]["artifacts"] = _keep_artifacts(setup, attempt)
-    signed = sign(plain(body), registry.records.get("proof"), signer)
-    # In the order of its sections, which is how people read it.
-    attempt.journal.keep_proof(json.dumps(signed, allow_nan=False).encode("ascii"))
+    body["reproduction"]["artifacts"] = _keep_artifacts(setup, journal)
+    return body
 
 
 def file_proof(setup: Setup, project: Project, ledger: Ledger, attempt: Registered) -> RunResult:
@@ -110,15 +147,16 @@ def file_proof(setup: Setup, project: Project, ledger: Ledger, attempt: Register
 
 def _record(
     setup: Setup,
-    project: Project,
-    attempt: Registered,
+    root: Path,
+    plan: Mapping[str, JSON],
+    error_bound: float,
     selection: Selection,
     rows: bytes,
     decided: Decided,
-    signer: Signer,
+    key_id: str,
 ) -> EmpiricalProofRecord:
-    plan, spec = attempt.plan, setup.spec
-    commit, dirty = _git(project.root)
+    spec = setup.spec
+    commit, dirty = git_of(root)
     created = max(utc_now(), plan["preregistered_at"])
     argv = list(spec.argv) or command_of(spec)
     first = setup.arms[0].identity
@@ -131,6 +169,10 @@ def _record(
     }
     about = setup.dataset
     datasets = [to_json(DatasetRef(about.name, setup.data_hash, setup.n_records, about.source, about.kind, selected))]
+    # No member of the protocol: a corpus may count what gave it no record.
+    problems = getattr(setup.corpus, "problems", None)
+    if callable(problems) and (left_out := dict(problems())):
+        datasets[0]["problems"] = left_out
     data: dict[str, JSON] = {
         "substrate_name": ", ".join(arm.identity.name for arm in setup.arms),
         "substrate_git_commit": first.revision,
@@ -152,7 +194,7 @@ def _record(
             claim_hash=setup.claim_hash,
             attempt=plan["attempt"],
             alpha_used=plan["alpha_used"],
-            error_bound=attempt.error_bound(),
+            error_bound=error_bound,
             seed=plan["seed"],
             seed_origin=plan["seed_origin"],
             plan=plan["plan"],
@@ -175,9 +217,14 @@ def _record(
             substrates={arm.name: to_json(arm.identity) for arm in setup.arms},
             datasets=datasets,
             observations=data["observations"],
-            times={"register": (registered, registered), "run": (registered, created), "decide": (created, created)},
+            times={
+                "register": (registered, registered),
+                "run": (registered, created),
+                "decide": (created, created),
+                "sign": (created, created),
+            },
             software={k: v for k, v in environment.items() if k not in ("python", "platform")},
-            key_id=signer.key_id,
+            key_id=key_id,
             registration=plan["ledger"],
         ),
     )
@@ -186,7 +233,7 @@ def _record(
 def _with_remarks(body: Mapping[str, JSON]) -> str:
     """The reasoning, and what a reader has to know beside it, one sentence each."""
     stop = stop_sentence(body["verdict"])
-    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"])]
+    more = [f"{words[0].upper()}{words[1:]}." for words in remarks(body["preregistration"], body["data"]["datasets"])]
     return " ".join([body["verdict"]["reasoning"], *([stop] if stop else []), *more])
 
 
@@ -231,36 +278,19 @@ def code_of(name: str, scenario: ScenarioProtocol) -> dict[str, JSON]:
     return {
         "distribution": name or "in-process",
         "version": number if name else "",
-        "source_hash": _source_hash(type(scenario).__module__),
+        "source_hash": source_hash(type(scenario).__module__),
     }
 
 
-def _source_hash(module: str) -> str:
-    """Digest over the sources of the outermost real package of a module; "" when there is no file (a notebook)."""
-    names = module.split(".")
-    for depth in range(1, len(names) + 1):
-        found = sys.modules.get(".".join(names[:depth]))
-        file = getattr(found, "__file__", None)
-        if file is None:
-            continue  # a namespace, which belongs to many distributions
-        path = Path(file)
-        sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-        hashed = {
-            str(s.relative_to(path.parent).as_posix()): hashlib.sha256(s.read_bytes()).hexdigest() for s in sources
-        }
-        return digest(hashed)
-    return ""
-
-
-def _keep_artifacts(setup: Setup, attempt: Registered) -> list[dict[str, JSON]]:
+def _keep_artifacts(setup: Setup, journal: Journal) -> list[dict[str, JSON]]:
     """Copy the instruments' files into the journal, so that they outlive a kill, and bind them by digest."""
     found = [path for instrument in setup.instruments for path in instrument.artifacts()]
     if not found:
         return []
-    attempt.journal.artifacts.mkdir(exist_ok=True)
+    journal.artifacts.mkdir(exist_ok=True)
     entries = []
     for path in found:
-        kept = Path(shutil.copy(path, attempt.journal.artifacts / path.name))
+        kept = Path(shutil.copy(path, journal.artifacts / path.name))
         entries.append(
             {
                 "name": kept.name,
@@ -335,7 +365,7 @@ def _ophamin() -> str:
     return _installed("ophamin") or _installed("ophamin-core")
 
 
-def _git(folder: Path) -> tuple[str, bool | None]:
+def git_of(folder: Path) -> tuple[str, bool | None]:
     """Commit and dirtiness of the tree ``folder`` stands in; ``("", None)`` where there is none."""
 
     def ask(*words: str) -> str | None:

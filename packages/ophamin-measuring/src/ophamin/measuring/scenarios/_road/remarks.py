@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["remarks"]
@@ -10,13 +10,19 @@ __all__ = ["remarks"]
 JSON = Any
 
 
-def remarks(preregistration: Mapping[str, JSON]) -> list[str]:
-    """One sentence each: that the run was resumed, and that other claims on the same metric were tried.
+def remarks(preregistration: Mapping[str, JSON], datasets: Sequence[Mapping[str, JSON]] = ()) -> list[str]:
+    """One sentence each: what the corpus left out, that the run was resumed, what else was tried on the metric.
 
     Args:
         preregistration: That section of a proof.
+        datasets: Its ``data.datasets``.
     """
     found = []
+    for dataset in datasets:
+        problems = dataset.get("problems") or {}
+        if problems:
+            told = ", ".join(f"{count} × {reason}" for reason, count in list(problems.items())[:5])
+            found.append(f"of the corpus {dataset['name']} some gave no record, or a doubtful one: {told}")
     resumed = (preregistration.get("plan") or {}).get("resumptions") or 0
     if resumed:
         found.append(f"resumed {'once' if resumed == 1 else f'{resumed} times'}")

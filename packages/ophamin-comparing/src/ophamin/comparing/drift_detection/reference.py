@@ -1,0 +1,117 @@
+"""More points like the reference: blocks of it drawn again, or a fitted model where there are too few to draw from.
+
+Sources: Künsch (1989), Annals of Statistics 17:1217 (moving blocks); first-order autoregression and a two-state Markov
+chain are textbook models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ophamin.proof.errors import UsageError
+
+__all__ = ["MIN_BLOCKS", "MIN_POINTS", "Reference"]
+
+MIN_POINTS = 1_000
+MIN_BLOCKS = 50
+"""With fewer points or blocks than these, drawing again only repeats a few of them, and a model is used."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A stretch of a stream in which nothing drifted.
+
+    Args:
+        values: Shape ``(n,)``, in order; finite.
+        binary: Whether they are errors 0 and 1.
+        block: Points of a block: twice the lag at which the autocorrelation is no longer told from none.
+        model_based: Whether points are simulated by a model instead of drawn again.
+
+    Example:
+        >>> Reference.of([1.0, 2.0, 4.0] * 4).method
+        'first-order autoregression'
+    """
+
+    values: NDArray[np.float64]
+    binary: bool
+    block: int
+    model_based: bool
+
+    @classmethod
+    def of(cls, values: Sequence[float], *, binary: bool = False) -> Reference:
+        """Look at the points there are.
+
+        Args:
+            values: At least 10 points.
+            binary: Whether they are errors 0 and 1.
+
+        Raises:
+            UsageError: Too few points, or all alike where a scale is needed.
+        """
+        x = np.asarray(values, dtype=float)
+        if len(x) < 10:
+            raise UsageError(f"a reference has at least 10 points, not {len(x)}")
+        if not binary and float(np.std(x)) == 0.0:
+            raise UsageError("all points of the reference are alike, so there is no scale to watch the stream on")
+        block = _block_length(x)
+        return cls(x, binary, block, len(x) < max(MIN_POINTS, MIN_BLOCKS * block))
+
+    @property
+    def method(self) -> str:
+        """How further points are made, in words."""
+        if not self.model_based:
+            return f"moving blocks of {self.block} points"
+        return "two-state Markov chain" if self.binary else "first-order autoregression"
+
+    def simulate(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """``n`` further points."""
+        if not self.model_based:
+            starts = rng.integers(0, len(self.values) - self.block + 1, -(-n // self.block))
+            return np.asarray(self.values[(starts[:, None] + np.arange(self.block)).ravel()[:n]])
+        return _markov(self.values, n, rng) if self.binary else _autoregression(self.values, n, rng)
+
+
+def _block_length(x: NDArray[np.float64]) -> int:
+    centred = x - x.mean()
+    variance = float(centred @ centred)
+    if variance == 0.0:
+        return 1
+    bound = 2 / math.sqrt(len(x))
+    for lag in range(1, len(x) // 4):
+        if abs(float(centred[:-lag] @ centred[lag:])) / variance < bound:
+            return max(1, 2 * (lag - 1))
+    return max(1, len(x) // 4)
+
+
+def _autoregression(x: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    centred = x - x.mean()
+    rho = float(np.clip(centred[:-1] @ centred[1:] / (centred @ centred), -0.99, 0.99))
+    noise = rng.normal(0.0, float(np.std(x)) * math.sqrt(1 - rho * rho), n)
+    noise[0] = rng.normal(0.0, float(np.std(x)))
+    if rho == 0.0:
+        return noise + float(x.mean())
+    from scipy.signal import lfilter
+
+    return np.asarray(lfilter([1.0], [1.0, -rho], noise)) + float(x.mean())
+
+
+def _markov(x: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    before, after = x[:-1] > 0.5, x[1:] > 0.5
+    # Half an observation each way, so that what was not seen is rare and not impossible.
+    rise = (np.sum(~before & after) + 0.5) / (np.sum(~before) + 1)
+    fall = (np.sum(before & ~after) + 0.5) / (np.sum(before) + 1)
+    # Runs of either state are geometric; enough of them for n points are drawn at once.
+    count = int(n * rise * fall / (rise + fall) * 1.2) + 100
+    runs = np.empty(2 * count, dtype=np.int64)
+    while True:
+        runs[0::2], runs[1::2] = rng.geometric(rise, count), rng.geometric(fall, count)
+        if runs.sum() >= n:
+            first = int(rng.random() < rise / (rise + fall))
+            return np.repeat((np.arange(2 * count) + first) % 2, runs)[:n].astype(float)
+        count *= 2
+        runs = np.empty(2 * count, dtype=np.int64)

@@ -1,0 +1,191 @@
+"""The rule of the cost gate: when two revisions' times say "slower", "not slower", or nothing.
+
+One round gives one number, x = log(head / base), from the least time of each in a process of its own. The claim is
+that the typical x is at most log(1 + margin). It is decided at a few looks, fixed before the first round, from the
+10 %-trimmed mean m of the rounds so far:
+
+    bounds at look k:  m ± t(1 − α_k; h − 1) · s,   s² = SSD_w / (h (h − 1)),   h = n − 2⌊0.1 n⌋
+
+with SSD_w the sum of squared deviations of the winsorised values (Tukey & McLaughlin 1963, Sankhyā A 25:331; Yuen 1974,
+Biometrika 61:165). Below 10 rounds nothing is trimmed and this is Student's t. α is spent over the looks as α·f³ at a
+fraction f of the rounds (Kim & DeMets 1987, Biometrika 74:149); each look gets what was added since the one before, so
+the levels sum to α and by Bonferroni the whole is held to α whatever the dependence of the looks, as far as each t is.
+Each side has its own α, because only one of the two verdicts can be wrong. Several systems in one session: α / m each.
+
+How noisy a session is, it says itself: base against base and head against head in successive rounds are comparisons of
+identical code. Where their spread (the scale s √n of the same trimmed mean) exceeds the limit, no look decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from ophamin.proof.decision import Outcome, outcome
+from ophamin.proof.errors import MissingDependency, UsageError
+from ophamin.proof.types import Threshold
+
+__all__ = ["GateRule", "Look", "noise", "trimmed_mean"]
+
+TRIM = 0.1
+_RHO = 3
+_SHARES = (0.5, 0.75, 1.0)
+_LEAST_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class GateRule:
+    """What is registered before the first round.
+
+    Args:
+        margin: Slower by more than this is an alarm; a share, 0.03 is 3 %.
+        alpha: Error of each side over all looks and all systems of the session.
+        rounds: Rounds at most.
+        noise_limit: Spread of identical code beyond which nothing is decided, in log ratio.
+        systems: How many systems the session measures.
+
+    Raises:
+        UsageError: One of them makes no sense.
+
+    Example:
+        >>> GateRule().looks, [round(a, 5) for a in GateRule().levels]
+        ((5, 8, 10), [0.00125, 0.00387, 0.00488])
+    """
+
+    margin: float = 0.03
+    alpha: float = 0.01
+    rounds: int = 10
+    noise_limit: float = 0.05
+    systems: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < 10:
+            raise UsageError(f"the margin is a share from 0 on, such as 0.03 for 3 %, not {self.margin:g}")
+        if not 0 < self.alpha < 0.5:
+            raise UsageError(f"alpha lies between 0 and 0.5, not {self.alpha:g}")
+        if not _LEAST_ROUNDS <= self.rounds <= 1000:
+            raise UsageError(f"a gate takes {_LEAST_ROUNDS} to 1000 rounds, not {self.rounds}")
+        if self.systems < 1 or not self.noise_limit > 0:
+            raise UsageError("a gate measures at least one system, and its noise limit is above 0")
+
+    @property
+    def threshold(self) -> Threshold:
+        """The claim: head costs at most 1 + margin times what base costs."""
+        return Threshold("cost_ratio", "<=", 1 + self.margin)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Rounds after which it is looked at."""
+        return tuple(sorted({math.ceil(share * self.rounds) for share in _SHARES}))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """α of each look, for one system; they sum to α / systems."""
+        spent = [self.alpha / self.systems * (look / self.rounds) ** _RHO for look in self.looks]
+        return tuple(now - before for now, before in zip(spent, [0.0, *spent], strict=False))
+
+    def look(self, base: Sequence[float], head: Sequence[float]) -> Look:
+        """Decide at a look from the rounds so far.
+
+        Args:
+            base: Least time of each round, seconds, above 0.
+            head: Likewise, of the same rounds.
+
+        Raises:
+            UsageError: It is not the time for a look.
+            MissingDependency: scipy is not there.
+        """
+        n = len(base)
+        if n not in self.looks or len(head) != n:
+            raise UsageError(f"looks are after {', '.join(map(str, self.looks))} rounds of both, not after {n}")
+        ratios = [math.log(h / b) for b, h in zip(base, head, strict=True)]
+        mean, error, df = trimmed_mean(ratios)
+        level = self.levels[self.looks.index(n)]
+        half = _quantile(df, level) * error
+        spread = noise(base, head)
+        noisy = spread > self.noise_limit
+        lower, upper = math.exp(mean - half), math.exp(mean + half)
+        # Equal ratios in every round have no spread to judge by.
+        found: Outcome = "INCONCLUSIVE" if noisy or error == 0 else outcome(self.threshold, lower, upper)
+        return Look(n, level, math.exp(mean), lower, upper, spread, noisy, found)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look says.
+
+    Args:
+        rounds: After how many.
+        level: α of each bound.
+        ratio: Trimmed mean of head / base.
+        lower: Its lower bound.
+        upper: Its upper bound.
+        spread: Of identical code, in log ratio.
+        noisy: Whether that is beyond the limit.
+        outcome: VALIDATED: not slower than the margin; REFUTED: slower; INCONCLUSIVE: neither was shown.
+    """
+
+    rounds: int
+    level: float
+    ratio: float
+    lower: float
+    upper: float
+    spread: float
+    noisy: bool
+    outcome: Outcome
+
+
+def trimmed_mean(values: Sequence[float], trim: float = TRIM) -> tuple[float, float, int]:
+    """Trimmed mean, its standard error, and its degrees of freedom.
+
+    Args:
+        values: At least two.
+        trim: Share cut off at each end, in [0, 0.5).
+
+    Source: Tukey & McLaughlin (1963); the standard error in Yuen's (1974) form.
+
+    Example:
+        >>> mean, error, df = trimmed_mean([1, 2, 3, 4, 5, 6, 7, 8, 9, 100])
+        >>> mean, round(error, 4), df
+        (5.5, 1.0897, 7)
+    """
+    n, cut = len(values), math.floor(trim * len(values) + 1e-9)
+    kept = n - 2 * cut
+    if kept < 2:
+        raise UsageError(f"{n} values are too few for a trimmed mean and its spread")
+    ordered = sorted(values)
+    middle = ordered[cut : n - cut]
+    mean = math.fsum(middle) / kept
+    winsorised = [middle[0]] * cut + middle + [middle[-1]] * cut
+    centre = math.fsum(winsorised) / n
+    squares = math.fsum((v - centre) ** 2 for v in winsorised)
+    return mean, math.sqrt(squares / (kept * (kept - 1))), kept - 1
+
+
+def noise(base: Sequence[float], head: Sequence[float]) -> float:
+    """Spread of comparisons of identical code: log ratios of successive rounds, of base and of head.
+
+    Args:
+        base: Times of base by round, above 0.
+        head: Times of head.
+
+    Returns:
+        Their scale s √n, which is the standard deviation where nothing is trimmed.
+
+    Source: successive differences do not take a slow drift for noise (von Neumann et al. 1941, Ann. Math. Stat. 12,
+    page 153).
+    """
+    apart = [math.log(after / before) for side in (base, head) for before, after in pairwise(side)]
+    return trimmed_mean(apart)[1] * math.sqrt(len(apart))
+
+
+@cache
+def _quantile(df: int, level: float) -> float:
+    try:
+        from ophamin.comparing.history._student import upper_quantile
+    except ImportError as error:
+        raise MissingDependency("the cost gate", "scipy", "ophamin-comparing[stats]") from error
+    return upper_quantile(df, level)

@@ -1,0 +1,101 @@
+"""Where runs are carried out: this process, a pool, or a dask cluster; one interface, ``concurrent.futures``."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ophamin.proof.errors import MissingDependency, UsageError
+
+__all__ = ["Pool", "open_executor"]
+
+KINDS = "serial, process, dask, dask=tcp://host:port"
+
+
+@dataclass
+class Pool:
+    """An executor and how much it takes at once.
+
+    Args:
+        executor: Takes ``submit(function, *arguments)``.
+        ahead: Runs to have submitted at a time.
+        in_process: Whether runs block the caller.
+    """
+
+    executor: Executor
+    ahead: int
+    in_process: bool = False
+
+
+class _Serial(Executor):
+    """Runs at once, in this process."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run it and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it is the future's to raise
+            future.set_exception(error)
+        return future
+
+
+def open_executor(words: str, workers: int | None = None) -> AbstractContextManager[Pool]:
+    """Open an executor by name; leaving the context ends its processes.
+
+    Args:
+        words: ``serial``, ``process``, ``dask`` (a cluster on this machine) or ``dask=tcp://host:port``.
+        workers: Processes; ``None``: as many as CPUs.
+
+    Raises:
+        UsageError: No such executor, or nobody answers at the address.
+        MissingDependency: dask is not installed.
+
+    Example:
+        >>> with open_executor("serial") as pool:
+        ...     pool.executor.submit(abs, -2).result()
+        2
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"a pool has at least one worker, not {workers}")
+    kind, _, address = words.partition("=")
+    count = workers or os.cpu_count() or 1
+    if words == "serial":
+        return contextlib.nullcontext(Pool(_Serial(), 1, in_process=True))
+    if words == "process":
+        return _processes(count)
+    if kind != "dask" or (words != "dask" and "://" not in address):
+        raise UsageError(f"no executor is called {words!r}; executors: {KINDS}")
+    try:
+        from ophamin.comparing.orchestration.dask_executor import open_dask
+    except ImportError as error:
+        raise MissingDependency("the executor dask", "dask.distributed", "ophamin-comparing[dask]") from error
+    return open_dask(address, count)
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Pool]:
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_quiet)
+    try:
+        yield Pool(executor, 2 * count)
+    except BaseException:
+        # Interrupted or broken: nobody waits for what still runs.
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _quiet() -> None:
+    """In a worker: Ctrl-C is the parent's business, and standard output is its answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)

@@ -1,0 +1,71 @@
+"""The verdicts of a sweep as one family: Holm over all its cells, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["corrected", "holm", "p_values"]
+
+JSON = Any
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    adjusted, most = [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        most = max(most, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = most
+    return adjusted
+
+
+def p_values(record: Mapping[str, JSON]) -> tuple[float, float]:
+    """p to validate and p to refute of a proof; 1 for what it did not decide.
+
+    Co-primary thresholds: the largest p validates, K times the smallest refutes. Where a rule decides without a
+    p-value, the α it spent stands in, which its p is at most.
+    """
+    outcome, used = record["verdict"]["outcome"], float(record["preregistration"]["alpha_used"])
+    primary = [e for e in record["evidence"] if (e.get("role") or "primary") == "primary"]
+    found: dict[str, float] = {}
+    for name, won in (("p_validated", "VALIDATED"), ("p_refuted", "REFUTED")):
+        given = [(e.get("detail") or {}).get(name) for e in primary]
+        known = [float(p) for p in given if isinstance(p, (int, float)) and 0 <= p <= 1]
+        if outcome != won:
+            found[name] = 1.0
+        elif len(known) < len(given) or not known:
+            found[name] = used
+        else:
+            found[name] = max(known) if name == "p_validated" else min(1.0, len(known) * min(known))
+    return found["p_validated"], found["p_refuted"]
+
+
+def corrected(cells: Sequence[Mapping[str, JSON]], alpha: float) -> list[dict[str, JSON]]:
+    """The cells' verdicts at a family-wise α; each can only weaken.
+
+    Args:
+        cells: ``outcome`` (``FAILED`` where there is none), ``exact``, ``p_validated``, ``p_refuted``.
+        alpha: Of the family, each way.
+
+    Returns:
+        ``p_validated_holm``, ``p_refuted_holm`` and ``corrected`` of each cell; exact ones stand outside.
+    """
+    inside = [i for i, cell in enumerate(cells) if not cell["exact"]]
+    ways = [holm([float(cells[i][name]) for i in inside]) for name in ("p_validated", "p_refuted")]
+    found = [{"p_validated_holm": None, "p_refuted_holm": None, "corrected": cell["outcome"]} for cell in cells]
+    for i, validated, refuted in zip(inside, *ways, strict=True):
+        stands = {"VALIDATED": validated <= alpha, "REFUTED": refuted <= alpha}.get(cells[i]["outcome"], True)
+        found[i] = {
+            "p_validated_holm": validated,
+            "p_refuted_holm": refuted,
+            "corrected": cells[i]["outcome"] if stands else "INCONCLUSIVE",
+        }
+    return found

@@ -1,0 +1,331 @@
+"""The parent of a sweep: designs, the journal, executors, limits, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ophamin.comparing.orchestration import (
+    Cell,
+    CellResult,
+    ExperimentRunner,
+    Limits,
+    SweepJournal,
+    assignments,
+    ordered,
+)
+from ophamin.comparing.orchestration.family import corrected, holm
+from ophamin.proof.errors import UsageError
+from ophamin.protocols import RunSpec, SweepSpec
+
+JSON = Any
+BASE = RunSpec("metric", {"main": "mock"})
+GRID = {"n": [10, 20, 30], "alpha": [0.01, 0.05], "corpus": ["a", "b"]}
+WORK = """
+import os, pathlib, signal, time
+
+def work(data):
+    with open(data["log"], "a") as log:
+        log.write(f"{data['i']}\\n")
+    if data.get("fail"):
+        raise RuntimeError("as it was told")
+    if data.get("die_once"):
+        mark = pathlib.Path(data["log"] + f".{data['i']}")
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if data.get("die"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if data.get("spin"):
+        while True: pass
+    if data.get("grow"):
+        return len(bytearray(data["grow"] * 2**20))
+    print("chatter")
+    time.sleep(data.get("sleep", 0))
+    return data["i"] ** 2
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where each call of the work leaves a line; the work itself is importable here and by every worker."""
+    (tmp_path / "sweepwork.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    old = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{old}")
+    return tmp_path / "calls"
+
+
+def cells(log: Path, n: int, **special: dict[str, JSON]) -> list[Cell]:
+    """Cells 0 … n−1, ``c3={…}`` adding to the data of the fourth."""
+    return [Cell(f"c{i}", {"i": i, "log": str(log), **special.get(f"c{i}", {})}) for i in range(n)]
+
+
+def run(log: Path, what: list[Cell], **options: JSON) -> list[CellResult]:
+    with SweepJournal(log.parent / "sweeps") as journal:
+        return ExperimentRunner(journal, **{"executor": "process", "workers": 2, **options}).run(what, "sweepwork:work")
+
+
+def calls(log: Path) -> Counter[int]:
+    return Counter(map(int, log.read_text().split()))
+
+
+# --- designs
+
+
+def test_a_full_factorial_has_every_combination_once() -> None:
+    runs = assignments(SweepSpec(BASE, GRID))
+    assert len({json.dumps(r, sort_keys=True) for r in runs}) == len(runs) == 12
+
+
+def test_one_factor_at_a_time() -> None:
+    runs = assignments(SweepSpec(BASE, GRID, design="one-factor"))
+    assert len(runs) == 1 + 2 + 1 + 1
+    assert all(sum(r[k] != runs[0][k] for k in r) <= 1 for r in runs)
+
+
+@given(st.integers(3, 6), st.integers(2, 5))
+def test_a_regular_fraction_is_balanced_and_its_main_effects_orthogonal(k: int, m: int) -> None:
+    names = [f"options.f{i}" for i in range(k)]
+    spec = SweepSpec(BASE, {n: [-1, 1] for n in names}, design="fractional", samples=2**m)
+    if not k + 1 <= 2**m < 2**k:
+        with pytest.raises(UsageError, match="no regular fraction"):
+            assignments(spec)
+        return
+    runs = assignments(spec)
+    assert len({tuple(r.values()) for r in runs}) == 2**m
+    for i, a in enumerate(names):
+        assert sum(r[a] for r in runs) == 0
+        assert all(sum(r[a] * r[b] for r in runs) == 0 for b in names[:i])
+
+
+def test_a_latin_hypercube_hits_every_slice_once() -> None:
+    spec = SweepSpec(
+        BASE, {}, ranges={"alpha": [0.0, 1.0], "options.x": [10, 20]}, design="latin-hypercube", samples=16
+    )
+    runs = assignments(spec, 7)
+    assert sorted(int(r["alpha"] * 16) for r in runs) == list(range(16))
+    assert sorted(int((r["options.x"] - 10) / 10 * 16) for r in runs) == list(range(16))
+    assert runs == assignments(spec, 7) != assignments(spec, 8)
+
+
+def test_the_order_is_random_within_blocks_and_repeatable() -> None:
+    spec = SweepSpec(BASE, GRID, blocks=3)
+    order = ordered(spec, 5)
+    assert order == ordered(spec, 5) != ordered(spec, 6)
+    assert [b for b, _ in order] == [0] * 12 + [1] * 12 + [2] * 12
+    blocks = [[json.dumps(r) for b, r in order if b == i] for i in range(3)]
+    assert blocks[0] != blocks[1]
+    assert sorted(blocks[0]) == sorted(blocks[1]) == sorted(blocks[2])
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (SweepSpec(BASE), "no cell"),
+        (SweepSpec(BASE, {"n": []}), "0 cells"),
+        (SweepSpec(BASE, {f"options.f{i}": list(range(10)) for i in range(6)}), "1,000,000 cells"),
+        (SweepSpec(BASE, {"n": [1, 1]}), "twice"),
+        (SweepSpec(BASE, {"n": [1, 2]}, design="grid"), "designs: full"),
+        (SweepSpec(BASE, {"n": [1, 2]}, blocks=0), "at least one block"),
+        (SweepSpec(BASE, {"n": [1, 2]}, ranges={"alpha": [0, 1]}), "latin-hypercube"),
+        (SweepSpec(BASE, {"n": [1, 2]}, design="latin-hypercube"), "samples"),
+        (SweepSpec(BASE, {"n": [1, 2, 3]}, design="fractional", samples=2), "two values"),
+    ],
+)
+def test_a_sweep_that_makes_no_sense_is_told_what_to_do(spec: SweepSpec, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        assignments(spec)
+
+
+# --- the family
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_monotone_and_no_smaller_than_p(p: list[float]) -> None:
+    adjusted = holm(p)
+    assert all(a >= b for a, b in zip(adjusted, p, strict=True))
+    order = sorted(range(len(p)), key=p.__getitem__)
+    assert sorted(adjusted) == [adjusted[i] for i in order]
+    assert adjusted[order[0]] == min(1.0, len(p) * p[order[0]])
+
+
+def test_a_corrected_verdict_only_weakens_and_exact_ones_stand_outside() -> None:
+    rows = [
+        ("VALIDATED", False, 0.001, 1.0), ("VALIDATED", False, 0.04, 1.0), ("REFUTED", False, 1.0, 0.012),
+        ("INCONCLUSIVE", False, 1.0, 1.0), ("VALIDATED", True, 1.0, 1.0), ("FAILED", False, 1.0, 1.0),
+    ]  # fmt: skip
+    names = ("outcome", "exact", "p_validated", "p_refuted")
+    found = [c["corrected"] for c in corrected([dict(zip(names, row, strict=True)) for row in rows], 0.05)]
+    # m = 5: the exact one does not count, the failed one does; 5 × 0.012 > 0.05.
+    assert found == ["VALIDATED", "INCONCLUSIVE", "INCONCLUSIVE", "INCONCLUSIVE", "VALIDATED", "FAILED"]
+
+
+# --- running
+
+
+@pytest.mark.parametrize("executor", ["serial", "process"])
+def test_every_cell_runs_once_and_is_free_the_second_time(
+    log: Path, executor: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = run(log, cells(log, 7), executor=executor)
+    assert [r.value for r in first] == [i**2 for i in range(7)]
+    second = run(log, cells(log, 8), executor=executor)
+    assert [r.reused for r in second] == [True] * 7 + [False]
+    assert calls(log) == dict.fromkeys(range(8), 1)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_failed_cell_is_retried_counted_and_does_not_stop_the_others(log: Path) -> None:
+    found = run(log, cells(log, 4, c2={"fail": True}), retries=2)
+    assert [r.state for r in found] == ["done", "done", "failed", "done"]
+    assert (found[2].tries, found[2].error) == (3, "RuntimeError: as it was told")
+    assert calls(log)[2] == 3
+    again = run(log, cells(log, 4), retries=2)
+    assert (again[2].state, again[2].tries) == ("done", 4)
+
+
+def test_what_makes_no_sense_is_not_retried(log: Path) -> None:
+    with SweepJournal(log.parent / "sweeps") as journal:
+        [found] = ExperimentRunner(journal, executor="serial", retries=5).run([Cell("x", 1)], "sweepwork:nothing")
+    assert (found.tries, found.exit_code) == (1, 2)
+    assert "no function 'sweepwork:nothing'" in found.error
+
+
+def test_a_worker_that_dies_takes_no_finished_and_no_innocent_cell_along(log: Path) -> None:
+    found = run(log, cells(log, 8, c1={"die": True}, c4={"die_once": True}), retries=1)
+    assert [r.state for r in found] == ["done", "failed", *["done"] * 6]
+    assert found[1].error == "its worker died"
+    assert all(r.value == i**2 for i, r in enumerate(found) if i != 1)
+
+
+def test_limits_end_a_cell_and_all_it_started(log: Path) -> None:
+    limits = Limits(time_s=30, cpu_s=1, memory_mb=1024)
+    found = run(log, cells(log, 3, c0={"spin": True}, c1={"grow": 4096}), limits=limits)
+    assert [r.state for r in found] == ["failed", "failed", "done"]
+    assert "more than 1 s of CPU" in found[0].error
+    assert found[1].error == "out of memory"
+    began = time.monotonic()
+    [slow] = run(log, [Cell("slow", {"i": 9, "log": str(log), "sleep": 60})], limits=Limits(time_s=1), retries=0)
+    assert "longer than 1 s" in slow.error
+    assert time.monotonic() - began < 30
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from ophamin.comparing.orchestration import Cell, ExperimentRunner, SweepJournal
+if __name__ == "__main__":
+    log = sys.argv[1]
+    cells = [Cell(f"c{i}", {"i": i, "log": log, "sleep": 0.03}) for i in range(40)]
+    with SweepJournal(Path(log).parent / "sweeps") as journal:
+        ExperimentRunner(journal, executor="process", workers=2).run(cells, "sweepwork:work")
+"""
+
+
+def test_a_parent_killed_with_nine_loses_nothing_finished_and_runs_none_of_it_again(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    journal = tmp_path / "sweeps" / "cells.jsonl"
+    process = subprocess.Popen([sys.executable, tmp_path / "parent.py", log], start_new_session=True)
+    limit = time.monotonic() + 60
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 8:
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {
+        json.loads(line)["cell"] for line in journal.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n"
+    }
+    with journal.open("ab") as torn:
+        torn.write(b'{"cell":"c39","state":"do')
+    before = calls(log)
+    found = run(log, [Cell(f"c{i}", {"i": i, "log": str(log)}) for i in range(40)])
+    assert [r.value for r in found] == [i**2 for i in range(40)]
+    assert {r.key for r in found if r.reused} == finished
+    after = calls(log)
+    assert all(after[int(key[1:])] == before[int(key[1:])] == 1 for key in finished)
+
+
+def test_a_second_sweep_of_the_project_is_refused_while_one_runs(tmp_path: Path) -> None:
+    with SweepJournal(tmp_path), pytest.raises(UsageError, match="another sweep"):
+        SweepJournal(tmp_path)
+    SweepJournal(tmp_path).close()
+
+
+@pytest.mark.parametrize("words", ["threads", "dask=head", "dask=tcp://127.0.0.1:1"])
+def test_an_executor_that_is_not_there(log: Path, words: str) -> None:
+    with pytest.raises(UsageError, match=r"executor|no dask scheduler answers"):
+        run(log, cells(log, 1), executor=words)
+
+
+# --- a cluster
+
+
+@pytest.fixture
+def cluster(log: Path) -> Any:
+    """A real scheduler and two worker processes over TCP; gives its address and the workers."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen([sys.executable, "-m", *words], stdout=quiet, stderr=quiet, start_new_session=True)
+        started.append(process)
+        return process
+
+    where = log.parent / "scheduler.json"
+    start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+          "--scheduler-file", str(where))  # fmt: skip
+    limit = time.monotonic() + 60
+    while not where.exists():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    address = json.loads(where.read_text())["address"]
+    workers = [
+        start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        for _ in range(2)
+    ]
+    from distributed import Client
+
+    with Client(address, timeout="30s", set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+    yield address, workers
+    for process in reversed(started):
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_two_hundred_cells_on_two_dask_workers_of_which_one_is_killed(
+    log: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    address, workers = cluster
+    killed: list[int] = []
+
+    def watch(progress: JSON) -> None:
+        if progress.done >= 40 and not killed:
+            killed.append(progress.done)
+            workers[0].kill()
+
+    many = [Cell(f"c{i}", {"i": i, "log": str(log), "sleep": 0.02}) for i in range(200)]
+    with SweepJournal(log.parent / "sweeps") as journal:
+        runner = ExperimentRunner(journal, executor=f"dask={address}", progress=watch)
+        found = runner.run(many, "sweepwork:work")
+    assert killed
+    assert workers[0].poll() is not None
+    assert [r.value for r in found] == [i**2 for i in range(200)]
+    lines = [json.loads(line) for line in (log.parent / "sweeps" / "cells.jsonl").read_bytes().splitlines()]
+    assert Counter(line["cell"] for line in lines) == {f"c{i}": 1 for i in range(200)}
+    # Only what was on the killed worker ran a second time.
+    assert sum(n - 1 for n in calls(log).values()) <= 8

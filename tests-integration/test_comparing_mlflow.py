@@ -1,0 +1,228 @@
+"""Proofs as runs of a real MLflow server with an SQLite store, and back again."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ophamin import registry
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SWEEP_KEY = "ophamin.record_id"
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that also takes artifacts, so that nothing passes by it."""
+    pytest.importorskip("mlflow")
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    address = f"http://127.0.0.1:{port}"
+    env = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    with open(folder / "server.log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'store.db'}",
+             "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
+            env=env, stdout=log, stderr=log, cwd=folder, start_new_session=True,
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/health", timeout=2):
+                    break
+            except OSError:
+                assert process.poll() is None, (folder / "server.log").read_text()
+                assert time.monotonic() < until, "the server did not start"
+                time.sleep(0.3)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)  # its own session: the server and the workers it started
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(15)
+
+
+def at(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command on what could be another machine: another project, the same keys."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "ophamin.cli", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
+ARGS = ("run", "metric", "--claim", "accuracy >= 0.8", "--corpus", "simulated?family=stimuli&n=600", "--json")
+
+
+def run_one(ophamin: Run, correct: float) -> tuple[Path, dict[str, Any]]:
+    done = ophamin(*ARGS, "--substrate", f"mock?seed=3&correct={correct}")
+    assert done.returncode in (0, 1, 4), done.stderr
+    path = Path(json.loads(done.stdout)["path"])
+    return path, json.loads(path.read_bytes())
+
+
+def test_proofs_go_to_the_server_and_come_back_verified(
+    server: str, ophamin: Run, project: Path, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    path, record = run_one(ophamin, 0.9)
+    _, other = run_one(ophamin, 0.5)
+    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "nightly", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = {run["record_id"]: run for run in json.loads(done.stdout)["runs"]}
+    assert set(runs) == {record["proof_id"], other["proof_id"]}
+    assert all(run["new"] for run in runs.values())
+
+    client = MlflowClient(tracking_uri=server)
+    run = client.get_run(runs[record["proof_id"]]["run_id"])
+    verdict = record["verdict"]
+    metrics = run.data.metrics
+    assert metrics["accuracy"] == verdict["observed_value"]
+    assert metrics["accuracy.lower"] == verdict["interval"]["lower"]
+    assert ("accuracy.upper" in metrics) == (verdict["interval"]["upper"] is not None)
+    assert metrics["n_used"] == verdict["n_used"]
+    assert run.data.params["claim"] == record["claim"]["statement"]
+    assert run.data.params["corpus_digest"] == record["data"]["datasets"][0]["content_hash"]
+    tags = run.data.tags
+    assert tags["ophamin.record_digest"] == f"sha256:{record['proof_id']}"
+    assert tags["ophamin.claim_digest"].startswith("sha256:")
+    assert tags["ophamin.outcome"] == verdict["outcome"]
+    assert run.info.status == "FINISHED"
+    there = {file.path for file in client.list_artifacts(run.info.run_id, "record")}
+    assert there == {"record/record.json", "record/observations.jsonl.gz"}
+    got = Path(client.download_artifacts(run.info.run_id, "record/record.json", str(tmp_path)))
+    assert got.read_bytes() == path.read_bytes()
+
+    # Once is enough.
+    again = json.loads(ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "nightly", "--json").stdout)
+    assert [(r["run_id"], r["new"]) for r in again["runs"]] == [
+        (r["run_id"], False) for r in json.loads(done.stdout)["runs"]
+    ]
+
+    # Another machine, with the same key; and a run of somebody else's in the experiment.
+    experiment = client.get_experiment_by_name("nightly").experiment_id
+    foreign = client.create_run(experiment, run_name="not ours", tags={"mlflow.parentRunId": run.info.run_id})
+    client.log_metric(foreign.info.run_id, "loss", 0.25)
+    elsewhere = tmp_path / "elsewhere"
+    back = at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "nightly", "--json")
+    assert back.returncode == 0, back.stderr
+    found = json.loads(back.stdout)
+    assert sorted(found["records"]) == sorted(runs)
+    assert found["left_out"] == {}
+    stored = next((elsewhere / "proofs").rglob(f"{record['proof_id']}/record.json"))
+    assert stored.read_bytes() == path.read_bytes()
+    assert (stored.parent / "observations.jsonl.gz").read_bytes() == (
+        path.parent / "observations.jsonl.gz"
+    ).read_bytes()
+    assert at(elsewhere, "proof", "verify", str(stored)).returncode == 0
+    listed = {r["run_id"]: r for r in json.loads(at(elsewhere, "lineage", "list", "--json").stdout)["runs"]}
+    mine = f"mlflow:{foreign.info.run_id}"
+    assert listed[mine]["attributes"]["metrics"] == {"loss": 0.25}
+    assert listed[mine]["parents"] == [f"mlflow:{run.info.run_id}"]
+    assert listed[record["proof_id"]]["parents"] == [f"mlflow:{run.info.run_id}"]
+    assert at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "nightly").returncode == 0
+
+
+def test_what_was_changed_on_the_server_is_not_taken(server: str, ophamin: Run, project: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    _, record = run_one(ophamin, 0.9)
+    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "forged", "--json")
+    [run] = json.loads(done.stdout)["runs"]
+    record["verdict"]["reasoning"] = "because I say so"
+    forged = tmp_path / "record.json"
+    forged.write_text(json.dumps(record))
+    MlflowClient(tracking_uri=server).log_artifact(run["run_id"], str(forged), "record")
+    elsewhere = tmp_path / "elsewhere"
+    back = at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "forged", "--json")
+    assert back.returncode == 3
+    found = json.loads(back.stdout)
+    assert found["records"] == []
+    assert set(found["left_out"]) == {run["run_id"]}
+    assert not (elsewhere / "proofs").exists()
+
+
+def test_a_composite_record_is_the_parent_of_the_runs_it_names(server: str, ophamin: Run, project: Path) -> None:
+    from mlflow import MlflowClient
+
+    from ophamin.comparing.provenance.tracking import ToLog, Tracking
+
+    _, record = run_one(ophamin, 0.9)
+    proof = registry.records.get("proof")
+
+    class Sweep:
+        name, id_field = "sweep", "sweep_id"
+
+        def cases(self, record: Any) -> Any:
+            return [{"name": "size 10", "outcome": "VALIDATED", "message": ""}]
+
+    sweep = {"sweep_id": "5e" * 32, "schema_version": "sweep/1.0", "cells": [{"proof_id": record["proof_id"]}]}
+    logged = Tracking(server, "sweeps").log([ToLog(record, proof), ToLog(sweep, Sweep())])  # type: ignore[arg-type]
+    client = MlflowClient(tracking_uri=server)
+    child, parent = (client.get_run(item.run_id) for item in logged)
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    table = Path(client.download_artifacts(parent.info.run_id, "cases.json"))
+    assert json.loads(table.read_text()) == {
+        "columns": ["name", "outcome", "message"],
+        "data": [["size 10", "VALIDATED", ""]],
+    }
+
+
+def test_the_exporter_takes_any_tracking_address(
+    ophamin: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    path, record = run_one(ophamin, 0.9)
+    monkeypatch.chdir(tmp_path)  # MLflow puts the artifacts of a bare SQLite store beside it
+    exporter = registry.exporters.get("mlflow")()
+    assert "proof" in exporter.kinds
+    out = io.BytesIO()
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    loss = exporter.export(record, out, uri=uri, experiment="here", folder=str(path.parent))
+    address = json.loads(out.getvalue())
+    assert address["new"] is True
+    assert list(loss.lost) == []
+    again = io.BytesIO()
+    exporter.export(record, again, uri=uri, experiment="here")
+    assert json.loads(again.getvalue()) == {**address, "new": False}
+
+
+def test_a_server_that_is_down_is_said_at_once(ophamin: Run, project: Path) -> None:
+    pytest.importorskip("mlflow")
+    run_one(ophamin, 0.9)
+    uri = f"http://someone:secret@127.0.0.1:{free_port()}"
+    for words in (("log", "proofs"), ("import",)):
+        begun = time.monotonic()
+        done = ophamin("mlflow", *words, "--uri", uri)
+        assert done.returncode == 6, done.stderr
+        assert "no tracking server answers" in done.stderr
+        assert "mlflow server" in done.stderr
+        assert "secret" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert time.monotonic() - begun < 30
+    assert ophamin("mlflow", "log", "proofs").returncode == 2
+    assert ophamin("mlflow", "log", "proofs", "--uri", "nonsense://x").returncode == 2

@@ -1,0 +1,192 @@
+"""A sweep of real claims, end to end: registered here, measured elsewhere, signed here."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ophamin import registry
+from ophamin.proof.errors import IntegrityError, UsageError
+from ophamin.proof.keys import Keyring
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.signed import read, verify
+from ophamin.protocols import RunSpec
+from ophamin.testing import check_record_kind
+
+JSON = Any
+MODEL = """
+import time
+def right(text): return "yes" if int(text.split()[1]) % 2 == 0 else "no"
+def half(text): return "yes"
+def slow(text):
+    time.sleep(0.005)
+    return right(text)
+"""
+SWEEP = """
+scenario: metric
+base: {corpus: 'table:rows.csv?text=text&label=label', n: 60}
+grid:
+  arms.main: ['python:sweepmodel:right', 'python:sweepmodel:half']
+  options.claim: ['accuracy >= 0.6', 'accuracy >= 0.9']
+"""
+
+
+@pytest.fixture
+def grid(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a corpus, two models and a sweep of four cells."""
+    lines = "".join(f"{i},word {i},{('yes', 'no')[i % 2]}\n" for i in range(600))
+    (project / "rows.csv").write_text(f"id,text,label\n{lines}")
+    (project / "sweepmodel.py").write_text(MODEL)
+    (project / "sweep.yaml").write_text(SWEEP)
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.setenv("PYTHONPATH", str(project))
+    return project
+
+
+@pytest.fixture
+def command(grid: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, JSON], str]]:
+    """``ophamin sweep`` in this process; exit code, its JSON, and standard error."""
+    from ophamin.cli._run import run
+
+    def call(*words: str) -> tuple[int, dict[str, JSON], str]:
+        capsys.readouterr()
+        code = run(("sweep", "sweep.yaml", *words, "--json"))
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else {}, said.err
+
+    return call
+
+
+def entries(project: Path) -> list[dict[str, JSON]]:
+    return [dict(e.value) for e in Ledger(project / ".ophamin" / "ledger").entries()]
+
+
+def spec_of(**more: JSON) -> RunSpec:
+    options = {"claim": "accuracy >= 0.6"}
+    return RunSpec(
+        "metric", {"main": "python:sweepmodel:right"}, "table:rows.csv?text=text&label=label", options, n=60, **more
+    )
+
+
+def test_a_sweep_registers_all_before_it_measures_and_signs_one_record(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    code, said, err = command("--executor", "process", "--workers", "2", "--parquet", "cells.parquet")
+    assert code == said["exit_code"] == 1, err
+    outcome = {
+        (c["assignment"]["arms.main"][-5:], c["assignment"]["options.claim"][-3:]): c["corrected"]
+        for c in said["cells"]
+    }
+    assert outcome[("right", "0.6")] == "VALIDATED"
+    assert outcome[(":half", "0.9")] == "REFUTED"
+    kind = registry.records.get("sweep")
+    record = read(said["record"], [kind])
+    assert verify(record, Keyring()).ok
+    check_record_kind(kind, record.object)
+    types = [e["type"] for e in entries(grid)]
+    assert types == ["sweep", *["registration"] * 4, *["outcome"] * 4]
+    assert said["plan"]["ledger_index"] == 0
+    names = [e["name"] for e in said["effects"]["found"]]
+    assert any("arms.main[" in name for name in names)
+    frame = pd.read_parquet(grid / "cells.parquet")
+    assert list(frame["corrected"]) == [c["corrected"] for c in said["cells"]]
+
+    code, again, _ = command()
+    assert code == 1
+    assert all(c["reused"] for c in again["cells"])
+    assert [c["proof_id"] for c in again["cells"]] == [c["proof_id"] for c in said["cells"]]
+
+    # A changed system is another run of the same claim.
+    (grid / "sweepmodel.py").write_text(MODEL + "# changed\n")
+    code, changed, _ = command("grid.options.claim=['accuracy >= 0.9']")
+    assert code in (1, 4)
+    assert not any(c["reused"] for c in changed["cells"])
+
+
+def test_a_forged_proof_is_not_taken_into_the_record(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    _, said, _ = command("--executor", "serial")
+    proof = said["cells"][0]["proof_id"]
+    path = grid / "proofs" / "proof" / proof[:2] / proof / "record.json"
+    path.write_text(path.read_text().replace('"n_used": 60', '"n_used": 61'))
+    code, _, err = command("--executor", "serial")
+    assert code == 3
+    assert "is bad" in err
+
+
+def test_the_worker_needs_no_key_and_its_parcel_is_not_believed(grid: Path, tmp_path: Path) -> None:
+    from ophamin.measuring.scenarios.cell import measure
+
+    desk = registry.runners.get("scenario-cell").desk(spec_of(project=str(grid)))
+    ticket = desk.register(spec_of(project=str(grid)))
+    assert not {"project", "store", "key_file"} & {k for k, v in ticket["spec"].items() if v}
+    parcel = measure(json.loads(json.dumps(ticket)))
+    assert "signature" not in parcel["body"]
+    for spoil, words in (
+        (lambda p: p["body"]["claim"].update(statement="another"), "claim"),
+        (lambda p: p["body"]["preregistration"].update(seed=1), "registration"),
+        (lambda p: p["body"]["verdict"].update(outcome="REFUTED"), "verdict"),
+        (lambda p: p["body"]["verdict"].update(observed_value=0.9), "verdict"),
+        (lambda p: p.update(rows=p["rows"].replace(b'"status":"ok"', b'"status":"no"')), "observations"),
+        (lambda p: p.update(artifacts={"../x": b""}), "files"),
+    ):
+        bad = copy.deepcopy(parcel)
+        spoil(bad)
+        with pytest.raises(IntegrityError, match=words):
+            desk.sign(ticket, bad)
+    other = {**ticket, "config_hash": "sha256:" + "0" * 64}
+    with pytest.raises(UsageError, match="another config"):
+        measure(other)
+    result = desk.sign(ticket, parcel)
+    desk.close()
+    assert result.outcome == "VALIDATED"
+    assert verify(read(result.path, [registry.records.get("proof")]), Keyring()).ok
+
+
+def test_what_was_filed_before_a_kill_is_found_in_the_ledger(grid: Path) -> None:
+    from ophamin.measuring.scenarios.cell import measure
+
+    desk = registry.runners.get("scenario-cell").desk(spec_of(project=str(grid)))
+    ticket = desk.register(spec_of(project=str(grid)))
+    assert desk.recover(ticket["index"]) is None
+    result = desk.sign(ticket, measure(ticket))
+    found = desk.recover(ticket["index"])
+    assert found == result
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_and_no_claim_is_tried_twice(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    words = ("grid.arms.main=['python:sweepmodel:slow']", "grid.n=[60,61,62,63]", "base.n=30")
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("ophamin"), "sweep", "sweep.yaml", *words, "--executor", "serial"],
+        cwd=grid, start_new_session=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    journal, limit = grid / ".ophamin" / "sweeps" / "cells.jsonl", time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b'"state":"done"') < 2:
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    code, said, err = command(*words, "--executor", "serial")
+    assert code in (0, 1, 4), err
+    assert sum(c["reused"] for c in said["cells"]) >= 2
+    assert all(c["outcome"] != "FAILED" for c in said["cells"])
+    verdicts = [e for e in entries(grid) if e["type"] == "outcome" and e["proof_id"]]
+    assert len(verdicts) == len({e["proof_id"] for e in verdicts}) == 8
+    assert Counter(e["type"] for e in entries(grid))["registration"] == 8
