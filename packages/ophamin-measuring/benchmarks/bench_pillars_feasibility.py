@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from econml.dml import LinearDML
+from econml.dml import CausalForestDML, LinearDML
 from scipy.special import expit
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from statsmodels.api import OLS, Logit, add_constant
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 from ophamin.measuring.pillars.feasibility.doubly_robust import aipw
-from ophamin.measuring.pillars.feasibility.learning import linear_dml
+from ophamin.measuring.pillars.feasibility.learning import causal_forest, linear_dml
 from ophamin.measuring.pillars.feasibility.refutation import KINDS, refute
 from ophamin.measuring.pillars.feasibility.regression import regression
 
@@ -93,9 +94,27 @@ def run() -> list[dict[str, Any]]:
             model.fit(y, t, W=x, inference="statsmodels")
             return model.ate_inference().conf_int_mean(), model.const_marginal_effect_interval()
 
+    def forest() -> Any:
+        yf, tf, xf = small
+        folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(xf, tf))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = CausalForestDML(
+                model_y=LinearRegression(), model_t=LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000),
+                discrete_treatment=True, cv=folds, n_estimators=100, random_state=0, n_jobs=1,
+            )  # fmt: skip
+            model.fit(yf, tf, X=xf)
+            return model.ate_stderr_, model.effect(xf), model.effect_interval(xf, alpha=0.05)
+
     return [
         _refuters(),
         _against("regression HC2, 50,000 rows of 20 confounders / statsmodels", lambda: regression(y, t, x), plain, 9),
         _against("AIPW, 2,000 rows / statsmodels' TreatmentEffect", lambda: aipw(*small), effects, 5),
         _against("linear DML, 50,000 rows of 20 confounders / econml", lambda: linear_dml(y, t, x), double, 5),
+        _against(
+            "causal forest of 100 trees, 2,000 rows of 5 features / econml",
+            lambda: causal_forest(small[0], small[1], small[2], trees=100, nuisance="linear"),
+            forest,
+            3,
+        ),
     ]

@@ -12,6 +12,11 @@ STUDIES = {"effect": [0.1, 0.3, 0.35, 0.65], "variance": [0.03, 0.03, 0.05, 0.01
 ALIKE = {"effect": [0.3, 0.31, 0.3, 0.29], "variance": [0.03, 0.03, 0.05, 0.01]}
 SPLITS = {"score": [0.8, 0.82, 0.79], "other": [0.83, 0.86, 0.85]}
 ROWS = {"target": [float(i * i % 7) for i in range(30)], "feature": [float(i) for i in range(30)]}
+SPLIT = {
+    "target": [float(i * i % 7) for i in range(30)],
+    "prediction": [3.0] * 30,
+    "part": ["calibration"] * 20 + ["test"] * 10,
+}
 NEW = {**ROWS, "target": [*ROWS["target"][:-1], None]}
 
 
@@ -26,6 +31,7 @@ NEW = {**ROWS, "target": [*ROWS["target"][:-1], None]}
         ("I.meta", STUDIES, {"method": "FE", "test": "knapp-hartung"}, "smaller than the normal one (here it is not)"),
         ("I.cumulative", STUDIES, {}, "4 looks without a correction"),
         ("N.jackknife_plus", NEW, {"alpha": 0.1}, "at least 80% is guaranteed"),
+        ("D.anticipatory_failure", SPLIT, {"alpha": 0.1}, "one calibration set of 20 covers less than 90% in"),
         ("N.compare_learners", SPLITS, {"test_share": 0.5}, "speaks of the learners"),
     ],
 )

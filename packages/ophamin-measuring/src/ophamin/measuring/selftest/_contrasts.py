@@ -177,7 +177,7 @@ def _effect_size() -> list[Check]:
     spikes = _two_means("1 % spikes", lambda rng, n: _spiked(rng, n) / 10, (40, 40), shift=0.8 * math.sqrt(1 + 99) / 10)
     return [
         Check(name, law.name, "noncentral-t", "approximate", most=ALPHA, least=ALPHA, run=estimator_run(name, law),
-              quick=3500, full=35_000, stress=stressed(name, skewed, spikes)),
+              quick=1500, full=35_000, stress=stressed(name, skewed, spikes)),
     ]  # fmt: skip
 
 

@@ -103,7 +103,8 @@ def _shift(draw: Callable[[Rng], np.ndarray], groups: list[int] | None = None) -
 
 
 def _rounds(rng: Rng) -> np.ndarray:
-    return np.repeat(rng.normal(size=20), 5) * np.sqrt(0.1) + rng.normal(size=100) * np.sqrt(0.9)
+    between = np.repeat(rng.normal(size=20), 5)
+    return np.asarray(np.sqrt(0.1) * between + np.sqrt(0.9) * rng.normal(size=100))
 
 
 def _pairs() -> list[Check]:

@@ -242,12 +242,12 @@ def _calibration() -> list[Check]:
         Check(
             "calibration-error", f"{law.name}, one bin", "sign-vectors", "approximate", most=_ABOUT,
             least=ALPHA - MARGIN / 2, sides=("above",), run=estimator_run("calibration-error", law, bins=1),
-            quick=4000, full=40_000,
+            quick=2000, full=40_000,
         ),
         Check(
             "calibration-error", "gap 0.1, one bin, from below", "sign-vectors", "approximate", most=_ABOUT,
             least=ALPHA - MARGIN, sides=("below",), run=estimator_run("calibration-error", law, bins=1),
-            quick=4000, full=40_000,
+            quick=2000, full=40_000,
         ),
     ]  # fmt: skip
 
@@ -268,7 +268,7 @@ def _brier() -> list[Check]:
             "brier-skill", law(slope).name, "paired-t", "approximate", most=_ABOUT,
             least=ALPHA - MARGIN / 2 if slope == 0.5 else None,
             sides=("below",) if slope == 0.5 else ("below", "above"),
-            run=estimator_run("brier-skill", law(slope)), quick=5000 if slope == 0.5 else 2000,
+            run=estimator_run("brier-skill", law(slope)), quick=2500 if slope == 0.5 else 2000,
             full=20_000,
             stress=stressed("brier-skill", law(0.5, "grouped"), law(0.5, "series")) if slope == 0.5 else (),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -194,7 +195,7 @@ def _hard(method: str, test: str) -> tuple[Stress, ...]:
 
 def _pooled() -> list[Check]:
     z, hartung, floor = "z", "knapp-hartung", "knapp-hartung-adhoc"
-    skewed = 0.2 * (np.e**2 - np.e)  # variance of √0.2 times a log-normal number
+    skewed = 0.2 * (math.e**2 - math.e)  # variance of √0.2 times a log-normal number
     return [
         Check(
             "pooled effect", "one common effect, 5 studies", "inverse variance, z", "approximate",

@@ -112,16 +112,12 @@ def independent(columns: Floats, names: Sequence[str] = ()) -> tuple[NDArray[np.
     n, p = columns.shape
     if not n or not p:
         return np.arange(0), ()
-    centred = columns - columns.mean(axis=0)
-    products = centred.T @ centred
-    size = np.sqrt(np.diagonal(products))
-    # Rounding leaves about 1e-16 of a column's magnitude after its mean is taken away.
-    magnitude = np.maximum(columns.max(axis=0), -columns.min(axis=0))
-    flat = size <= 1e-12 * np.sqrt(n) * np.maximum(magnitude, 1e-300)
-    # No diagonal entry of the triangle below is less than the root of the least eigenvalue of the correlations, so
-    # that columns plainly independent, the usual case, need no triangle.
-    if p < n and not flat.any() and np.linalg.eigvalsh(products / np.outer(size, size))[0] > 1e-6:
+    if _plainly_independent(columns):
         return np.arange(p), ()
+    centred = columns - columns.mean(axis=0)
+    size = np.sqrt((centred**2).sum(axis=0))
+    # Rounding leaves about 1e-16 of a column's magnitude after its mean is taken away.
+    flat = size <= 1e-12 * np.sqrt(n) * np.maximum(np.abs(columns).max(axis=0), 1e-300)
     kept = np.flatnonzero(~flat)
     diagonal = np.abs(np.diagonal(np.linalg.qr(centred[:, kept] / size[kept], mode="r")))
     own = np.zeros(len(kept), dtype=bool)
@@ -130,6 +126,23 @@ def independent(columns: Floats, names: Sequence[str] = ()) -> tuple[NDArray[np.
     lost = [names[j] if j < len(names) else f"column {j + 1}" for j in range(p) if j not in set(kept.tolist())]
     say = f"{', '.join(lost)} left out of the adjustment: constant, or a linear combination of the others"
     return kept, (say,) if lost else ()
+
+
+def _plainly_independent(columns: Floats) -> bool:
+    """Whether the least eigenvalue of the correlations is far from 0: the usual case, told from sums of products.
+
+    No diagonal entry of the triangle of the standardised columns is less than its root. Means a thousand times the
+    spread leave too few digits, and are not told here.
+    """
+    n, p = columns.shape
+    if p >= n:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        raw, mean = columns.T @ columns, columns.mean(axis=0)
+        products = raw - n * np.outer(mean, mean)
+        spread = np.diagonal(products)
+        told = np.isfinite(products).all() and (spread > 1e-6 * np.diagonal(raw)).all() and spread.min() > 1e-200
+    return bool(told) and float(np.linalg.eigvalsh(products / np.sqrt(np.outer(spread, spread)))[0]) > 1e-6
 
 
 def effect(

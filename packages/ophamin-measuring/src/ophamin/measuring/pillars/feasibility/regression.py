@@ -131,7 +131,6 @@ def _coefficient(rows: Rows, columns: Any, errors: str, level: float, notes: tup
     told = notes or lost
     if len(kept) <= columns.shape[1]:
         design = design[:, np.concatenate([[0], 1 + kept])]
-    x = design[:, 1:-1]
     df = rows.n - design.shape[1]
     if df < 1:
         return unanswered(rows, f"{rows.n} rows are too few for {design.shape[1]} coefficients", notes=told)
@@ -139,5 +138,5 @@ def _coefficient(rows: Rows, columns: Any, errors: str, level: float, notes: tup
     value, kind = float(fit.params[-1]), "nonrobust" if errors == "classical" else errors
     with np.errstate(divide="ignore", invalid="ignore"):
         se = float(fit.bse[-1] if kind == "nonrobust" else getattr(fit, f"{kind}_se")[-1])
-    base = float(fit.params[0] + (x.mean(axis=0) @ fit.params[1:-1] if x.shape[1] else 0.0))
+    base = float(rows.outcome.mean()) - value * float(rows.treated.mean())  # least squares goes through the means
     return effect(rows, base + value, base, se, level=level, df=df, se_method=errors, estimate=value, notes=told)
