@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin-comparing",
         "Find the commit that flipped a verdict from VALIDATED to REFUTED, in about log2(N) runs.",
     ),
+    "changes": ("ophamin-comparing", "Since which commit a metric is different."),
     "compare": (
         "ophamin-comparing",
         "Say what changed between two sets of proofs for the same claims, and keep it as a signed record.",

@@ -24,10 +24,18 @@ CHANGED, TAMPERED = 1, 3
 @click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--alpha", type=float, help="Chance of any false alarm.  [default: that of the project]")
 @click.option("--watch", "watched", is_flag=True, help="Of all scans for ever: each spends a share of alpha.")
-@click.option("--order", type=click.File(encoding="utf-8"), help="File with revisions, old to new, one a line; - reads standard input.")
-@click.option("--chart", type=click.Choice(["individuals", "ewma", "cusum"]), help="Also list the signals of a control chart.")
+@click.option(
+    "--order",
+    type=click.File(encoding="utf-8"),
+    help="File with revisions, old to new, one a line; - reads standard input.",
+)
+@click.option(
+    "--chart", type=click.Choice(["individuals", "ewma", "cusum"]), help="Also list the signals of a control chart."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the permutations.")
-@click.option("--key-file", type=click.Path(path_type=Path), help="Signing key.  [default: $OPHAMIN_SIGN_KEY, else your own]")
+@click.option(
+    "--key-file", type=click.Path(path_type=Path), help="Signing key.  [default: $OPHAMIN_SIGN_KEY, else your own]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_context
 def changes(

@@ -88,7 +88,11 @@ def _watched(found: Sequence[Series], settings: Settings, metric: str, alpha: fl
                 seen += [(s["key"], s["comparator"], s["theta"]) for s in record["series"]]
     return [
         watch(
-            s.values, s.se, look=1 + seen.count((asdict(s.key), s.comparator, s.theta)), alpha=alpha / len(found), seed=seed
+            s.values,
+            s.se,
+            look=1 + seen.count((asdict(s.key), s.comparator, s.theta)),
+            alpha=alpha / len(found),
+            seed=seed,
         )
         for s in found
     ]
