@@ -52,9 +52,9 @@ def changes(
 ) -> None:
     """Find the commits at which METRIC shifted, in every series of DIR that has it, as a signed record.
 
-    The best split of a series is held against the best splits of its shuffled values, so that noise raises a false alarm
-    in at most alpha of all scans; values that depend on their neighbours are whitened first. Several series are corrected
-    as a family (Holm). Points are ordered by the time they were measured, unless --order says otherwise.
+    The best split of a series is held against the best splits of its shuffled values, so that noise raises a false
+    alarm in at most alpha of all scans; values that depend on their neighbours are whitened first. Several series are
+    corrected as a family (Holm). Points are ordered by the time they were measured, unless --order says otherwise.
 
     Exits 3 when a proof is not what was signed (it is left out); else 1 when a change is shown; else 0.
 
