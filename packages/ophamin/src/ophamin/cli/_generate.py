@@ -8,6 +8,8 @@ from pathlib import Path
 
 __all__ = ["table", "write"]
 
+_WIDTH = 120
+
 
 def table() -> dict[str, tuple[str, str]]:
     """Command → (distribution, one-line help), of the installed family, sorted by command."""
@@ -23,10 +25,18 @@ def write(path: Path) -> None:
     """Rewrite the dictionary in ``path``, keeping its docstring."""
     head = path.read_text(encoding="utf-8").split("COMMANDS")[0]
     rows = "".join(
-        f"    {json.dumps(name)}: ({json.dumps(dist)}, {json.dumps(text, ensure_ascii=False)}),\n"
+        _row(json.dumps(name), json.dumps(dist), json.dumps(text, ensure_ascii=False))
         for name, (dist, text) in table().items()
     )
     path.write_text(f"{head}COMMANDS: dict[str, tuple[str, str]] = {{\n{rows}}}\n", encoding="utf-8")
+
+
+def _row(name: str, distribution: str, text: str) -> str:
+    """One entry, laid out as the formatter would."""
+    line = f"    {name}: ({distribution}, {text}),\n"
+    if len(line) <= _WIDTH + 1:
+        return line
+    return f"    {name}: (\n        {distribution},\n        {text},\n    ),\n"
 
 
 if __name__ == "__main__":
