@@ -25,10 +25,15 @@ def write(path: Path) -> None:
     """Rewrite the dictionary in ``path``, keeping its docstring."""
     head = path.read_text(encoding="utf-8").split("COMMANDS")[0]
     rows = "".join(
-        _row(json.dumps(name), json.dumps(dist), json.dumps(text, ensure_ascii=False))
+        _row(json.dumps(name), json.dumps(dist), _quoted(text))
         for name, (dist, text) in table().items()
     )
     path.write_text(f"{head}COMMANDS: dict[str, tuple[str, str]] = {{\n{rows}}}\n", encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    plain = '"' in text and "'" not in text and "\\" not in text
+    return f"'{text}'" if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _row(name: str, distribution: str, text: str) -> str:

@@ -56,7 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "key create": (
         "ophamin",
-        "Create a random signing key called NAME; \"installation\" is the one that signs your runs.",
+        'Create a random signing key called NAME; "installation" is the one that signs your runs.',
     ),
     "key list": ("ophamin", "List your keys and the signers you trust; never shows a secret."),
     "key trust": ("ophamin", "Trust records attested by PUBLIC_KEY (64 hex digits), known to you as NAME."),
