@@ -24,10 +24,7 @@ def table() -> dict[str, tuple[str, str]]:
 def write(path: Path) -> None:
     """Rewrite the dictionary in ``path``, keeping its docstring."""
     head = path.read_text(encoding="utf-8").split("COMMANDS")[0]
-    rows = "".join(
-        _row(json.dumps(name), json.dumps(dist), _quoted(text))
-        for name, (dist, text) in table().items()
-    )
+    rows = "".join(_row(json.dumps(name), json.dumps(dist), _quoted(text)) for name, (dist, text) in table().items())
     path.write_text(f"{head}COMMANDS: dict[str, tuple[str, str]] = {{\n{rows}}}\n", encoding="utf-8")
 
 
