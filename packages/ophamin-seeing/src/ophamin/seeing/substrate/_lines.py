@@ -256,11 +256,20 @@ def _with_epitaph(failure: Exception, process: LineProcess) -> str:
 
 # Made once: ``json.dumps`` and ``json.loads`` with options make a new one for every call.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_decode = json.JSONDecoder(
+_decoder = json.JSONDecoder(
     parse_float=lambda digits: value if math.isfinite(value := float(digits)) else None,
     parse_constant=lambda name: _refuse(f"its answer holds {name}, which is not JSON"),
-).decode
+)
 _PLAIN_LINE = 3000  # shorter than any integer that is too long
+
+
+def _decode(text: str) -> Any:
+    try:
+        value, end = _decoder.raw_decode(text)
+    except ValueError:
+        end = -1  # white space before it, perhaps
+    # ``decode`` looks for white space on either side, which hardly any answer has.
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def _line(value: Any) -> bytes:
