@@ -14,9 +14,11 @@ from scipy.special import expit
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from statsmodels.api import OLS, Logit, add_constant
+from statsmodels.sandbox.regression.gmm import IV2SLS
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 from ophamin.measuring.pillars.feasibility.doubly_robust import aipw
+from ophamin.measuring.pillars.feasibility.instrument import instrumented
 from ophamin.measuring.pillars.feasibility.learning import causal_forest, linear_dml
 from ophamin.measuring.pillars.feasibility.refutation import KINDS, refute
 from ophamin.measuring.pillars.feasibility.regression import regression
@@ -79,6 +81,12 @@ def run() -> list[dict[str, Any]]:
     def plain() -> Any:
         return OLS(y, np.column_stack([np.ones(len(y)), x, t])).fit().HC2_se
 
+    z = t + np.random.default_rng(2).normal(size=len(t))
+
+    def two_stages() -> Any:
+        ones = np.ones(len(y))
+        return IV2SLS(y, np.column_stack([ones, x, t]), np.column_stack([ones, x, z])).fit().bse
+
     def effects() -> Any:
         score = Logit(small[1], add_constant(small[2])).fit(disp=0)
         model = OLS(small[0], add_constant(small[2]))
@@ -109,6 +117,12 @@ def run() -> list[dict[str, Any]]:
     return [
         _refuters(),
         _against("regression HC2, 50,000 rows of 20 confounders / statsmodels", lambda: regression(y, t, x), plain, 9),
+        _against(
+            "two-stage least squares, 50,000 rows of 20 controls / statsmodels",
+            lambda: instrumented(y, t, z, x),
+            two_stages,
+            9,
+        ),
         _against("AIPW, 2,000 rows / statsmodels' TreatmentEffect", lambda: aipw(*small), effects, 5),
         _against("linear DML, 50,000 rows of 20 confounders / econml", lambda: linear_dml(y, t, x), double, 5),
         _against(

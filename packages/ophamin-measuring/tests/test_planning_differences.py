@@ -112,9 +112,13 @@ def test_what_a_plan_must_be_told() -> None:
         plan(Threshold("m", ">=", 0.0), mean)
     with pytest.raises(UsageError, match="spread about the line"):
         plan(Threshold("m", ">=", 0.0), Decision(estimator="slope.hac", smallest_difference=0.5))
-    shares = Decision(estimator="difference.newcombe", smallest_difference=0.2)
-    with pytest.raises(UsageError, match="grouped"):
-        plan(Threshold("m", ">=", 0.0), shares, group_size=5, icc=0.1)
+    for name in ("difference.newcombe", "difference.clopper-pearson", "correlation", "effect-size"):
+        with pytest.raises(UsageError, match="decides nothing from grouped rows"):
+            plan(Threshold("m", ">=", 0.0), Decision(estimator=name, smallest_difference=0.2), group_size=5, icc=0.1)
+    slope = Decision(estimator="slope.hac", smallest_difference=0.2)
+    for more in ({"icc": 1.0}, {"ar": 0.5}):
+        with pytest.raises(UsageError, match="grouped rows of a slope"):
+            plan(Threshold("m", ">=", 0.0), slope, sd=1.0, group_size=5, **more)
     with pytest.raises(UsageError, match="autocorrelation"):
         plan(Threshold("m", ">=", 0.0), mean, sd=1.0, ar=1.0)
     with pytest.raises(UsageError, match="there is no plan"):
@@ -145,3 +149,24 @@ def test_grouped_rows_have_the_power_that_was_planned(icc: float) -> None:
     assert abs(won / runs - found.power_validate) < 4 * np.sqrt(0.25 / runs)
     few = plan(threshold, decision, n=95, sd=1.0, group_size=5, icc=icc)
     assert few.power_validate == 0.0
+
+
+@pytest.mark.parametrize("icc", [0.0, 0.4])
+def test_grouped_series_have_the_power_that_was_planned(icc: float) -> None:
+    threshold, decision = Threshold("m", ">=", 0.0), Decision(estimator="slope.hac", smallest_difference=0.05)
+    found = plan(threshold, decision, sd=1.0, group_size=8, icc=icc)
+    assert found.n is not None
+    assert found.power_validate is not None
+    assert found.n >= 160
+    assert found.n % 8 == 0
+    groups, estimate, rng = found.n // 8, estimators.get("slope.hac"), np.random.default_rng(7)
+    names, times = np.repeat(np.arange(groups), 8).tolist(), np.tile(np.arange(8), groups)
+    won, runs = 0, 1000
+    for _ in range(runs):
+        level = np.repeat(rng.normal(size=groups), 8)
+        x = np.sqrt(icc) * level + np.sqrt(1 - icc) * rng.normal(size=found.n) + 0.05 * times
+        lower = estimate({"value": x.tolist(), "time": times.tolist(), "group": names}, confidence=0.95).lower
+        won += lower is not None and lower >= 0
+    # Four standard errors of a share of 1,000.
+    assert abs(won / runs - found.power_validate) < 4 * np.sqrt(0.25 / runs)
+    assert plan(threshold, decision, n=152, sd=1.0, group_size=8, icc=icc).power_validate == 0.0

@@ -38,7 +38,10 @@ class _Power(ABC):
         sign = 1.0 if part.upwards else -1.0
         self.inside, self.outside = self.theta + sign * delta, self.theta - sign * delta
         if part.assume.grouped and not self.grouped:
-            raise UsageError(f"there is no plan for grouped rows of {part.decision.estimator!r}; give n yourself")
+            name = part.decision.estimator
+            # What is planned must be decidable: these estimators refuse such rows.
+            instead = "; difference.mean takes them" if name != "correlation" else ""
+            raise UsageError(f"{name!r} decides nothing from grouped rows, so there is no plan for them{instead}")
 
     @abstractmethod
     def _power(self, n: Floats, truth: float, alpha: float, *, upper_side: bool) -> Floats:
@@ -202,12 +205,22 @@ class EquivalencePower(_OfSpread):
 
 
 class SlopePower(_Power):
-    """Equally spaced times, one unit apart; dependence by the long-run variance of an AR(1)."""
+    """Equally spaced times, one unit apart; dependence by the long-run variance of an AR(1).
+
+    With groups each is a series of its own over the same times. The level of a group, which its rows share, then falls
+    out of its slope, so that the estimate is a mean of G slopes with G − 1 degrees of freedom: exact for normal errors.
+    """
 
     per = "rows, one unit of time apart"
+    grouped = True
+
+    def __init__(self, part: Part, delta: float) -> None:
+        super().__init__(part, delta)
+        if part.assume.grouped and (part.assume.group_size < 2 or part.assume.icc >= 1 or part.assume.ar):
+            raise UsageError("grouped rows of a slope are planned with at least 2 rows a group, icc below 1 and no ar")
 
     def _least(self) -> int:
-        return LEAST
+        return math.ceil(GROUPS * self.part.assume.group_size) if self.part.assume.grouped else LEAST
 
     def _sd(self) -> float:
         if self.part.assume.sd is None:
@@ -215,13 +228,18 @@ class SlopePower(_Power):
                 f"planning '{self.part.threshold}' needs the spread about the line, --assume sd=VALUE "
                 "(and --assume ar=VALUE where rows depend on each other)"
             )
-        ar = self.part.assume.ar
-        return self.part.assume.sd * math.sqrt((1 + ar) / (1 - ar))
+        ar, icc = self.part.assume.ar, self.part.assume.icc if self.part.assume.grouped else 0.0
+        return self.part.assume.sd * math.sqrt((1 + ar) / (1 - ar) * (1 - icc))
 
     def _power(self, n: Floats, truth: float, alpha: float, *, upper_side: bool) -> Floats:
-        df = np.maximum(2, np.floor(0.25 * n ** (2 / 3)))
+        assume = self.part.assume
+        if assume.grouped:
+            units = assume.groups(n)
+            df, spread = units - 1, units * assume.group_size * (assume.group_size**2 - 1) / 12
+        else:
+            df, spread = np.maximum(2, np.floor(0.25 * n ** (2 / 3))), n * (n * n - 1) / 12
         gap = (truth - self.theta) if upper_side else (self.theta - truth)
-        inner = np.minimum(gap * np.sqrt(n * (n * n - 1) / 12) / self._sd(), 37.0)
+        inner = np.minimum(gap * np.sqrt(spread) / self._sd(), 37.0)
         return np.asarray(1 - nctdtr(df, inner, stdtrit(df, 1 - alpha)))
 
     def guess(self, power: float) -> float:
@@ -232,6 +250,12 @@ class SlopePower(_Power):
         """What was assumed."""
         self._sd()  # says what is missing
         assume = self.part.assume
+        if assume.grouped:
+            return [
+                *super().notes(),
+                f"each group is a series of {assume.group_size:g} rows over the same times; the spread about the line "
+                f"is taken as {assume.sd:g}, the correlation of rows of one group as {assume.icc:g}",
+            ]
         return [
             *super().notes(),
             f"the spread about the line is taken as {assume.sd:g}, its autocorrelation {assume.ar:g}",

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import f as fisher
 from scipy.stats import t as student
-from statsmodels.regression.linear_model import OLS
 from statsmodels.sandbox.regression.gmm import IV2SLS
 
 from ophamin.measuring.pillars._columns import Floats
@@ -93,14 +92,18 @@ def instrumented(
         return _nothing(n, (f"{n} rows are too few for {k} coefficients", *notes))
     scaled = (x - x.mean(axis=0)) / x.std(axis=0)
     rest = np.column_stack([np.ones(n), scaled])
-    r_y, r_w, r_z = (a - rest @ np.linalg.lstsq(rest, a, rcond=None)[0] for a in (y, w, z))
+    columns = np.column_stack([y, w, z])
+    r_y, r_w, r_z = (columns - rest @ np.linalg.lstsq(rest, columns, rcond=None)[0]).T
     for name, residual, raw in (("treatment", r_w, w), ("instrument", r_z, z)):
         if float(residual @ residual) <= 1e-14 * max(float(raw @ raw), 1e-300):
             return _nothing(n, (f"the {name} is constant, or determined by the controls", *notes))
-    first = OLS(w, np.column_stack([rest, z])).fit(cov_type="HC1" if robust else "nonrobust")
-    exact = float(first.ssr) <= 1e-14 * float(r_w @ r_w)
-    strength = math.inf if exact else float((first.params[-1] / first.bse[-1]) ** 2)
-    plain = float(OLS(y, np.column_stack([rest, w])).fit().params[-1])
+    # Net of the controls both regressions have one predictor (Frisch & Waugh 1933), so they need no fit of their own.
+    zz, zw = float(r_z @ r_z), float(r_z @ r_w)
+    off = r_w - (zw / zz) * r_z
+    exact = float(off @ off) <= 1e-14 * float(r_w @ r_w)
+    spread = n / df * float(((r_z * off) ** 2).sum()) if robust else zz * float(off @ off) / df
+    strength = math.inf if exact else zw**2 / spread
+    plain = float(r_w @ r_y) / float(r_w @ r_w)
     if abs(float(r_z @ r_w)) <= 1e-12 * math.sqrt(float(r_z @ r_z) * float(r_w @ r_w)):
         return _nothing(n, ("the instrument does not move the treatment at all", *notes), plain, strength)
     exog, instruments = np.column_stack([w, rest]), np.column_stack([z, rest])
