@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ophamin.comparing.drift.family import adjusted
 from ophamin.comparing.orchestration import (
     Cell,
     CellResult,
@@ -26,7 +27,6 @@ from ophamin.comparing.orchestration import (
     assignments,
     ordered,
 )
-from ophamin.comparing.drift.family import adjusted
 from ophamin.comparing.orchestration.family import corrected, p_values
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import RunSpec, SweepSpec

@@ -111,7 +111,8 @@ def _check_growth(text: str, path: Path | str) -> None:
     count = text.count("${")
     if count / 3 * math.log(3) + math.log(len(text) + 1) > math.log(MAX_GROWN):
         raise UsageError(
-            f"{path} has {count} interpolations, which could grow beyond {MAX_GROWN:,} characters; write some values out"
+            f"{path} has {count} interpolations, which could grow beyond {MAX_GROWN:,} characters; write some values "
+            "out"
         )
 
 
@@ -208,12 +209,14 @@ def _levels(where: str, value: JSON) -> list[JSON]:
     for number in (low, high, step):
         _check_type(where, number, (int, float))
         if not abs(number) <= MAX_NUMBER:
-            raise UsageError(f"{where}: a range has ends and steps of at most {MAX_NUMBER:g}, not {str(number):.20}")
+            raise UsageError(f"{where}: a range has ends and steps of at most {MAX_NUMBER:g}, not {number!s:.20}")
     if step == 0 or (high - low) / step < 0:
         raise UsageError(f"{where}: steps of {step} do not lead from {low} to {high}")
     steps = (high - low) / step + 1e-9
     if steps >= MAX_LEVELS:
-        raise UsageError(f"{where} has {steps + 1:,.0f} values, and a factor takes at most {MAX_LEVELS:,}; take longer steps")
+        raise UsageError(
+            f"{where} has {steps + 1:,.0f} values, and a factor takes at most {MAX_LEVELS:,}; take longer steps"
+        )
     return [low + i * step for i in range(int(steps) + 1)]
 
 
