@@ -1,27 +1,28 @@
-"""``make bench``: every wheel's speed promises, as ratios against a named baseline of the same run."""
+"""``make bench``: every wheel's speed promises, as ratios against a named baseline of the same run.
+
+Each ``packages/*/benchmarks/bench_*.py`` runs in a process of its own: threads, children and memory that one leaves behind
+are no part of what the next one measures.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+_ONE = "import json, runpy, sys; rows = runpy.run_path(sys.argv[1])['run'](); print('\\n' + json.dumps(rows))"
 
 
 def rows() -> list[dict[str, Any]]:
-    """The rows of every ``packages/*/benchmarks/bench_*.py``, each a ``run()``."""
+    """The rows of every benchmark, each a ``run()``."""
     found = []
     for path in sorted((ROOT / "packages").glob("*/benchmarks/bench_*.py")):
-        print(f"… {path.relative_to(ROOT)}", file=sys.stderr)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-        found += module.run()
+        print(f"… {path.relative_to(ROOT)}", file=sys.stderr, flush=True)
+        done = subprocess.run([sys.executable, "-c", _ONE, path], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        found += json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
     return found
 
 

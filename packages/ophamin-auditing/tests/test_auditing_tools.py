@@ -365,3 +365,18 @@ def test_fingerprints_survive_moved_lines_and_tell_twins_apart(tree):
 )  # fmt: skip
 def test_severity_of_ruff_rules(rule, expected):
     assert severity(rule) == expected
+
+
+def test_ruff_reads_what_is_installed_in_a_virtual_environment(tree):
+    # As uv makes them: the folder's own .gitignore hides everything, and ruff leaves out both names by itself.
+    root = tree({".venv/.gitignore": "*\n", ".venv/lib/site-packages/thing/a.py": "import os\n"})
+    entry = Ruff().audit(root / ".venv/lib/site-packages/thing", timeout_s=60)
+    assert rules(entry) == ["F401"]
+    assert entry["complete"]
+
+
+def test_settings_that_leave_everything_out_are_no_clean_tree(tree):
+    root = tree({".git/HEAD": "", "app/.gitignore": "*\n", "app/a.py": "import os\n"})
+    entry = Ruff().audit(root / "app", timeout_s=60)
+    assert rules(entry) == []
+    assert not entry["complete"]

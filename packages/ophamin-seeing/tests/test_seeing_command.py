@@ -280,3 +280,31 @@ def test_a_fresh_process_on_every_reset(program) -> None:
     assert substrate.identity().config_hash != kept.identity().config_hash
     with pytest.raises(UsageError, match="never, reset"):
         make_substrate("command:cat?restart=always")
+
+
+@pytest.mark.parametrize("pipeline", [1, 4])
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (
+            '{"id": %s, "output": {"a": 1e999, "b": -1e999, "c": 0.5, "d": 1E3}}',
+            {"a": None, "b": None, "c": 0.5, "d": 1000.0},
+        ),
+        ('{"id": %s, "output": "\\ud800"}', {"output": "\\ud800"}),
+        (' {"id": %s, "output": [1, {"x": null}]} \r', {"output": [1, {"x": None}]}),
+        ('{"id": %s, "output": ' + "[" * 60 + "]" * 60 + "}", None),
+    ],
+)
+def test_answers_that_need_converting_and_those_that_do_not_are_read_alike(
+    program, pipeline: int, words: str, output: object
+) -> None:
+    # The same answer made long is converted with care, a short one is taken as it was read.
+    padded = words.replace("{", '{"padding": "' + "x" * 4000 + '", ', 1)
+    results = {}
+    for name, text in (("short", words), ("long", padded)):
+        substrate = program(f"raw(({text!r} % json.dumps(d['id'])).encode() + b'\\n')", pipeline=pipeline)
+        results[name] = run(substrate, "a", "b")
+    assert [r.status for r in results["short"]] == ["ok"] * 2
+    assert [r.output for r in results["short"]] == [r.output for r in results["long"]]
+    if output is not None:
+        assert results["short"][0].output == output

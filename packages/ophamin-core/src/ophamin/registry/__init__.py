@@ -199,12 +199,14 @@ def read_record(path: Path | str) -> SignedRecord:
         >>> read_record("proofs/proof/ab/ab…/record.json").kind.name  # doctest: +SKIP
         'proof'
     """
+    from ophamin.proof.kinds import PROOF
     from ophamin.proof.signed import read
 
     broken: list[str] = []
 
     def kinds() -> Iterator[RecordKind]:
-        for name in records.names():
+        # Core's own kind first: most records are proofs, and asking a kind imports it.
+        for name in sorted(records.names(), key=lambda name: name != PROOF.name):
             try:
                 yield records.get(name)
             except PluginError as error:

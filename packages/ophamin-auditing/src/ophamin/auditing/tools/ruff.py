@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ophamin.auditing.target import Target, text
+from ophamin.auditing.target import INSTALLED, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
 from ophamin.auditing.tools._run import Completed
 
@@ -38,6 +38,7 @@ SEVERITY = {
 """Beginning of a rule → severity; the longest that fits decides, its letters must be the rule's. All else: low."""
 
 UNREADABLE = frozenset({"invalid-syntax", "E902", "E999"})
+NOTHING = b"No Python files found"
 _RULE = re.compile(r"([A-Za-z]+)(\d*)\Z")
 
 
@@ -97,6 +98,9 @@ class Ruff:
             # Without settings of the project, ruff would take the user's own: --isolated stops that too.
             words += ["--isolated", "--select", ",".join(DEFAULT_RULES)]
             noted = {"settings": []}
+        if target.root.name in INSTALLED:
+            # Ruff leaves out where packages are installed, and a virtual environment's .gitignore hides all of it.
+            words += ["--no-respect-gitignore", "--exclude", "__pycache__"]
         return [*words, "--", str(target.path)], noted
 
     def parse(self, done: Completed, target: Target) -> Parsed:
@@ -113,6 +117,8 @@ class Ruff:
             for finding, row in zip(found, rows, strict=True)
         }
         unread = {f["path"]: f["message"] for f in found if f["rule_id"] in UNREADABLE}
+        if NOTHING in done.stderr and target.sources():
+            unread[target.name] = "ruff left out every file of it; see exclude in its settings, and .gitignore"
         return Parsed(
             found,
             rules,
