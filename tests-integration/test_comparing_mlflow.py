@@ -226,3 +226,37 @@ def test_a_server_that_is_down_is_said_at_once(ophamin: Run, project: Path) -> N
         assert time.monotonic() - begun < 30
     assert ophamin("mlflow", "log", "proofs").returncode == 2
     assert ophamin("mlflow", "log", "proofs", "--uri", "nonsense://x").returncode == 2
+
+
+SWEEP = """
+scenario: metric
+base: {arms: {main: 'mock?seed=3&correct=0.9'}, corpus: 'simulated?family=stimuli&n=600', n: 60}
+grid: {options.claim: ['accuracy >= 0.6', 'accuracy >= 0.95']}
+"""
+
+
+def test_a_sweep_goes_to_the_server_above_its_proofs_and_comes_back(
+    server: str, ophamin: Run, project: Path, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    (project / "sweep.yaml").write_text(SWEEP)
+    done = ophamin("sweep", "sweep.yaml", "--executor", "serial", "--json")
+    assert done.returncode in (0, 1, 4), done.stderr
+    said = json.loads(done.stdout)
+    proofs = {cell["proof_id"] for cell in said["cells"]}
+    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "sweeps", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = {run["record_id"]: run["run_id"] for run in json.loads(done.stdout)["runs"]}
+    assert set(runs) == {said["sweep_id"], *proofs}
+
+    client = MlflowClient(tracking_uri=server)
+    above = runs[said["sweep_id"]]
+    assert client.get_run(above).data.tags["ophamin.kind"] == "sweep"
+    assert {client.get_run(runs[p]).data.tags["mlflow.parentRunId"] for p in proofs} == {above}
+    table = json.loads(Path(client.download_artifacts(above, "cases.json", str(tmp_path))).read_text())
+    assert len(table["data"]) == len(proofs) == 2
+
+    back = at(tmp_path / "there", "mlflow", "import", "--uri", server, "--experiment", "sweeps", "--json")
+    assert back.returncode == 0, back.stderr
+    assert set(json.loads(back.stdout)["records"]) == set(runs)

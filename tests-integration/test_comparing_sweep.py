@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,6 +129,53 @@ def test_a_forged_proof_is_not_taken_into_the_record(
     assert "is bad" in err
 
 
+def journal_of(project: Path) -> Path:
+    return project / ".ophamin" / "sweeps" / "cells.jsonl"
+
+
+def test_a_journal_that_gives_a_cell_another_cells_proof_is_not_believed(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    _, said, _ = command("--executor", "serial")
+    one, other = said["cells"][0], next(c for c in said["cells"] if c["outcome"] != said["cells"][0]["outcome"])
+    lines = [json.loads(line) for line in journal_of(grid).read_bytes().splitlines()]
+    done = {line["cell"]: line for line in lines if line["state"] == "done"}
+    done[one["cell"]]["value"], done[other["cell"]]["value"] = (
+        done[other["cell"]]["value"], done[one["cell"]]["value"],
+    )  # fmt: skip
+    journal_of(grid).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, _, err = command("--executor", "serial")
+    assert code == 3
+    assert "another run's proof" in err
+
+
+@pytest.mark.parametrize("value", [None, "x", {"path": 1}, {"path": "a\0b", "proof_id": "x"}])
+def test_a_journal_line_that_makes_no_sense_costs_only_its_cell(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]], value: JSON
+) -> None:
+    words = ("--executor", "serial", "grid.options.claim=['accuracy >= 0.6']")
+    _, said, _ = command(*words)
+    with journal_of(grid).open("a") as file:
+        file.write(json.dumps({"cell": said["cells"][0]["cell"], "state": "done", "value": value}) + "\n")
+    code, again, err = command(*words)
+    assert code in (0, 1, 4), err
+    assert [c["reused"] for c in again["cells"]] == [False, True]
+
+
+def test_a_proof_that_nobody_known_signed_is_not_taken_into_the_record(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]], monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    command("--executor", "serial")
+    # Another installation, which has not been told to trust the key of this one.
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("OPHAMIN_HOME", str(home))
+    monkeypatch.delenv("OPHAMIN_SIGN_KEY", raising=False)
+    code, _, err = command("--executor", "serial")
+    assert code == 3
+    assert "nobody known signed it" in err
+
+
 def test_the_worker_needs_no_key_and_its_parcel_is_not_believed(grid: Path, tmp_path: Path) -> None:
     from ophamin.measuring.scenarios.cell import measure
 
@@ -192,3 +241,93 @@ def test_a_killed_sweep_goes_on_and_no_claim_is_tried_twice(
     verdicts = [e for e in entries(grid) if e["type"] == "outcome" and e["proof_id"]]
     assert len(verdicts) == len({e["proof_id"] for e in verdicts}) == 8
     assert Counter(e["type"] for e in entries(grid))["registration"] == 8
+
+
+@pytest.fixture
+def cluster(grid: Path) -> Any:
+    """A real scheduler and two workers over TCP that can import the models; its address and the workers."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words], cwd=grid, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+        started.append(process)
+        return process
+
+    where, limit, address = grid / "scheduler.json", time.monotonic() + 60, ""
+    try:
+        start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+              "--scheduler-file", str(where))  # fmt: skip
+        while not address:
+            assert time.monotonic() < limit
+            with contextlib.suppress(OSError, ValueError):
+                address = json.loads(where.read_text())["address"]
+            time.sleep(0.05)
+        words = ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        workers = [start(*words), start(*words)]
+        from distributed import Client
+
+        with Client(address, timeout="30s", set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address, workers
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+def test_a_dask_worker_killed_under_scenario_cells_loses_no_claim(
+    grid: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    address, workers = cluster
+    words = ("grid.arms.main=['python:sweepmodel:slow']", "grid.n=[60,61,62,63]", "base.n=30")
+    # In a process of its own: here the model of another test's project would still be imported.
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("ophamin"), "sweep", "sweep.yaml", *words, "--executor", f"dask={address}", "--json"],
+        cwd=grid, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            limit = time.monotonic() + 120
+            while not journal_of(grid).exists() or b'"state":"done"' not in journal_of(grid).read_bytes():
+                assert process.poll() is None
+                assert time.monotonic() < limit
+                time.sleep(0.01)
+            workers[0].kill()
+            finished = journal_of(grid).read_bytes().count(b'"state":"done"')
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode in (0, 1, 4), err
+    assert finished < 8
+    assert workers[0].wait(30) == -signal.SIGKILL
+    cells = json.loads(out)["cells"]
+    assert len(cells) == 8
+    assert all(c["outcome"] != "FAILED" for c in cells)
+    counts = Counter(e["type"] for e in entries(grid))
+    assert counts["registration"] == counts["outcome"] == 8
+    for cell in cells:
+        path = grid / "proofs" / "proof" / cell["proof_id"][:2] / cell["proof_id"] / "record.json"
+        assert verify(read(path, [registry.records.get("proof")]), Keyring()).ok
+
+
+def test_a_sweep_stands_in_the_lineage_above_its_proofs(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ophamin.cli._run import run
+
+    _, said, _ = command("--executor", "serial")
+    proofs = {c["proof_id"] for c in said["cells"]}
+    capsys.readouterr()
+    assert run(("lineage", "list", "--json")) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {said["sweep_id"], *proofs} <= set(re.findall(r"[0-9a-f]{64}", json.dumps(listed)))
+    assert run(("lineage", "show", said["sweep_id"], "--json")) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert proofs <= set(re.findall(r"[0-9a-f]{64}", json.dumps(shown)))
+    # One proof is wrong: the sweep that counted it falls with it.
+    assert run(("lineage", "impact", min(proofs), "--json")) in (0, 1)
+    fallen = json.loads(capsys.readouterr().out)
+    assert said["sweep_id"] in json.dumps(fallen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ophamin.comparing.drift.family import adjusted
 from ophamin.comparing.orchestration import (
     Cell,
     CellResult,
@@ -25,7 +27,7 @@ from ophamin.comparing.orchestration import (
     assignments,
     ordered,
 )
-from ophamin.comparing.orchestration.family import corrected, holm
+from ophamin.comparing.orchestration.family import corrected, p_values
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import RunSpec, SweepSpec
 
@@ -54,6 +56,11 @@ def work(data):
     print("chatter")
     time.sleep(data.get("sleep", 0))
     return data["i"] ** 2
+
+def begin(data):
+    with open(data["log"], "a") as log:
+        log.write(f"{os.getpid()}\\n")
+    time.sleep(300)
 """
 
 
@@ -154,11 +161,23 @@ def test_a_sweep_that_makes_no_sense_is_told_what_to_do(spec: SweepSpec, words: 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_monotone_and_no_smaller_than_p(p: list[float]) -> None:
-    adjusted = holm(p)
-    assert all(a >= b for a, b in zip(adjusted, p, strict=True))
+    found = adjusted(p, "holm")
+    assert all(a >= b for a, b in zip(found, p, strict=True))
     order = sorted(range(len(p)), key=p.__getitem__)
-    assert sorted(adjusted) == [adjusted[i] for i in order]
-    assert adjusted[order[0]] == min(1.0, len(p) * p[order[0]])
+    assert sorted(found) == [found[i] for i in order]
+    assert found[order[0]] == min(1.0, len(p) * p[order[0]])
+
+
+def test_a_later_attempt_brings_more_p_into_the_family() -> None:
+    def proof(alpha_used: float) -> dict[str, JSON]:
+        evidence = [{"role": "primary", "detail": {"p_validated": 0.004, "p_refuted": 1.0}}]
+        return {
+            "verdict": {"outcome": "VALIDATED"}, "preregistration": {"alpha_used": alpha_used}, "evidence": evidence,
+        }  # fmt: skip
+
+    assert [p_values(proof(0.05 / 2**k), 0.05)[0] for k in range(4)] == pytest.approx([0.004, 0.008, 0.016, 0.032])
+    # Attempts registered in advance share α equally: none is a later one.
+    assert p_values(proof(0.01), 0.05 / 5)[0] == 0.004
 
 
 def test_a_corrected_verdict_only_weakens_and_exact_ones_stand_outside() -> None:
@@ -220,6 +239,39 @@ def test_limits_end_a_cell_and_all_it_started(log: Path) -> None:
     [slow] = run(log, [Cell("slow", {"i": 9, "log": str(log), "sleep": 60})], limits=Limits(time_s=1), retries=0)
     assert "longer than 1 s" in slow.error
     assert time.monotonic() - began < 30
+
+
+WORKER = """
+import os, sys
+from ophamin.comparing.orchestration.work import Limits, execute
+execute("sweepwork:begin", {"log": sys.argv[1]}, Limits(time_s=600))
+"""
+
+
+def test_a_run_with_limits_ends_with_the_worker_that_is_killed(log: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WORKER, str(log)])
+    limit = time.monotonic() + 60
+    while not log.exists() or not log.read_text().endswith("\n"):
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    run_of = int(log.read_text())
+    process.kill()
+    process.wait()
+    limit = time.monotonic() + 20
+    try:
+        while alive(run_of):
+            assert time.monotonic() < limit, "the run went on without its worker"
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run_of, signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that nobody reaped does not."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(found.strip()) and not found.strip().startswith("Z")
 
 
 PARENT = """
@@ -287,25 +339,30 @@ def cluster(log: Path) -> Any:
         return process
 
     where = log.parent / "scheduler.json"
-    start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-          "--scheduler-file", str(where))  # fmt: skip
-    limit = time.monotonic() + 60
-    while not where.exists():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    address = json.loads(where.read_text())["address"]
-    workers = [
-        start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        for _ in range(2)
-    ]
-    from distributed import Client
+    try:
+        start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+              "--scheduler-file", str(where))  # fmt: skip
+        limit = time.monotonic() + 60
+        address = ""
+        while not address:
+            assert time.monotonic() < limit
+            # The scheduler makes the file before it writes it.
+            with contextlib.suppress(OSError, ValueError):
+                address = json.loads(where.read_text())["address"]
+            time.sleep(0.05)
+        workers = [
+            start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+            for _ in range(2)
+        ]
+        from distributed import Client
 
-    with Client(address, timeout="30s", set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
-    yield address, workers
-    for process in reversed(started):
-        process.kill()
-        process.wait()
+        with Client(address, timeout="30s", set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address, workers
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ grid:
   n: {from: 100, to: 300, step: 100}
 limits: {time_s: 60}
 """
+# Each value is the one before it twice; written out, the last one has 2^20 times the first.
+BOMB = "a0: boom\n" + "".join(f'a{i}: "${{a{i - 1}}}${{a{i - 1}}}"\n' for i in range(1, 21))
 
 
 @pytest.fixture
@@ -77,6 +79,11 @@ def test_overrides_win_and_meet_interpolations(write: Callable[[str], Path]) -> 
         ("", "no scenario|no keys"),
         (b"\xff\xfe", "UTF-8"),
         ("#" * (2**20 + 1), "bytes"),
+        (SWEEP.replace("step: 100", "step: 1.0e-320"), "takes at most"),
+        (SWEEP.replace("to: 300", "to: 3" + "0" * 400), "ends and steps of at most"),
+        (SWEEP.replace("options.depth: [1, 2]", "options: [1]\n  options.a.b: [2]"), "below options"),
+        (SWEEP + BOMB, "41 interpolations"),
+        (SWEEP + BOMB.replace("$", "\\x24"), "interpolations"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(

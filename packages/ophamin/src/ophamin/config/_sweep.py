@@ -15,9 +15,11 @@ from ophamin.protocols import RunSpec, SweepSpec
 __all__ = ["load_sweep"]
 
 JSON = Any
-MAX_BYTES, MAX_DEPTH, MAX_LEVELS = 2**20, 32, 10_000
+MAX_BYTES, MAX_DEPTH, MAX_LEVELS, MAX_GROWN = 2**20, 32, 10_000, 2**24
 TOP = ("scenario", "base", "grid", "ranges", "design", "samples", "blocks", "retries", "limits")
 LIMITS = ("time_s", "cpu_s", "memory_mb")
+# Beyond it the numbers of a float are not one apart.
+MAX_NUMBER = 2**53
 # What the command settles itself, and nobody shares by a file.
 HERE = ("project", "store", "key_file", "argv", "fresh")
 BASE = tuple(f.name for f in fields(RunSpec) if f.name not in (*HERE, "scenario"))
@@ -57,7 +59,9 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepSpec:
         for word in overrides:
             if "=" not in word or word.startswith("="):
                 raise UsageError(f"an override is KEY=VALUE, such as base.n=200, not {word!r}")
-        merged = OmegaConf.merge(OmegaConf.create(_nested(found)), OmegaConf.from_dotlist(list(overrides)))
+        dots = OmegaConf.from_dotlist(list(overrides))
+        _check_growth(f"{found}{OmegaConf.to_container(dots, resolve=False)}", path)
+        merged = OmegaConf.merge(OmegaConf.create(_nested(found)), dots)
         whole: Any = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply, or an interpolation in it leads to itself") from None
@@ -99,6 +103,19 @@ def _check_events(events: Any, path: Path | str) -> None:
             raise UsageError(f"{path} is nested deeper than {MAX_DEPTH}; a sweep file is flat")
 
 
+def _check_growth(text: str, path: Path | str) -> None:
+    """Refuse interpolations that could repeat one another without end: ``a: ${b}${b}``, ``b: ${c}${c}``, and so on.
+
+    Of k interpolations shared out over values that build on each other, 3^(k/3) repetitions of the text is the most.
+    """
+    count = text.count("${")
+    if count / 3 * math.log(3) + math.log(len(text) + 1) > math.log(MAX_GROWN):
+        raise UsageError(
+            f"{path} has {count} interpolations, which could grow beyond {MAX_GROWN:,} characters; write some values "
+            "out"
+        )
+
+
 def _nested(found: Mapping[Any, JSON]) -> dict[str, JSON]:
     """``options.limit`` under grid and ranges as a path, so that overrides meet it."""
     whole = {str(key): value for key, value in found.items()}
@@ -109,6 +126,8 @@ def _nested(found: Mapping[Any, JSON]) -> dict[str, JSON]:
                 at, words = tree, str(name).split(".")
                 for word in words[:-1]:
                     at = at.setdefault(word, {})
+                    if not isinstance(at, dict):
+                        raise UsageError(f"{part}.{name} is written below {word}, which has values of its own")
                 at[words[-1]] = value
             whole[part] = tree
     return whole
@@ -189,14 +208,16 @@ def _levels(where: str, value: JSON) -> list[JSON]:
         raise UsageError(f"{where} lacks {error.args[0]!r}; a range is {{from: 100, to: 500, step: 100}}") from None
     for number in (low, high, step):
         _check_type(where, number, (int, float))
-        if not math.isfinite(number):
-            raise UsageError(f"{where}: a range has finite ends, not {number}")
+        if not abs(number) <= MAX_NUMBER:
+            raise UsageError(f"{where}: a range has ends and steps of at most {MAX_NUMBER:g}, not {number!s:.20}")
     if step == 0 or (high - low) / step < 0:
         raise UsageError(f"{where}: steps of {step} do not lead from {low} to {high}")
-    count = int((high - low) / step + 1e-9) + 1
-    if count > MAX_LEVELS:
-        raise UsageError(f"{where} has {count:,} values, and a factor takes at most {MAX_LEVELS:,}; take longer steps")
-    return [low + i * step for i in range(count)]
+    steps = (high - low) / step + 1e-9
+    if steps >= MAX_LEVELS:
+        raise UsageError(
+            f"{where} has {steps + 1:,.0f} values, and a factor takes at most {MAX_LEVELS:,}; take longer steps"
+        )
+    return [low + i * step for i in range(int(steps) + 1)]
 
 
 def _check_type(where: str, value: JSON, kinds: tuple[type, ...]) -> None:

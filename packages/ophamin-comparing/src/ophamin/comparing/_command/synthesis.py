@@ -66,7 +66,8 @@ def _finish(
     ctx: click.Context, code: int, result: dict[str, JSON], text: str, index: ProofIndex, as_json: bool
 ) -> None:
     """Print the answer, and every file that has no part in it with the reason."""
-    from ophamin.comparing.synthesis.words import printable, problems_json
+    from ophamin.comparing._show import printable
+    from ophamin.comparing.synthesis.words import problems_json
 
     problems = [*problems_json(index.problems()), *_unknown(index.entries())]
     if as_json:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ophamin.comparing.history._lock import taken
+from ophamin.comparing._lock import taken
 from ophamin.proof.atomic import sync_directory, write_all
 from ophamin.proof.errors import UsageError
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from ophamin.comparing.orchestration.work import Limits, Outcome, call
@@ -14,13 +16,24 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Standard input: pickled path, data and limits of our own parent; first argument: file for the answer."""
+    """Standard input: pickled path, data and limits of our own parent.
+
+    Arguments: file for the answer, and a pipe that ends when the parent does (POSIX).
+    """
+    if len(sys.argv) > 2:
+        threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
     path, data, limits = pickle.loads(sys.stdin.buffer.read())
     found = bind(limits) or call(path, data)
     target = Path(sys.argv[1])
     part = target.with_suffix(".part")
     part.write_bytes(pickle.dumps(found))
     os.replace(part, target)
+
+
+def _end_with(pipe: int) -> None:
+    """A worker that is killed cannot end what it started: end it here, with all its children."""
+    os.read(pipe, 1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def bind(limits: Limits) -> Outcome | None:

@@ -5,33 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["corrected", "holm", "p_values"]
+from ophamin.comparing.drift.family import adjusted
+
+__all__ = ["corrected", "p_values"]
 
 JSON = Any
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values.
-
-    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    adjusted, most = [0.0] * len(p), 0.0
-    for rank, i in enumerate(order):
-        most = max(most, min(1.0, (len(p) - rank) * p[i]))
-        adjusted[i] = most
-    return adjusted
-
-
-def p_values(record: Mapping[str, JSON]) -> tuple[float, float]:
+def p_values(record: Mapping[str, JSON], share: float) -> tuple[float, float]:
     """p to validate and p to refute of a proof; 1 for what it did not decide.
+
+    A later attempt at a claim has less than the α of the first, so its p counts α/α_used times: else trying again
+    would cost the family nothing.
 
     Co-primary thresholds: the largest p validates, K times the smallest refutes. Where a rule decides without a
     p-value, the α it spent stands in, which its p is at most.
+
+    Args:
+        record: The proof.
+        share: α of an attempt when no earlier one spent any: the claim's α over the attempts registered in advance.
     """
     outcome, used = record["verdict"]["outcome"], float(record["preregistration"]["alpha_used"])
     primary = [e for e in record["evidence"] if (e.get("role") or "primary") == "primary"]
@@ -45,7 +37,8 @@ def p_values(record: Mapping[str, JSON]) -> tuple[float, float]:
             found[name] = used
         else:
             found[name] = max(known) if name == "p_validated" else min(1.0, len(known) * min(known))
-    return found["p_validated"], found["p_refuted"]
+    times = max(1.0, share / used) if used > 0 else 1.0
+    return min(1.0, times * found["p_validated"]), min(1.0, times * found["p_refuted"])
 
 
 def corrected(cells: Sequence[Mapping[str, JSON]], alpha: float) -> list[dict[str, JSON]]:
@@ -59,7 +52,7 @@ def corrected(cells: Sequence[Mapping[str, JSON]], alpha: float) -> list[dict[st
         ``p_validated_holm``, ``p_refuted_holm`` and ``corrected`` of each cell; exact ones stand outside.
     """
     inside = [i for i, cell in enumerate(cells) if not cell["exact"]]
-    ways = [holm([float(cells[i][name]) for i in inside]) for name in ("p_validated", "p_refuted")]
+    ways = [adjusted([float(cells[i][name]) for i in inside], "holm") for name in ("p_validated", "p_refuted")]
     found = [{"p_validated_holm": None, "p_refuted_holm": None, "corrected": cell["outcome"]} for cell in cells]
     for i, validated, refuted in zip(inside, *ways, strict=True):
         stands = {"VALIDATED": validated <= alpha, "REFUTED": refuted <= alpha}.get(cells[i]["outcome"], True)

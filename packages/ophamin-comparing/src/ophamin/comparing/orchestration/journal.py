@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ophamin.comparing._lock import taken
 from ophamin.proof.atomic import write_all
 from ophamin.proof.errors import UsageError
 
@@ -40,25 +41,19 @@ class SweepJournal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "cells.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
+        lock = taken(folder / "cells.lock")
+        if lock is None:
+            raise UsageError(f"another sweep of this project is running ({self.path} is locked); wait for it")
+        self._locked = lock
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(self.path, flags, 0o666)
+        self._descriptor = -1
+        self.cells: dict[str, dict[str, JSON]] = {}
         try:
-            self._lock()
-            self.cells: dict[str, dict[str, JSON]] = {}
+            self._descriptor = os.open(self.path, flags, 0o666)
             self._read()
         except BaseException:
-            os.close(self._descriptor)
+            self.close()
             raise
-
-    def _lock(self) -> None:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows
-            return
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another sweep of this project is running ({self.path} is locked); wait for it") from None
 
     def _read(self) -> None:
         data = self.path.read_bytes()
@@ -86,6 +81,9 @@ class SweepJournal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        if self._locked >= 0:
+            os.close(self._locked)
+            self._locked = -1
 
     def __enter__(self) -> SweepJournal:
         """Itself."""

@@ -40,6 +40,7 @@ class _Planned:
     block: int
     assignment: Mapping[str, JSON]
     spec: RunSpec
+    run: str
     key: str
 
 
@@ -123,7 +124,11 @@ def run_sweep(
         stack.callback(desk.close)
         planned = _plan(spec, order, desk)
         results, index = _run(spec, planned, desk, runner.work, journal, stated, progress, executor, workers)
-    cells = [_cell(i, p, r) for i, (p, r) in enumerate(zip(planned, results, strict=True))]
+    cells = [_cell(i, p, r, desk) for i, (p, r) in enumerate(zip(planned, results, strict=True))]
+    proofs = Counter(cell["proof_id"] for cell in cells if cell["proof_id"])
+    for proof_id, times in proofs.items():
+        if times > 1:
+            raise IntegrityError(f"{times} cells name the proof {proof_id}; delete {journal.path} and run again")
     factors = [*spec.ranges, *spec.grid]
     alpha = spec.base.alpha
     cells = [{**cell, **more} for cell, more in zip(cells, corrected(cells, alpha), strict=True)]
@@ -170,13 +175,14 @@ def _plan(spec: SweepSpec, order: Sequence[tuple[int, Mapping[str, JSON]]], desk
     planned: dict[str, _Planned] = {}
     for block, assignment in order:
         one = cell_spec(replace(spec.base, argv=(), fresh=False), assignment)
-        key = digest([desk.key(one), block])
+        run = desk.key(one)
+        key = digest([run, block])
         if key in planned:
             raise UsageError(
                 f"cells {dict(planned[key].assignment)} and {dict(assignment)} are the same run; take out the factor "
                 "that changes nothing"
             )
-        planned[key] = _Planned(block, assignment, one, key)
+        planned[key] = _Planned(block, assignment, one, run, key)
     return list(planned.values())
 
 
@@ -231,15 +237,20 @@ def _take_up(planned: Sequence[_Planned], desk: Any, journal: SweepJournal) -> N
             found = desk.recover(known["index"])
             if found is not None:
                 journal.write({"cell": one.key, "state": "done", "value": _kept(found)})
-        elif known.get("state") == "done" and not Path(known["value"]["path"]).is_file():
+        elif known.get("state") == "done" and not _is_there(known.get("value")):
             journal.write({"cell": one.key, "state": "lost"})
+
+
+def _is_there(value: JSON) -> bool:
+    named = isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("path", "proof_id"))
+    return named and "\0" not in value["path"] and Path(value["path"]).is_file()
 
 
 def _kept(result: Any) -> dict[str, JSON]:
     return {"outcome": result.outcome, "proof_id": result.proof_id, "path": result.path}
 
 
-def _cell(position: int, planned: _Planned, result: CellResult) -> dict[str, JSON]:
+def _cell(position: int, planned: _Planned, result: CellResult, desk: Any) -> dict[str, JSON]:
     """A row of the record, from the verified proof and not from the journal."""
     row = {
         "cell": planned.key,
@@ -256,13 +267,18 @@ def _cell(position: int, planned: _Planned, result: CellResult) -> dict[str, JSO
     record = read(result.value["path"], [registry.records.get("proof")])
     found = verify(record, Keyring())
     bad = next((check for check in found.checks if check.state == "bad"), None)
-    if bad is not None or record.id != result.value["proof_id"]:
-        why = f"{bad.name} is bad: {bad.detail}" if bad is not None else "it is another proof"
+    why = f"{bad.name} is bad: {bad.detail}" if bad is not None else ""
+    if not why and not found.ok:
+        why = "nobody known signed it"
+    # The journal is not signed: which proof belongs to which cell is for the proof to say.
+    if not why and not (record.id == result.value["proof_id"] and desk.fits(planned.run, record.object)):
+        why = "it is another run's proof"
+    if why:
         raise IntegrityError(f"{record.path}: {why}; delete it and run the sweep again")
     proof = record.object
     verdict = proof["verdict"]
     interval = verdict.get("interval") or {}
-    validated, refuted = p_values(proof)
+    validated, refuted = p_values(proof, planned.spec.alpha / planned.spec.attempts)
     return {
         **row,
         "outcome": verdict["outcome"],

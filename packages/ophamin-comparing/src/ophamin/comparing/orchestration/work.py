@@ -124,8 +124,13 @@ def _limited(path: str, data: JSON, limits: Limits) -> Outcome:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="ophamin-run-") as folder:
         answer = Path(folder) / "answer"
+        # Nobody writes to it: the child reads its end when this process dies, whatever kills it.
+        theirs, ours = os.pipe() if hasattr(os, "killpg") else (-1, -1)
+        watch = [theirs] if theirs >= 0 else []
+        code = "from ophamin.comparing.orchestration._limited import main; main()"
         child = subprocess.Popen(
-            [sys.executable, "-c", "from ophamin.comparing.orchestration._limited import main; main()", str(answer)],
+            [sys.executable, "-c", code, str(answer), *map(str, watch)],
+            pass_fds=watch,
             stdin=subprocess.PIPE,
             stdout=sys.stderr.fileno() if _has_descriptor() else subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
@@ -139,6 +144,9 @@ def _limited(path: str, data: JSON, limits: Limits) -> Outcome:
             child.wait()
         finally:
             _kill_group(child)
+            for end in (theirs, ours):
+                if end >= 0:
+                    os.close(end)
         if answer.is_file():
             found: Outcome = pickle.loads(answer.read_bytes())
             return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ophamin.comparing._show import printable
 from ophamin.comparing.drift.proofs import Part
 from ophamin.comparing.index import Entry, Problem
 from ophamin.comparing.synthesis.correction import Correction
@@ -21,23 +22,14 @@ __all__ = [
     "correction_text",
     "diagnosis_json",
     "diagnosis_text",
-    "printable",
     "problems_json",
     "summary_json",
     "summary_text",
 ]
 
 JSON = Any
-LONGEST = 300
 MOST_FLIPS = 20
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
-
-
-def printable(value: object) -> str:
-    """Text on one line that cannot steer a terminal, clipped."""
-    text = str(value)
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:

@@ -60,12 +60,24 @@ class CellDesk:
         check_store(self._proofs)
         self._ledger = Ledger(self._project.ledger_dir)
         self._held: dict[str, Registered] = {}
+        self._seen: dict[str, dict[str, str]] = {}
 
     def key(self, spec: RunSpec) -> str:
         """Hash of all a run depends on: claim, options, systems, corpus and the scenario's code."""
         with ExitStack() as stack:
             setup = prepare(spec, stack)
-            return digest([setup.run_key, spec.alpha, spec.attempts, code_of(spec.scenario, setup.scenario)])
+            key = digest([setup.run_key, spec.alpha, spec.attempts, code_of(spec.scenario, setup.scenario)])
+            self._seen[key] = {what: getattr(setup, what) for what in _SAME}
+            return key
+
+    def fits(self, key: str, proof: Mapping[str, JSON]) -> bool:
+        """Whether a proof is of the claim, systems and corpus of a run.
+
+        Args:
+            key: As ``key`` returned it.
+            proof: A verified one.
+        """
+        return all(proof["preregistration"].get(what) == value for what, value in self._seen[key].items())
 
     def register(self, spec: RunSpec) -> dict[str, JSON]:
         """Register a run, or take up the one an interrupted process left; its journal stays locked until it is signed.
