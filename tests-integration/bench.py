@@ -21,7 +21,9 @@ def rows() -> list[dict[str, Any]]:
     found = []
     for path in sorted((ROOT / "packages").glob("*/benchmarks/bench_*.py")):
         print(f"… {path.relative_to(ROOT)}", file=sys.stderr, flush=True)
-        done = subprocess.run([sys.executable, "-c", _ONE, path], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", _ONE, path], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        )
         found += json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
     return found
 
