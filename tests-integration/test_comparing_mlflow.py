@@ -245,7 +245,7 @@ def test_a_sweep_goes_to_the_server_above_its_proofs_and_comes_back(
     assert done.returncode in (0, 1, 4), done.stderr
     said = json.loads(done.stdout)
     proofs = {cell["proof_id"] for cell in said["cells"]}
-    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "sweeps", "--json")
+    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "a-real-sweep", "--json")
     assert done.returncode == 0, done.stderr
     runs = {run["record_id"]: run["run_id"] for run in json.loads(done.stdout)["runs"]}
     assert set(runs) == {said["sweep_id"], *proofs}
@@ -257,6 +257,6 @@ def test_a_sweep_goes_to_the_server_above_its_proofs_and_comes_back(
     table = json.loads(Path(client.download_artifacts(above, "cases.json", str(tmp_path))).read_text())
     assert len(table["data"]) == len(proofs) == 2
 
-    back = at(tmp_path / "there", "mlflow", "import", "--uri", server, "--experiment", "sweeps", "--json")
+    back = at(tmp_path / "there", "mlflow", "import", "--uri", server, "--experiment", "a-real-sweep", "--json")
     assert back.returncode == 0, back.stderr
     assert set(json.loads(back.stdout)["records"]) == set(runs)
