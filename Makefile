@@ -45,9 +45,9 @@ types: setup  ## mypy --strict, one run per distribution
 imports: setup  ## who may import whom
 	$(RUN)/lint-imports
 
-test-each: setup  ## each wheel's quick tests with only that wheel, core and its test group installed
+test-each: setup  ## each wheel's quick tests with only that wheel, core and its test group installed, real data aside
 	@mkdir -p .cache/each; export UV=$(abspath $(UV)); printf '%s\n' $(WHEELS) | xargs -P 2 -I WHEEL bash -c ' \
-		(cd packages/WHEEL && $$UV run --quiet --isolated --locked --package WHEEL --group test python -m pytest -q -m "not full and not slow" --rootdir=../.. -c ../../pyproject.toml tests) \
+		(cd packages/WHEEL && $$UV run --quiet --isolated --locked --package WHEEL --group test python -m pytest -q -m "not full and not slow and not data" --rootdir=../.. -c ../../pyproject.toml tests) \
 			> .cache/each/WHEEL.log 2>&1 && echo "== WHEEL: $$(tail -n 1 .cache/each/WHEEL.log)" || { cat .cache/each/WHEEL.log; echo "== WHEEL FAILED"; exit 255; }'
 
 test-lowest: setup  ## each wheel's tests on the lowest versions it declares
