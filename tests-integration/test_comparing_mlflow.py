@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,44 +24,6 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that also takes artifacts, so that nothing passes by it."""
-    pytest.importorskip("mlflow")
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
-    address = f"http://127.0.0.1:{port}"
-    env = {
-        **os.environ,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    with open(folder / "server.log", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'store.db'}",
-             "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-            env=env, stdout=log, stderr=log, cwd=folder, start_new_session=True,
-        )  # fmt: skip
-    try:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                with urllib.request.urlopen(f"{address}/health", timeout=2):
-                    break
-            except OSError:
-                assert process.poll() is None, (folder / "server.log").read_text()
-                assert time.monotonic() < until, "the server did not start"
-                time.sleep(0.3)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)  # its own session: the server and the workers it started
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(15)
 
 
 def at(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -85,19 +44,19 @@ def run_one(ophamin: Run, correct: float) -> tuple[Path, dict[str, Any]]:
 
 
 def test_proofs_go_to_the_server_and_come_back_verified(
-    server: str, ophamin: Run, project: Path, tmp_path: Path
+    tracking_server: str, ophamin: Run, project: Path, tmp_path: Path
 ) -> None:
     from mlflow import MlflowClient
 
     path, record = run_one(ophamin, 0.9)
     _, other = run_one(ophamin, 0.5)
-    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "nightly", "--json")
+    done = ophamin("mlflow", "log", "proofs", "--uri", tracking_server, "--experiment", "nightly", "--json")
     assert done.returncode == 0, done.stderr
     runs = {run["record_id"]: run for run in json.loads(done.stdout)["runs"]}
     assert set(runs) == {record["proof_id"], other["proof_id"]}
     assert all(run["new"] for run in runs.values())
 
-    client = MlflowClient(tracking_uri=server)
+    client = MlflowClient(tracking_uri=tracking_server)
     run = client.get_run(runs[record["proof_id"]]["run_id"])
     verdict = record["verdict"]
     metrics = run.data.metrics
@@ -118,7 +77,9 @@ def test_proofs_go_to_the_server_and_come_back_verified(
     assert got.read_bytes() == path.read_bytes()
 
     # Once is enough.
-    again = json.loads(ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "nightly", "--json").stdout)
+    again = json.loads(
+        ophamin("mlflow", "log", "proofs", "--uri", tracking_server, "--experiment", "nightly", "--json").stdout
+    )
     assert [(r["run_id"], r["new"]) for r in again["runs"]] == [
         (r["run_id"], False) for r in json.loads(done.stdout)["runs"]
     ]
@@ -128,7 +89,7 @@ def test_proofs_go_to_the_server_and_come_back_verified(
     foreign = client.create_run(experiment, run_name="not ours", tags={"mlflow.parentRunId": run.info.run_id})
     client.log_metric(foreign.info.run_id, "loss", 0.25)
     elsewhere = tmp_path / "elsewhere"
-    back = at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "nightly", "--json")
+    back = at(elsewhere, "mlflow", "import", "--uri", tracking_server, "--experiment", "nightly", "--json")
     assert back.returncode == 0, back.stderr
     found = json.loads(back.stdout)
     assert sorted(found["records"]) == sorted(runs)
@@ -144,21 +105,23 @@ def test_proofs_go_to_the_server_and_come_back_verified(
     assert listed[mine]["attributes"]["metrics"] == {"loss": 0.25}
     assert listed[mine]["parents"] == [f"mlflow:{run.info.run_id}"]
     assert listed[record["proof_id"]]["parents"] == [f"mlflow:{run.info.run_id}"]
-    assert at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "nightly").returncode == 0
+    assert at(elsewhere, "mlflow", "import", "--uri", tracking_server, "--experiment", "nightly").returncode == 0
 
 
-def test_what_was_changed_on_the_server_is_not_taken(server: str, ophamin: Run, project: Path, tmp_path: Path) -> None:
+def test_what_was_changed_on_the_server_is_not_taken(
+    tracking_server: str, ophamin: Run, project: Path, tmp_path: Path
+) -> None:
     from mlflow import MlflowClient
 
     _, record = run_one(ophamin, 0.9)
-    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "forged", "--json")
+    done = ophamin("mlflow", "log", "proofs", "--uri", tracking_server, "--experiment", "forged", "--json")
     [run] = json.loads(done.stdout)["runs"]
     record["verdict"]["reasoning"] = "because I say so"
     forged = tmp_path / "record.json"
     forged.write_text(json.dumps(record))
-    MlflowClient(tracking_uri=server).log_artifact(run["run_id"], str(forged), "record")
+    MlflowClient(tracking_uri=tracking_server).log_artifact(run["run_id"], str(forged), "record")
     elsewhere = tmp_path / "elsewhere"
-    back = at(elsewhere, "mlflow", "import", "--uri", server, "--experiment", "forged", "--json")
+    back = at(elsewhere, "mlflow", "import", "--uri", tracking_server, "--experiment", "forged", "--json")
     assert back.returncode == 3
     found = json.loads(back.stdout)
     assert found["records"] == []
@@ -166,7 +129,9 @@ def test_what_was_changed_on_the_server_is_not_taken(server: str, ophamin: Run, 
     assert not (elsewhere / "proofs").exists()
 
 
-def test_a_composite_record_is_the_parent_of_the_runs_it_names(server: str, ophamin: Run, project: Path) -> None:
+def test_a_composite_record_is_the_parent_of_the_runs_it_names(
+    tracking_server: str, ophamin: Run, project: Path
+) -> None:
     from mlflow import MlflowClient
 
     from ophamin.comparing.provenance.tracking import ToLog, Tracking
@@ -181,8 +146,8 @@ def test_a_composite_record_is_the_parent_of_the_runs_it_names(server: str, opha
             return [{"name": "size 10", "outcome": "VALIDATED", "message": ""}]
 
     sweep = {"sweep_id": "5e" * 32, "schema_version": "sweep/1.0", "cells": [{"proof_id": record["proof_id"]}]}
-    logged = Tracking(server, "sweeps").log([ToLog(record, proof), ToLog(sweep, Sweep())])  # type: ignore[arg-type]
-    client = MlflowClient(tracking_uri=server)
+    logged = Tracking(tracking_server, "sweeps").log([ToLog(record, proof), ToLog(sweep, Sweep())])  # type: ignore[arg-type]
+    client = MlflowClient(tracking_uri=tracking_server)
     child, parent = (client.get_run(item.run_id) for item in logged)
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     table = Path(client.download_artifacts(parent.info.run_id, "cases.json"))
@@ -236,7 +201,7 @@ grid: {options.claim: ['accuracy >= 0.6', 'accuracy >= 0.95']}
 
 
 def test_a_sweep_goes_to_the_server_above_its_proofs_and_comes_back(
-    server: str, ophamin: Run, project: Path, tmp_path: Path
+    tracking_server: str, ophamin: Run, project: Path, tmp_path: Path
 ) -> None:
     from mlflow import MlflowClient
 
@@ -245,18 +210,20 @@ def test_a_sweep_goes_to_the_server_above_its_proofs_and_comes_back(
     assert done.returncode in (0, 1, 4), done.stderr
     said = json.loads(done.stdout)
     proofs = {cell["proof_id"] for cell in said["cells"]}
-    done = ophamin("mlflow", "log", "proofs", "--uri", server, "--experiment", "a-real-sweep", "--json")
+    done = ophamin("mlflow", "log", "proofs", "--uri", tracking_server, "--experiment", "a-real-sweep", "--json")
     assert done.returncode == 0, done.stderr
     runs = {run["record_id"]: run["run_id"] for run in json.loads(done.stdout)["runs"]}
     assert set(runs) == {said["sweep_id"], *proofs}
 
-    client = MlflowClient(tracking_uri=server)
+    client = MlflowClient(tracking_uri=tracking_server)
     above = runs[said["sweep_id"]]
     assert client.get_run(above).data.tags["ophamin.kind"] == "sweep"
     assert {client.get_run(runs[p]).data.tags["mlflow.parentRunId"] for p in proofs} == {above}
     table = json.loads(Path(client.download_artifacts(above, "cases.json", str(tmp_path))).read_text())
     assert len(table["data"]) == len(proofs) == 2
 
-    back = at(tmp_path / "there", "mlflow", "import", "--uri", server, "--experiment", "a-real-sweep", "--json")
+    back = at(
+        tmp_path / "there", "mlflow", "import", "--uri", tracking_server, "--experiment", "a-real-sweep", "--json"
+    )
     assert back.returncode == 0, back.stderr
     assert set(json.loads(back.stdout)["records"]) == set(runs)
