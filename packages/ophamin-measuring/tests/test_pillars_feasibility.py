@@ -139,6 +139,9 @@ def test_laws(seed: int, shift: float, scale: float) -> None:
     y, t, x = study(seed, 80)
     for name, f in ADJUSTED.items():
         plain = f(y, t, x)
+        if name == "strata" and not math.isfinite(plain.se):  # a stratum with a single row in one arm: it says so
+            assert plain.notes
+            continue
         if name != "horvitz-thompson":  # its weights do not sum to 1
             assert f(y + shift, t, x).estimate == pytest.approx(plain.estimate, abs=1e-7), name
         assert f(scale * y, t, x).se == pytest.approx(scale * plain.se, rel=1e-6), name
