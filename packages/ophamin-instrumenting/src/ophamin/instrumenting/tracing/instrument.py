@@ -149,13 +149,13 @@ class TracingInstrument:
     def ended(self, span: Span, result: CycleResult) -> None:
         """End the span of a cycle with what came of it."""
         if span.is_recording():
-            told: dict[str, JSON] = {"ophamin.cycle.status": result.status}
-            for name, value in result.resources.items():
-                told[f"ophamin.resources.{name}"] = value
+            # One attribute costs the SDK half of what a mapping with one does.
+            span.set_attribute("ophamin.cycle.status", result.status)
+            if result.resources:
+                span.set_attributes({f"ophamin.resources.{name}": value for name, value in result.resources.items()})
             if result.status != "ok":
-                told["error.type"] = "substrate_error" if result.status == "error" else "unmeasured"
+                span.set_attribute("error.type", "substrate_error" if result.status == "error" else "unmeasured")
                 span.set_status(Status(StatusCode.ERROR, _text(result.error or result.status)))
-            span.set_attributes(told)
         self.end(span)
         if self._meters is not None:
             self._meters.cycle(self._scenario, result.status, result.wall_s)
