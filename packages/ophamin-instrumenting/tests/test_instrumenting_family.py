@@ -170,12 +170,14 @@ def test_storage_switches_threads_and_collections(calls, measure, tmp_path):
             gc.collect()
             gc.collect()
 
+    for _ in range(1000):
+        gc.collect(0)  # what is told must be of the cycle, not of the interpreter's life
     before = _threads_of_this_process()
     idle, wrote, slept, collected = measure(calls(work), ["", "write", "sleep", "collect"])
     assert wrote["io_written_bytes"] >= (8 * MIB if not _on_memory(tmp_path) else 0)
     assert idle["io_written_bytes"] == 0
     assert slept["context_switches_voluntary"] >= 20
-    assert collected["gc_collections"] >= 2
+    assert 2 <= collected["gc_collections"] < 1000
     # Threads of earlier tests may be ending meanwhile.
     assert before >= idle["threads"] >= _threads_of_this_process()
     assert wrote["page_faults"] == wrote["page_faults_minor"] + wrote["page_faults_major"]

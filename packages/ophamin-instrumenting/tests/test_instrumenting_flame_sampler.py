@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -41,6 +42,10 @@ def test_cpu_time_is_found_where_it_was_spent():
     assert 0.3e6 < stacks.total < 0.6e6
     assert 0.6 < share(stacks, "burn_more (") < 0.9
     assert share(stacks, "thread MainThread") > 0.95
+    named = [[frame.split(" (")[0] for frame in stack] for stack in stacks.weights]
+    assert any(names.index("test_cpu_time_is_found_where_it_was_spent") < names.index("burn_more")
+               for names in named if "burn_more" in names)  # fmt: skip
+    assert not any(frame.startswith("CpuSampler.") for names in named for frame in names)
     assert stacks.details["sampler"] == (
         "in-process, by timer" if hasattr(signal, "setitimer") else "in-process, by thread"
     )
@@ -86,6 +91,28 @@ def test_every_thread_is_seen_by_its_name(working):
     assert share(stacks, "thread a worker", "burn (") > (0.3 if working == "together" else 0.8)
     if working == "together":
         assert 0.3 < share(stacks, "thread MainThread", "burn (") < 0.7
+
+
+@timer
+def test_threads_are_seen_while_the_main_one_is_in_code_that_runs_no_handlers():
+    over = threading.Event()
+
+    def worker():
+        while not over.is_set():
+            burn(0.1)
+            burn_more(0.1)
+
+    thread = threading.Thread(target=worker, name="a worker")
+    with CpuSampler() as sampler:
+        thread.start()
+        burn(0.15)  # the timer's signals arrive
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 900_000)  # lets go of the lock, and is not interrupted
+        over.set()
+        thread.join()
+    stacks = sampler.stacks()
+    more = share(stacks, "thread a worker", "burn_more (")
+    both = share(stacks, "thread a worker", "burn (")
+    assert 0.25 < more / both < 0.75
 
 
 @timer
