@@ -175,6 +175,29 @@ def test_folders_that_are_not_the_projects_are_left_out_unless_they_are_the_targ
     assert tool().audit(root / ".venv", timeout_s=60)["finding_count"]
 
 
+SETTINGS = {
+    "pyproject.toml": '[tool.ruff]\nextend-exclude = ["own"]\n[tool.mypy]\nexclude = ["^own/"]\n'
+    '[tool.vulture]\nexclude = ["*/own/*"]\n[tool.bandit]\nexclude_dirs = ["own"]\n'
+    '[tool.radon]\nexclude = "*/own/*"\n[tool.interrogate]\nexclude = ["own"]\n',
+    "radon.cfg": "[radon]\nexclude = */own/*\n",
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"pyproject.toml": SETTINGS["pyproject.toml"]}, SETTINGS])
+@pytest.mark.parametrize("tool", EVERY)
+def test_no_tool_looks_into_a_virtual_environment_whatever_it_is_called(tool, settings, tree):
+    code = "import os, subprocess\nsubprocess.call('x', shell=True)\nundefined\n" + CODE
+    theirs = {"pyvenv.cfg": "home = /usr/bin\n", "lib/x.py": code, "bin/activate_this.py": code}
+    files = {f"{folder}/{name}": c for folder in ("env", "a/it's, [2] {3}") for name, c in theirs.items()}
+    root = tree({**files, **settings, "a/kept.py": code, "own/b.py": code}, "it's [1], 2")
+    entry = tool().audit(root, timeout_s=60)
+    assert entry["status"] == "ok", entry["error_message"]
+    own = set() if settings and not (tool is Interrogate) else {"own/b.py"}
+    assert {f["path"] for f in entry["findings"]} == {"a/kept.py"} | own
+    inside = tool().audit(root / "env", timeout_s=60)
+    assert "lib/x.py" in {f["path"] for f in inside["findings"]}
+
+
 @pytest.mark.parametrize("tool", NEW)
 def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, tree):
     root = tree({"app/a.py": CODE})

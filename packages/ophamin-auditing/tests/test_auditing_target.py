@@ -96,3 +96,17 @@ def test_revision_of_a_repository(tree, monkeypatch):
     git("config", "core.fsmonitor", f"touch {root}/started")
     Target.at(root).revision()
     assert not (root / "started").exists()
+
+
+def test_virtual_environments_are_known_by_what_they_hold_whatever_they_are_called(tree):
+    files = {"own.py": "", "half/pyvenv.cfg": "", "half/y.py": "", "sub/.uv/pyvenv.cfg": "home = /usr/bin\n", "sub/.uv/x.py": ""}
+    root = tree({**files, "env [1]/pyvenv.cfg": "HOME=/usr/bin\n", "env [1]/lib/z.py": "", "sub/own.py": ""})
+    target = Target.at(root)
+    assert target.sources() == ["half/y.py", "own.py", "sub/own.py"]  # an empty pyvenv.cfg hides nothing
+    assert [target.relative(folder) for folder in target.environments] == ["env [1]", "sub/.uv"]
+    before = target.inputs_hash()
+    (root / "env [1]" / "lib" / "z.py").write_text("changed = 1\n")
+    assert target.inputs_hash() == before
+    inside = Target.at(root / "env [1]")
+    assert (inside.sources(), inside.environments) == (["lib/z.py"], [])
+    assert Target.at(root / "own.py").environments == []

@@ -126,6 +126,8 @@ def audit(
             "dirty": dirty,
         },
     }
+    if target.environments:
+        body["target"]["environments"] = [target.relative(folder) for folder in target.environments]
     if only:
         body["target"]["changed"] = {"asked": only.asked, "revision": only.revision, "files": list(only.files)}
     reproduction = {"command": command_line(command), "argv": [text(w) for w in command]}

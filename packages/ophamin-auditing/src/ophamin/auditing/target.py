@@ -16,12 +16,13 @@ import tomllib
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Target", "text"]
+__all__ = ["Target", "is_environment", "text"]
 
 SKIPPED_FOLDERS = frozenset({"__pycache__", ".venv"})
 """Outside the target's hash, in every version of the record."""
 UNREAD_FOLDERS = SKIPPED_FOLDERS | {".git", ".hg", ".svn", "node_modules"}
 """Where no tool of ours looks for sources or settings."""
+_ENVIRONMENT = "pyvenv.cfg"
 SOURCES = (".py", ".pyi", ".pyw", ".ipynb")
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 """Where packages are installed: a repository around such a folder is not theirs, nor are its settings."""
@@ -31,6 +32,18 @@ SETTINGS = frozenset(
         "mypy.ini", ".mypy.ini", "radon.cfg",
     }
 )  # fmt: skip
+
+
+def is_environment(folder: str | Path) -> bool:
+    """Whether a folder is a virtual environment, whatever it is called: what lies there is other people's code.
+
+    An empty ``pyvenv.cfg`` makes none (:pep:`405` asks for its key ``home``), so that one hides no code by accident.
+    """
+    try:
+        lines = Path(folder, _ENVIRONMENT).read_text("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
+        return False
+    return any(line.partition("=")[0].strip().lower() == "home" for line in lines)
 
 
 def text(value: str | Path) -> str:
@@ -95,10 +108,29 @@ class Target:
         except ValueError:
             return text(Path(whole).as_posix())
 
-    def _files(self) -> Iterator[Path]:
-        """Regular files of the tree; linked folders are not entered, so loops end nowhere."""
+    @cached_property
+    def _tree(self) -> tuple[list[tuple[str, list[str]]], list[Path]]:
+        """Its folders, each with the names of its files, and the virtual environments that are none of them.
+
+        Linked folders are not entered, so loops end nowhere.
+        """
+        entered: list[tuple[str, list[str]]] = []
+        environments: list[Path] = []
         for folder, below, names in os.walk(self.path):
-            below[:] = sorted(d for d in below if d not in UNREAD_FOLDERS)
+            entered.append((folder, names))
+            apart = {d for d in below if is_environment(os.path.join(folder, d))}
+            environments += (Path(folder, d) for d in apart)
+            below[:] = sorted(set(below) - UNREAD_FOLDERS - apart)
+        return entered, sorted(environments)
+
+    @property
+    def environments(self) -> list[Path]:
+        """Virtual environments in the tree, which no tool is to look into; the target itself may be one."""
+        return self._tree[1] if self.is_folder else []
+
+    def _files(self) -> Iterator[Path]:
+        """Regular files of the tree."""
+        for folder, names in self._tree[0]:
             for name in names:
                 file = Path(folder, name)
                 if name.endswith(SOURCES) or name in SETTINGS:
@@ -194,8 +226,7 @@ class Target:
     def dangling(self) -> list[Path]:
         """Links that look like a source and lead nowhere, such as an editor's locks: some tools stumble over them."""
         found = []
-        for folder, below, names in os.walk(self.path):
-            below[:] = [d for d in below if d not in UNREAD_FOLDERS]
+        for folder, names in self._tree[0] if self.is_folder else ():
             files = (Path(folder, name) for name in names if name.endswith(SOURCES))
             found += [file for file in files if file.is_symlink() and not file.exists()]
         return sorted(found)

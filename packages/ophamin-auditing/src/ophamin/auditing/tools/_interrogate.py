@@ -16,7 +16,7 @@ from typing import Any
 from interrogate import config as settings
 from interrogate.coverage import InterrogateCoverage
 
-from ophamin.auditing.target import UNREAD_FOLDERS
+from ophamin.auditing.target import UNREAD_FOLDERS, Target
 
 __all__ = ["main"]
 
@@ -38,8 +38,9 @@ def main(argv: list[str]) -> int:
     names: list[str] = []
     with contextlib.suppress(SystemExit):  # it found no file
         names = coverage.get_filenames_from_paths()
+    environments = tuple(f"{folder}{os.sep}" for folder in Target.at(path).environments)
     for name in names:
-        if not UNREAD_FOLDERS.isdisjoint(os.path.relpath(name, path).split(os.sep)):
+        if os.path.realpath(name).startswith(environments) or not UNREAD_FOLDERS.isdisjoint(os.path.relpath(name, path).split(os.sep)):
             continue
         try:
             # The one step of its own loop that can fail; there is no public name for it.

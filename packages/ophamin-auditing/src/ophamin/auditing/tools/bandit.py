@@ -11,7 +11,7 @@ from typing import Any
 
 from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import Completed
+from ophamin.auditing.tools._run import Completed, pattern
 
 __all__ = ["SEVERITY", "Bandit"]
 
@@ -52,6 +52,7 @@ class Bandit:
         # A relative target: what folders above the repository are called must not exclude anything.
         name = "." if target.name == "." else f"./{os.path.relpath(target.path, target.root)}"
         excluded = [f"*/{folder}/*" for folder in SKIPPED if folder not in Path(name).parts]
+        excluded += [f"./{pattern(os.path.relpath(folder, target.root))}/*" for folder in target.environments]
         words = ["-f", "json", "-q", "-r"]
         used: list[Path] = []
         inis = [] if self.isolated else target.settings(".bandit")

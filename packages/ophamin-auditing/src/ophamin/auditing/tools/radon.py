@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import configparser
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomllib
+
 from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import NOWHERE, Completed
+from ophamin.auditing.tools._run import NOWHERE, Completed, pattern
 
 __all__ = ["SEVERITY", "Radon"]
 
@@ -75,8 +76,11 @@ class Radon:
         words = ["cc", "--json", "--min", "A", "--max", "F", "--output-file", "/dev/stdout"]
         if file is None:
             words += ["--ignore", ",".join(sorted(d for d in UNREAD_FOLDERS if not d.startswith(".")))]
-            if links := target.dangling():
-                words += ["--exclude", ",".join(re.sub(r"[,*?\[\]]", "?", str(link)) for link in links)]
+        # What the command line says stands in the settings' place; it is told nothing where there is nothing to tell.
+        apart = [f"{pattern(folder)}/*" for folder in target.environments]
+        apart += [pattern(link) for link in target.dangling()]
+        if apart:
+            words += ["--exclude", ",".join([*(_excluded(file) if file else []), *apart])]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
 
     def parse(self, done: Completed, target: Target) -> Parsed:
@@ -113,6 +117,18 @@ class Radon:
             f["rule_id"]: {"name": f"cyclomatic complexity of rank {f['rule_id'][-1]}", "url": HELP} for f in found
         }
         return Parsed(found, rules, unread, warnings_in(done.stderr), {"metrics": metrics})
+
+
+def _excluded(file: Path) -> list[str]:
+    """What a project's settings leave out, as radon reads them; broken ones are for it to complain about."""
+    try:
+        if file.name == "pyproject.toml":
+            return [str(tomllib.loads(file.read_text("utf-8"))["tool"]["radon"]["exclude"])]
+        parser = configparser.ConfigParser()
+        parser.read_string(file.read_text("utf-8"))
+        return [parser["radon"]["exclude"]]
+    except (OSError, ValueError, KeyError, TypeError, configparser.Error):
+        return []
 
 
 def _has_section(file: Path) -> bool:
