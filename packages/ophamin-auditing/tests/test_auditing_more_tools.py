@@ -192,7 +192,7 @@ def test_no_tool_looks_into_a_virtual_environment_whatever_it_is_called(tool, se
     root = tree({**files, **settings, "a/kept.py": code, "own/b.py": code}, "it's [1], 2")
     entry = tool().audit(root, timeout_s=60)
     assert entry["status"] == "ok", entry["error_message"]
-    own = set() if settings and not (tool is Interrogate) else {"own/b.py"}
+    own = set() if settings else {"own/b.py"}
     assert {f["path"] for f in entry["findings"]} == {"a/kept.py"} | own
     inside = tool().audit(root / "env", timeout_s=60)
     assert "lib/x.py" in {f["path"] for f in inside["findings"]}
@@ -219,6 +219,9 @@ def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, tree):
         (Radon, "radon.cfg", "[radon]\nexclude = *.py\n"),
         (Radon, "setup.cfg", "[radon]\nexclude = *.py\n"),
         (Interrogate, "pyproject.toml", '[tool.interrogate]\nignore-module = true\nignore-regex = "^[fc].*"\n'),
+        (Interrogate, "pyproject.toml", '[tool.interrogate]\nexclude = ["app"]\n'),
+        (Interrogate, "pyproject.toml", '[tool.interrogate]\nwhitelist-regex = ["^nothing"]\n'),
+        (Interrogate, "setup.cfg", "[tool:interrogate]\nexclude = app\n"),
         (Interrogate, "setup.cfg", '[tool:interrogate]\nignore-module = true\nignore-regex = ["^[fc].*"]\n'),
     ],
 )
