@@ -83,6 +83,8 @@ def test_isolated_ignores_the_projects_settings(command, messy):
         ([".", "--tool", "absent"], UnknownPlugin),
         ([".", "--gate", "high"], UsageError),
         ([".", "--timeout", "0"], UsageError),
+        ([".", "--timeout", "inf", "--gate", "high == 0"], UsageError),
+        ([".", "--timeout", "nan"], UsageError),
         ([".", "--tool", "ruff", "--sarif", "absent/x.sarif"], UsageError),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ophamin.auditing.audit import audit
 from ophamin.auditing.tools.bandit import Bandit
 from ophamin.auditing.tools.interrogate import Interrogate
 from ophamin.auditing.tools.mypy import Mypy
@@ -150,8 +151,31 @@ def test_the_projects_own_exclusions_hold_beside_ours(tree):
     assert (entry["status"], entry["finding_count"]) == ("ok", 0), entry["error_message"]
 
 
-NASTY = ["a b.py", "quo'te\".py", "new\nline.py", "-dash.py", "per%cent.py", "#hash?.py", "日本.py", "comma,.py"]
 CODE = "import os\n\n\ndef f(x: int) -> str:\n    return x\n" + BRANCHES
+SCRIPT = "#!/usr/bin/env python3\n" + CODE
+
+
+@pytest.mark.parametrize("tool", [Bandit, *NEW])
+def test_a_tool_that_reads_no_file_of_this_kind_is_not_complete(tool, tree):
+    root = tree({"w.pyw": CODE, "notebook.ipynb": "{}"})
+    entry = tool().audit(root, timeout_s=60)
+    assert (entry["status"], entry["complete"], entry["finding_count"]) == ("ok", False, 0), entry["error_message"]
+    assert f". was not examined: {tool.name} reads no file of this kind" in entry["warnings"]
+    named = tool().audit(root / "w.pyw", timeout_s=60)
+    assert named["complete"] is (tool not in (Radon, Interrogate))
+    assert named["complete"] is bool(named["finding_count"]) or tool is Bandit
+
+
+def test_radon_reads_scripts_of_any_name_and_so_they_are_inputs(tree, settings):
+    root = tree({"tool": SCRIPT, "a.py": "x = 1\n"})
+    entry = Radon().audit(root / "tool", timeout_s=60)
+    assert (entry["complete"], places(entry)) == (True, {("CC-F", "tool", 7, "medium")})
+    assert audit(root, settings, tools=["radon"]).record["summary"]["total_findings"] == 1
+    (root / "tool").write_text(SCRIPT.replace("== 7", "==  7") + BRANCHES.replace("choose", "again"))
+    assert audit(root, settings, tools=["radon"]).record["summary"]["total_findings"] == 2
+
+
+NASTY = ["a b.py", "quo'te\".py", "new\nline.py", "-dash.py", "per%cent.py", "#hash?.py", "日本.py", "comma,.py"]
 
 
 @pytest.mark.parametrize("tool", NEW)

@@ -28,7 +28,7 @@ from ophamin.proof.keys import home_directory
 __all__ = ["Cache", "caching"]
 
 JSON = Any
-FORMAT = 1
+FORMAT = 2
 """Of an entry; part of every key."""
 KEPT = 400
 """Entries; the ones not used for longest make room."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import tomllib
 
+from ophamin.auditing._git import GitError, git
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
 
@@ -155,6 +155,15 @@ class Target:
         """Source files, as the record names them."""
         return [self.relative(f) for f in self.files if f.name.endswith(SOURCES) or f == self.path]
 
+    def has(self, *endings: str) -> bool:
+        """Whether any of its sources has a name with one of these endings."""
+        return any(name.endswith(endings) for name in self.sources())
+
+    def others(self) -> Iterator[Path]:
+        """Files of the tree that are no sources by their names; some tools look whether they begin like a script."""
+        for folder, names in self._tree[0] if self.is_folder else ():
+            yield from (Path(folder, name) for name in names if not name.endswith(SOURCES))
+
     def settings(self, *names: str) -> list[Path]:
         """Settings files of these names, those nearest to the root first."""
         return sorted((f for f in self.files if f.name in names), key=lambda f: (len(f.parts), f))
@@ -245,21 +254,12 @@ class Target:
 
     def revision(self) -> tuple[str, bool | None]:
         """Git commit of the repository, and whether tracked files were changed; ``("", None)`` without git."""
-        if not (self.root / ".git").exists():
-            return "", None
-        # A repository's own settings must not start programs.
-        git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(self.root)]
         try:
-            head = _git([*git, "rev-parse", "--verify", "HEAD"])
-            status = _git([*git, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules"])
-        except (OSError, subprocess.SubprocessError):
+            head = git(self.root, "rev-parse", "--verify", "HEAD")
+            status = git(self.root, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
+        except GitError:
             return "", None
-        return head.strip(), bool(status.strip())
-
-
-def _git(argv: list[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, check=True, timeout=30, stdin=subprocess.DEVNULL)
-    return done.stdout.decode("utf-8", "replace")
+        return head.decode().strip(), bool(status.strip())
 
 
 def _sha256(file: Path) -> str:

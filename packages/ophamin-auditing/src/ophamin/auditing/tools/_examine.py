@@ -83,6 +83,7 @@ class Tool(Protocol):
     Besides these a tool may have ``requirement`` (what ``pip install`` brings it; default: its name), ``parser`` (the
     version of our reading of its output; a tool that has one is cached), ``program()``, ``cwd(target)``,
     ``environment(target)``, ``also_reads(target)``: files besides sources and settings that can change its answer,
+    ``reads(target)``: whether the target has a file of a kind it looks at; if not, its silence says nothing,
     ``blockers(done, target)``: files it has to be run again without, ``apart(target, files, scratch)``: command lines,
     each with the files it examines, for those of them that need runs of their own, and with it
     ``remembering(words, scratch)``: the command line of a run that saves those work.
@@ -191,9 +192,10 @@ def _examined(
                 written=(done.written[0] + more_done.written[0], done.written[1] + more_done.written[1]),
             )
             passed_over = {path: blocker for path, blocker in passed_over.items() if path not in paths}
-        parsed = replace(
-            parsed, unread=[*parsed.unread, *({"path": b.path, "reason": b.reason} for b in passed_over.values())]
-        )
+        left = [{"path": b.path, "reason": b.reason} for b in passed_over.values()]
+        if target.sources() and _asked(tool, "reads", target) is False:
+            left.append({"path": target.name, "reason": f"{tool.name} reads no file of this kind"})
+        parsed = replace(parsed, unread=[*parsed.unread, *left])
     except ToolError as error:
         return pillar_entry(tool.name, target, "error", error_message=str(error), **known)
     return pillar_entry(tool.name, target, "ok", parsed=parsed, **known)

@@ -74,6 +74,10 @@ class Bandit:
             used.append(tables[-1])
         return [*words, "-x", ",".join(excluded), name], {"settings": [target.relative(f) for f in used]}
 
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py``; a file that is named, whatever it is called."""
+        return not target.is_folder or target.has(".py")
+
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings; files it could not parse leave the audit incomplete."""
         if done.exit_code not in (0, 1):  # 1: there are findings

@@ -156,10 +156,12 @@ class Mypy:
         own = [] if target.root.name in INSTALLED else [target.root]
         for folder in (*own, *_editable()):
             for place, below, names in os.walk(folder):
-                below[:] = [
-                    d for d in below if d not in UNREAD_FOLDERS and not is_environment(os.path.join(place, d))
-                ]
+                below[:] = [d for d in below if d not in UNREAD_FOLDERS and not is_environment(os.path.join(place, d))]
                 yield from (Path(place, name) for name in names if name.endswith((".py", ".pyi")))
+
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py`` and ``.pyi``; a file that is named, whatever it is called."""
+        return not target.is_folder or target.has(".py", ".pyi")
 
     def blockers(self, done: Completed, target: Target) -> list[Blocker]:
         """Files it cannot parse, or whose module's name another file has: there it stops, whatever else there is."""

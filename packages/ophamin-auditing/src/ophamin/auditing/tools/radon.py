@@ -9,7 +9,7 @@ from __future__ import annotations
 import configparser
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,14 @@ class Radon:
             words += ["--exclude", ",".join([*(_excluded(file) if file else []), *apart])]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
 
+    def also_reads(self, target: Target) -> Iterator[Path]:
+        """It reads the beginning of every file: a script may have any name."""
+        return target.others()
+
+    def reads(self, target: Target) -> bool:
+        """Only ``.py``, and what begins like a Python script."""
+        return target.has(".py") or any(map(_is_script, target.others() if target.is_folder else [target.path]))
+
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings, and the metrics of the whole."""
         if done.exit_code != 0:
@@ -117,6 +125,15 @@ class Radon:
             f["rule_id"]: {"name": f"cyclomatic complexity of rank {f['rule_id'][-1]}", "url": HELP} for f in found
         }
         return Parsed(found, rules, unread, warnings_in(done.stderr), {"metrics": metrics})
+
+
+def _is_script(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            first = stream.readline(200)
+    except OSError:
+        return False
+    return first.startswith(b"#!") and b"python" in first
 
 
 def _excluded(file: Path) -> list[str]:

@@ -82,6 +82,10 @@ class Vulture:
         words += ["--exclude", ",".join([*(_excluded(file) if file else []), *patterns])]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
 
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py``; a file that is named, whatever it is called."""
+        return not target.is_folder or target.has(".py")
+
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings; exit 3 says that there are some, 1 that a file could not be read."""
         if done.exit_code not in (_CLEAN, _INVALID, _DEAD):
