@@ -109,24 +109,31 @@ class Target:
             return text(Path(whole).as_posix())
 
     @cached_property
-    def _tree(self) -> tuple[list[tuple[str, list[str]]], list[Path]]:
-        """Its folders, each with the names of its files, and the virtual environments that are none of them.
+    def _tree(self) -> tuple[list[tuple[str, list[str]]], list[Path], list[Path]]:
+        """Its folders, each with the names of its files, the virtual environments, which are none of them, and links.
 
         Linked folders are not entered, so loops end nowhere.
         """
         entered: list[tuple[str, list[str]]] = []
         environments: list[Path] = []
+        links: list[Path] = []
         for folder, below, names in os.walk(self.path):
             entered.append((folder, names))
             apart = {d for d in below if is_environment(os.path.join(folder, d))}
             environments += (Path(folder, d) for d in apart)
+            links += (Path(folder, d) for d in below if os.path.islink(os.path.join(folder, d)))
             below[:] = sorted(set(below) - UNREAD_FOLDERS - apart)
-        return entered, sorted(environments)
+        return entered, sorted(environments), sorted(links)
 
     @property
     def environments(self) -> list[Path]:
         """Virtual environments in the tree, which no tool is to look into; the target itself may be one."""
         return self._tree[1] if self.is_folder else []
+
+    @property
+    def links(self) -> list[Path]:
+        """Folders of the tree that are symbolic links: their files belong where they lie, and some lead round."""
+        return self._tree[2] if self.is_folder else []
 
     def _files(self) -> Iterator[Path]:
         """Regular files of the tree."""

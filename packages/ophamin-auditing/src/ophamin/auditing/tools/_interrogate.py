@@ -41,9 +41,9 @@ def main(argv: list[str]) -> int:
         names = coverage.get_filenames_from_paths()
     environments = tuple(f"{folder}{os.sep}" for folder in Target.at(path).environments)
     for name in names:
-        if os.path.realpath(name).startswith(environments) or not UNREAD_FOLDERS.isdisjoint(
-            os.path.relpath(name, path).split(os.sep)
-        ):
+        if not os.path.exists(name) or name.startswith(environments):
+            continue
+        if not UNREAD_FOLDERS.isdisjoint(os.path.relpath(name, path).split(os.sep)):
             continue
         try:
             # The one step of its own loop that can fail; there is no public name for it.

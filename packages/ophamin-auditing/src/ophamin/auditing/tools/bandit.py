@@ -52,7 +52,8 @@ class Bandit:
         # A relative target: what folders above the repository are called must not exclude anything.
         name = "." if target.name == "." else f"./{os.path.relpath(target.path, target.root)}"
         excluded = [f"*/{folder}/*" for folder in SKIPPED if folder not in Path(name).parts]
-        excluded += [f"./{pattern(os.path.relpath(folder, target.root))}/*" for folder in target.environments]
+        for end, apart in (("/*", target.environments), ("", target.dangling())):
+            excluded += [f"./{pattern(os.path.relpath(path, target.root))}{end}" for path in apart]
         words = ["-f", "json", "-q", "-r"]
         used: list[Path] = []
         inis = [] if self.isolated else target.settings(".bandit")

@@ -146,8 +146,13 @@ class Mypy:
             words += ["--config-file=", *DEFAULTS]
         else:
             words += [f"--config-file={file}"]
-        for folder in target.environments:
-            words += ["--exclude", f"^{re.escape(os.path.relpath(folder, self.cwd(target)))}/"]
+        # It goes into links, round and round, and stops at those that lead nowhere.
+        for end, apart in (
+            ("/", [*target.environments, *target.links]),
+            ("$", [*target.dangling(), *_unnamed(target)]),
+        ):
+            for path in apart:
+                words += ["--exclude", f"^{re.escape(os.path.relpath(path, self.cwd(target)))}{end}"]
         return words, {"settings": [target.relative(file)] if file else []}
 
     def also_reads(self, target: Target) -> Iterator[Path]:
@@ -207,7 +212,15 @@ class Mypy:
         if done.exit_code == 1 and not found:
             raise failed("mypy", done, "printed no findings")
         rules = {f["rule_id"]: {"name": f["rule_id"], "url": _url(f["rule_id"])} for f in found}
-        return Parsed(found, rules, [], [*warnings_in(done.stderr), *_settings_said(done.stderr)])
+        unread = [{"path": target.relative(f), "reason": "mypy reads names in UTF-8 only"} for f in _unnamed(target)]
+        return Parsed(found, rules, unread, [*warnings_in(done.stderr), *_settings_said(done.stderr)])
+
+
+def _unnamed(target: Target) -> list[Path]:
+    """Sources of a tree whose names are no UTF-8: at those it breaks down."""
+    if not target.is_folder:
+        return []
+    return [f for f in target.files if f.suffix in (".py", ".pyi") and text(f) != str(f)]
 
 
 def _what(target: Target) -> list[str]:

@@ -102,8 +102,8 @@ class Ruff:
         if target.root.name in INSTALLED:
             # Ruff leaves out where packages are installed, and a virtual environment's .gitignore hides all of it.
             words += ["--no-respect-gitignore", "--exclude", "__pycache__"]
-        for folder in target.environments:  # beside what ruff, or the project, leaves out
-            words += ["--extend-exclude", pattern(os.path.relpath(folder, target.root))]
+        for apart in (*target.environments, *target.dangling()):  # beside what ruff, or the project, leaves out
+            words += ["--extend-exclude", pattern(os.path.relpath(apart, target.root))]
         return [*words, "--", str(target.path)], noted
 
     def parse(self, done: Completed, target: Target) -> Parsed:

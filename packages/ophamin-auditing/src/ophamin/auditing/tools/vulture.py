@@ -27,7 +27,7 @@ _ITEM = re.compile(
     r"(?P<path>(?s:.+?)):(?P<line>\d+): (?P<what>(?:unused|unreachable|unsatisfiable|redundant)[^\n]*?)"
     r" \((?P<confidence>\d+)% confidence(?:, (?P<size>\d+) lines?)?\)\n"
 )
-_UNREAD = re.compile(r"(?P<path>(?s:.+?)):(?P<line>\d+): (?P<why>[^\n]*)\n")
+_UNREAD = re.compile(r"(?P<path>(?s:.+?)):(?:\d+|None): (?P<why>[^\n]*)\n")
 _UNDECODED = re.compile(r"Error: Could not read file (?P<path>(?s:.+?)) - (?P<why>[^\n]*\n[^\n]*)\n")
 
 
@@ -113,7 +113,7 @@ def _excluded(file: Path) -> list[str]:
 
 def _unread(err: str, target: Target) -> list[dict[str, str]]:
     unread = [
-        {"path": target.relative(m["path"]), "reason": text(m["why"].replace("\n", " "))}
+        {"path": target.relative(m["path"]), "reason": text(" ".join(m["why"].split()))}
         for m in _UNDECODED.finditer(err)
     ]
     rest = _UNDECODED.sub("", err)
