@@ -167,16 +167,17 @@ def test_a_baseline_shows_only_what_is_new(command, messy):
     assert again.exit_code == 0
 
 
-def test_progress_is_one_line_per_tool_and_only_on_a_terminal(command, clean, settings):
+@pytest.mark.parametrize("gate", [(), ("--gate", "high == 0")])
+def test_progress_is_one_line_per_tool_and_only_on_a_terminal(command, clean, settings, gate):
     import os
     import pty
     import subprocess
     import sys
 
-    assert "to go" not in command(clean, "--tools", "ruff,radon").stderr
+    assert "to go" not in command(clean, "--tools", "ruff,radon", *gate).stderr
     script = (
         "import sys; from ophamin.auditing._command import audit; from ophamin.protocols import Settings; "
-        f"audit([{str(clean)!r}, '--tools', 'ruff,radon', '--no-cache'], obj=Settings({settings.project!r}, {settings.store!r}))"
+        f"audit([{str(clean)!r}, '--tools', 'ruff,radon', '--no-cache', *{gate!r}], obj=Settings({settings.project!r}, {settings.store!r}))"
     )
     ours, theirs = pty.openpty()
     done = subprocess.run(
@@ -187,7 +188,7 @@ def test_progress_is_one_line_per_tool_and_only_on_a_terminal(command, clean, se
     os.close(ours)
     assert done.returncode == 0
     assert sorted(line.split()[0] for line in lines) == ["radon", "ruff"]
-    assert lines[0].endswith(", 1 to go")
+    assert lines[0].endswith(" findings twice, 1 to go" if gate else " findings, 1 to go")
 
 
 WORDS = ["sp ace", 'it\'s "quoted"', "new\nline", "-dash", "$HOME `id` \\", "tab\t1", "日本", "\x1bred"]

@@ -302,7 +302,9 @@ def test_tools_run_side_by_side_and_an_interruption_stops_them(clean, only_fakes
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit that it is ignored
 from ophamin.auditing.audit import audit
 from ophamin.auditing.tools import _run
 from ophamin.protocols import Settings

@@ -129,6 +129,7 @@ def _progress(done: Done) -> None:
     entry = done.entry
     what = f"{len(entry['findings'])} findings" if entry["status"] == "ok" else entry["status"].upper()
     took = "unchanged" if entry.get("cache") else f"{entry['wall_time_s']:.1f} s"
+    what += " twice" if done.runs > 1 else ""
     click.echo(f"{done.name:<12} {took:>10}  {what}" + (f", {done.left} to go" if done.left else ""), err=True)
 
 
