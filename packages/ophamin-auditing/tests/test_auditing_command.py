@@ -234,6 +234,17 @@ def test_an_audit_of_nothing_passes_no_gate(command, tree, settings, gate):
     assert not Path(settings.store).exists()
 
 
+def test_a_virtual_environment_is_left_out_and_that_is_said_and_signed(command, tree):
+    files = {"env/pyvenv.cfg": "home = /usr/bin\n", "env/lib/x.py": "import os\n", "a.py": "x = 1\n"}
+    said = command(root := tree(files), "--tool", "ruff")
+    assert "not looked into, because it is a virtual environment: env" in said.stdout.splitlines()
+    printed = json.loads(command(root, "--tool", "ruff", "--json").stdout)
+    assert (printed["environments"], printed["summary"]["total_findings"]) == (["env"], 0)
+    record = json.loads(Path(printed["record"]).read_text("utf-8"))
+    assert record["target"]["environments"] == ["env"]
+    assert "not looked into" not in command(tree({"a.py": ""}, "other"), "--tool", "ruff").stdout
+
+
 def test_a_terminal_gets_no_control_characters(command, tree):
     said = command(tree({"\x1b[31mred\n.py": "import os\n"}), "--tool", "ruff")
     assert "\x1b" not in said.stdout
