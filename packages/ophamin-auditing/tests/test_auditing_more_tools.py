@@ -270,6 +270,18 @@ def test_the_projects_settings_hold_also_for_a_part_and_isolated_ignores_them(to
     assert tool(isolated=True).audit(root, timeout_s=60)["finding_count"]
 
 
+def test_isolated_runs_nothing_of_the_tree(tree, tmp_path, monkeypatch):
+    started = tmp_path / "started"
+    plugin = f"open({str(started)!r}, 'w')\ndef plugin(version):\n    raise SystemExit\n"
+    root = tree({"a.py": CODE, "evil.py": plugin, "mypy.ini": "[mypy]\nplugins = evil.py\n", "setup.py": plugin})
+    monkeypatch.chdir(root)  # where an audit is mostly started
+    for tool in EVERY:
+        assert tool(isolated=True).audit(root, timeout_s=60)["status"] == "ok"
+    assert not started.exists()
+    Mypy().audit(root, timeout_s=60)
+    assert started.exists()  # its settings name a program, and hold
+
+
 @pytest.mark.parametrize(
     ("tool", "name", "content"),
     [
@@ -325,6 +337,7 @@ def test_an_installed_package_is_audited_by_its_name_and_without_the_repositorys
     [
         ("print('Traceback: the tool broke', file=sys.stderr); sys.exit(70)", "the tool broke"),
         ("print('this is no finding'); sys.exit(0)", "printed"),
+        ("print('{}') if 'cc' in sys.argv else None; sys.exit(70)", "exit 70"),
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
     ],
 )

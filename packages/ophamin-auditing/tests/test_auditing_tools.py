@@ -212,6 +212,12 @@ def test_a_missing_tool_is_unavailable_and_says_how_to_get_it(tool, clean, only_
         ("print('null')", "printed no findings"),
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
         ("sys.exit(2)", "exit 2"),
+        # It looks like a result without findings, but the tool says that it is none.
+        ("print('[]'); sys.exit(2)", "exit 2"),
+        (
+            'print(\'{"results": [], "errors": [], "metrics": {"_totals": {"nosec": 0, "skipped_tests": 0}}}\'); sys.exit(2)',
+            "exit 2",
+        ),
     ],
 )
 def test_a_crashing_tool_is_an_error_with_its_words(tool, script, words, clean, only_fakes):
