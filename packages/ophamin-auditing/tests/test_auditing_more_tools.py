@@ -308,7 +308,8 @@ def test_the_users_own_settings_do_not_leak_in(tree, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.setenv("RADONCFG", str(home / ".radon.cfg"))
     monkeypatch.setenv("MYPYPATH", str(home))
-    root = tree({"a.py": CODE})
+    (home / "helper.py").write_text("")
+    root = tree({"a.py": CODE, "b.py": "import helper\n\nhelper.absent()\n"})
     assert Mypy().audit(root, timeout_s=60)["finding_count"] == 1
     assert Radon().audit(root, timeout_s=60)["finding_count"] == 1
 

@@ -177,7 +177,7 @@ def _rule(tool: str, rule: str, known: Mapping[str, JSON], severity: str | None)
         "fullDescription": {"text": f"The rule {rule} of {tool}.{where}"},
         "help": {"text": f"{short}.{where}"},
     }
-    if known.get("name"):
+    if known.get("name") and known["name"].lower() != rule.lower():  # a name is for people, and not the id again
         described["name"] = known["name"]
     if known.get("url"):
         described["helpUri"] = known["url"]
