@@ -261,6 +261,16 @@ def gone(pid):
     return False
 
 
+def test_what_path_has_comes_after_the_environment_and_is_named(clean, only_fakes, monkeypatch):
+    fake = only_fakes("ruff", "print('[]')")
+    entry = Ruff().audit(clean, timeout_s=20)
+    assert (entry["status"], entry["tool_version"], entry["extra"]["program"]) == ("ok", "ruff 9.9", str(fake))
+    monkeypatch.setattr(sys, "prefix", os.path.dirname(os.path.dirname(sys.executable)))
+    entry = Ruff().audit(clean, timeout_s=20)
+    assert entry["tool_version"] != "ruff 9.9"
+    assert "program" not in entry["extra"]
+
+
 def test_much_output_does_not_block(clean, only_fakes):
     only_fakes("ruff", "sys.stderr.write('x' * 5_000_000); print('[]')")
     entry = Ruff().audit(clean, timeout_s=20)

@@ -144,6 +144,8 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         "version": version,
         "noted": {**noted, "argv": [text(a) for a in [tool.name, *arguments]]},
     }
+    if not in_environment(program):  # whatever PATH has under this name
+        known["noted"] |= {"program": text(program[0])}
     with tempfile.TemporaryDirectory(prefix="ophamin-audit-") as scratch:
         return _examined(tool, target, arguments, start, Path(scratch), timeout_s, known)
 
