@@ -239,6 +239,8 @@ def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, tree):
     (root / "loop").symlink_to(root)
     (root / "app" / "it's [1]" / "up").symlink_to("..")
     (root / "nowhere.py").symlink_to("absent.py")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(root / "pipe.py")
     (root / "app" / "itself.py").symlink_to("itself.py")
     entry = tool().audit(root, timeout_s=60)
     assert (entry["status"], entry["complete"]) == ("ok", True), (entry["error_message"], entry["warnings"])

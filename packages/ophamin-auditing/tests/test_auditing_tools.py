@@ -111,6 +111,8 @@ def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, messy):
     (messy / "loop").symlink_to(messy)
     (messy / "app" / "up").symlink_to("..")
     (messy / "nowhere.py").symlink_to("absent.py")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(messy / "pipe.py")
     (messy / "app" / "it's [1], {2}.py").symlink_to("it's [1], {2}.py")
     after = tool().audit(messy, timeout_s=60)
     assert places(after) == before

@@ -240,11 +240,14 @@ class Target:
         return None
 
     def dangling(self) -> list[Path]:
-        """Links that look like a source and lead nowhere, such as an editor's locks: some tools stumble over them."""
+        """What looks like a source and is no file: links that lead nowhere, such as an editor's locks, and pipes.
+
+        Tools stumble over the ones, and wait for the others.
+        """
         found = []
         for folder, names in self._tree[0] if self.is_folder else ():
             files = (Path(folder, name) for name in names if name.endswith(SOURCES))
-            found += [file for file in files if file.is_symlink() and not file.exists()]
+            found += [file for file in files if not file.is_file()]
         return sorted(found)
 
     @cached_property

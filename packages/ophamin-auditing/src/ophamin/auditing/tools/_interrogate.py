@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         names = coverage.get_filenames_from_paths()
     environments = tuple(f"{folder}{os.sep}" for folder in Target.at(path).environments)
     for name in names:
-        if not os.path.exists(name) or name.startswith(environments):
+        if not os.path.isfile(name) or name.startswith(environments):
             continue
         if not UNREAD_FOLDERS.isdisjoint(os.path.relpath(name, path).split(os.sep)):
             continue
