@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,6 +226,18 @@ def test_the_printed_command_is_one_a_shell_reads_back(name, command, tree, sett
     assert [p["findings"] for p in again["pillars"]] == [p["findings"] for p in first["pillars"]]
     assert again["reproduction"] == first["reproduction"]
     assert again["pillars"][0]["finding_count"] == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of any bytes are a matter of the platform")
+def test_a_folder_whose_name_is_no_utf8_is_audited_remembered_and_printed(command, tmp_path):
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xff"))
+    root.mkdir()
+    (root / "a.py").write_text("import os\n")
+    words = (root, "--tools", "ruff,bandit,vulture,radon,interrogate", "--json")
+    first = json.loads(command(*words).stdout)
+    assert {p["status"] for p in first["pillars"]} == {"ok"}, first["pillars"]
+    assert first["command"].startswith(f"ophamin audit $'{tmp_path}/lat\\xff' ")
+    assert all(p["cached"] for p in json.loads(command(*words).stdout)["pillars"])
 
 
 @pytest.mark.parametrize("gate", [(), ("--gate", "high == 0")])
