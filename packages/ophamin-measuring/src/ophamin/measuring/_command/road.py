@@ -256,6 +256,10 @@ def run(
               help="Share of cycles expected to fail.")  # fmt: skip
 @click.option("--assume", "assumed", multiple=True, metavar="NAME=VALUE",
               help="Assumption about the data, e.g. sd=0.2, icc=0.1, group_size=5.")  # fmt: skip
+@click.option("--family", type=click.IntRange(1, 10_000), default=None, metavar="M",
+              help="Claims like this one that are corrected together, such as the cells of a sweep.")  # fmt: skip
+@click.option("--correction", type=click.Choice(["holm", "hochberg", "bonferroni", "bh", "by"]), default=None,
+              help="How they are corrected.  [default: holm]")  # fmt: skip
 @click.option("--sequential", is_flag=True, help="Plan a run that stops as soon as it is decided; n is its maximum.")
 @_substrate
 @_corpus
@@ -273,6 +277,8 @@ def plan(
     power: float,
     error_rate: float,
     assumed: tuple[str, ...],
+    family: int | None,
+    correction: str | None,
     sequential: bool,
     substrates: tuple[str, ...],
     corpus: str,
@@ -288,6 +294,7 @@ def plan(
       ophamin plan metric --claim 'accuracy >= 0.9' --set delta=0.05
       ophamin plan metric --claim 'accuracy >= 0.9' --n 200
       ophamin plan metric --claim 'accuracy >= 0.9' --sequential
+      ophamin plan metric --claim 'accuracy >= 0.9' --family 8
     """
     from ophamin.measuring.scenarios.forecast import forecast
     from ophamin.measuring.scenarios.words import plan_text
@@ -305,7 +312,12 @@ def plan(
         data_root=settings.data_root if data_root is None else data_root,
     )
     assumptions = {name: _float(name, value) for name, value in pairs(assumed, "--assume", "--assume sd=0.2").items()}
-    found = forecast(spec, power=power, error_rate=error_rate, assumptions=assumptions)
+    if correction is not None and family is None:
+        raise UsageError("--correction is of a family; say of how many claims, --family M")
+    found = forecast(
+        spec, power=power, error_rate=error_rate, assumptions=assumptions, family=family,
+        correction=correction or "holm",
+    )  # fmt: skip
     if as_json:
         emit(found)
         return

@@ -174,6 +174,8 @@ def plan_text(found: Mapping[str, JSON]) -> str:
                 f"{found['expected_n_validate']:.0f} of them in the first case, "
                 f"{found['expected_n_refute']:.0f} in the second{fixed}"
             )
+    if found["family"] is not None and found["family"]["n"] is not None:
+        lines += _family_lines(found["family"])
     if found["n_records"] is not None:
         words = f"the corpus has {found['n_records']} records"
         short = found["n"] is not None and found["n_cycles"] > found["n_records"] * found["arms"]
@@ -184,6 +186,21 @@ def plan_text(found: Mapping[str, JSON]) -> str:
             f"  time: about {found['seconds']:.1f} s, from {found['timed_cycles']} cycles whose outputs nobody read"
         )
     return _printable("\n".join(lines))
+
+
+def _family_lines(family: Mapping[str, JSON]) -> list[str]:
+    """What the correction asks of a claim, and what the family shows if all its claims are alike."""
+    lines = [
+        f"  family: {family['m']} claims, corrected by {family['correction']} at alpha {family['alpha']:g}; planned at "
+        f"{family['first_alpha']:.4g}, so that each has this power whatever the others show"
+    ]
+    for name, where in (("validated", "δ inside"), ("refuted", "δ outside")):
+        if (found := family[name]) is not None:
+            lines.append(
+                f"    if all truths lie {where}, independent: {found['each']:.3f} that a claim is {name}, "
+                f"{found['all']:.3f} that all are, {found['any']:.3f} that any is"
+            )
+    return lines
 
 
 def _truths(at: Mapping[str, float], joined: str = " and ") -> str:
