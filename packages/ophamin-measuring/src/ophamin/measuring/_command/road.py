@@ -13,7 +13,7 @@ import click
 from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
-__all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run"]
+__all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run", "settings_of"]
 
 JSON = Any
 CODES = {"VALIDATED": 0, "AGREE": 0, "REFUTED": 1, "DISAGREE": 1, "INCONCLUSIVE": 4}
@@ -99,7 +99,8 @@ def emit(value: Mapping[str, JSON]) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
-def _settings(settings: Settings | None) -> Settings:
+def settings_of(settings: Settings | None) -> Settings:
+    """The settings given by the command line's root, or those of the project here."""
     if settings is not None:
         return settings
     from ophamin.proof.project import Project
@@ -191,7 +192,7 @@ def run(
     """
     from ophamin import registry
 
-    settings = _settings(ctx.obj)
+    settings = settings_of(ctx.obj)
     registry.get_scenario(scenario)  # a slip in the name is told before what that name would need
     if not substrates:
         raise UsageError(
@@ -299,7 +300,7 @@ def plan(
     from ophamin.measuring.scenarios.forecast import forecast
     from ophamin.measuring.scenarios.words import plan_text
 
-    settings = _settings(ctx.obj)
+    settings = settings_of(ctx.obj)
     spec = RunSpec(
         scenario=scenario,
         arms=_arms(substrates),
@@ -355,7 +356,7 @@ def reproduce(
     from ophamin.measuring.scenarios.words import reproduction_text
     from ophamin.registry.gathering import locate
 
-    settings = _settings(ctx.obj)
+    settings = settings_of(ctx.obj)
     found = again(
         locate(settings, proof),
         project=settings.project,
@@ -388,7 +389,7 @@ def recompute(ctx: click.Context, proof: str, as_json: bool) -> None:
     from ophamin.measuring.scenarios.words import recomputation_text
     from ophamin.registry.gathering import locate
 
-    found = again(locate(_settings(ctx.obj), proof))
+    found = again(locate(settings_of(ctx.obj), proof))
     if as_json:
         emit(found.to_dict())
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios.judging import Judgement
@@ -13,9 +13,13 @@ from ophamin.measuring.scenarios.reproduction import Reproduction
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import to_json
 
+if TYPE_CHECKING:
+    from ophamin.measuring.scenarios.cycle_metrics import RunMetrics  # follows drift, and so loads river
+
 __all__ = [
     "judgement_json",
     "judgement_text",
+    "metrics_text",
     "plan_text",
     "recomputation_text",
     "reproduction_text",
@@ -288,4 +292,21 @@ def judgement_text(found: Judgement) -> str:
     if found.next:
         lines.append(f"  next     {found.next}")
     lines += [f"  note     {words}" for words in found.notes]
+    return _printable("\n".join(lines))
+
+
+def metrics_text(found: RunMetrics) -> str:
+    """What tier 2 compares with, and the bundle of the last cycle."""
+    n = len(found.bundles)
+    what = f"each cycle's {found.metric}" if found.metric else "no value of a cycle, for the claim has none"
+    lines = [f"proof {found.proof_id}: {n} cycles, one bundle each", f"  followed: {what}"]
+    for name, value in found.registered.items():
+        shown = ", ".join(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:g}"
+        lines.append(f"    {name} = {shown}")
+    if n:
+        last = found.bundles[-1]
+        lines.append(f"  after cycle {last.index} ({last.arm}, {last.status}):")
+        lines += [f"    {name} = {value:.6g}" for name, value in last.values.items()]
+    if skipped := sorted({role for bundle in found.bundles for role in bundle.skipped}):
+        lines.append(f"  no numbers, so in no bundle: {', '.join(skipped)}")
     return _printable("\n".join(lines))
