@@ -67,9 +67,12 @@ def make_detector(name: str, *, seed: int = 0, **parameters: Any) -> Any:
     if name == "kswin":
         parameters.setdefault("seed", seed)
     try:
-        return DETECTORS[name](**parameters)
+        detector = DETECTORS[name](**parameters)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the detector {name} does not take {parameters}: {error}") from error
+    if name == "adwin" and detector.clock < 1:  # river divides by it
+        raise UsageError(f"ADWIN's clock is a number of values from 1, not {detector.clock}")
+    return detector
 
 
 def detect(values: Iterable[float], name: str = "adwin", *, seed: int = 0, **parameters: Any) -> Drift:
@@ -93,6 +96,8 @@ def detect(values: Iterable[float], name: str = "adwin", *, seed: int = 0, **par
     # A sum that is finite has no part that is not; one that overflows is looked at closely.
     if not math.isfinite(sum(stream)) and not all(map(math.isfinite, stream)):
         raise UsageError("a stream holds finite numbers")
+    if name == "adwin":
+        return Drift(_adwin_changes(detector, stream), [], len(stream))
     changes: list[int] = []
     warnings: list[int] = []
     update = detector.update
@@ -111,3 +116,19 @@ def detect(values: Iterable[float], name: str = "adwin", *, seed: int = 0, **par
         if detector.drift_detected:
             changes.append(i)
     return Drift(changes, warnings, len(stream))
+
+
+def _adwin_changes(detector: drift.ADWIN, stream: list[float]) -> list[int]:
+    """Positions at which ADWIN signals, asked no oftener than it can.
+
+    It looks at its window with every ``clock``-th value since its last signal and at no other: between two looks there
+    is nothing to ask, and asking takes a third of the time of a loop that does.
+    """
+    changes, update, clock = [], detector.update, detector.clock
+    for start in range(0, len(stream), clock):
+        part = stream[start : start + clock]
+        for value in part:
+            update(value)
+        if detector.drift_detected:
+            changes.append(start + len(part) - 1)
+    return changes
