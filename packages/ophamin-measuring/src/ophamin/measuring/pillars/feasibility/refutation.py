@@ -172,7 +172,7 @@ def refute(
 
 @lru_cache(maxsize=1)
 def _libraries(_modules: int) -> ThreadpoolController:
-    """The libraries with threads of their own. To look for them takes as long as ten simulations: again after imports."""
+    """The libraries with threads of their own. Looking takes as long as ten simulations: again after imports."""
     return ThreadpoolController()
 
 
