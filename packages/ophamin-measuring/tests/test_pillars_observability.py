@@ -169,6 +169,17 @@ def test_capability_by_hand_and_its_intervals() -> None:
     assert missed <= 87  # 1 in 500,000 at 5 %
 
 
+@pytest.mark.parametrize("lam", [0.001, 0.2, 1 - 1e-12, 1.0])
+def test_limits_of_an_ewma_chart_vary_as_the_formula_says_to_the_end(lam: float) -> None:
+    found = ewma(np.zeros(30_000), target=1.0, sigma=2.0, lam=lam, width=3.0)
+    share = 1 - (1 - lam) ** (2.0 * np.arange(1, 30_001))
+    assert found.upper - 1 == pytest.approx(6 * np.sqrt(lam / (2 - lam) * share), rel=1e-12)
+    assert found.upper - 1 == pytest.approx(1 - found.lower, rel=1e-12)
+    settled = ewma(np.zeros(30_000), target=1.0, sigma=2.0, lam=lam, width=3.0, limits="asymptotic")
+    assert found.upper[-1] == settled.upper[-1]
+    assert (found.upper <= settled.upper).all()
+
+
 @given(
     lengths=st.lists(st.integers(0, 400), min_size=1, max_size=5),
     clock=st.integers(1, 70),
@@ -229,6 +240,7 @@ def test_detectors_are_seeded_and_find_a_change() -> None:
         lambda: detect([1.0], "cusum"),
         lambda: detect([0.5], "ddm"),
         lambda: detect([math.nan]),
+        lambda: detect([math.nan], "eddm"),
         lambda: detect([1.0], "adwin", sigma=1),
         lambda: detect([1.0], "adwin", clock=0),
     ],

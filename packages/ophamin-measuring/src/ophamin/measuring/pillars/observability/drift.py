@@ -93,38 +93,48 @@ def detect(values: Iterable[float], name: str = "adwin", *, seed: int = 0, **par
     """
     detector = make_detector(name, seed=seed, **parameters)
     stream = values if isinstance(values, list) else list(values)
+    if name in BINARY:
+        return _binary(detector, stream, name)
     # A sum that is finite has no part that is not; one that overflows is looked at closely.
     if not math.isfinite(sum(stream)) and not all(map(math.isfinite, stream)):
         raise UsageError("a stream holds finite numbers")
     if name == "adwin":
         return Drift(_adwin_changes(detector, stream), [], len(stream))
     changes: list[int] = []
-    warnings: list[int] = []
     update = detector.update
-    if name in BINARY:
-        if not set(stream) <= {0, 1}:
-            raise UsageError(f"{name} reads errors 0 and 1")
-        for i, value in enumerate(stream):
-            update(bool(value))
-            if detector.drift_detected:
-                changes.append(i)
-            elif detector.warning_detected:
-                warnings.append(i)
-        return Drift(changes, warnings, len(stream))
     for i, value in enumerate(stream):
         update(value)
         if detector.drift_detected:
             changes.append(i)
+    return Drift(changes, [], len(stream))
+
+
+def _binary(detector: Any, stream: list[float], name: str) -> Drift:
+    """Detectors of errors, which also warn."""
+    try:
+        errors = list(map({0.0: False, 1.0: True}.__getitem__, stream))  # checked and translated in one pass
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{name} reads errors 0 and 1") from error
+    changes: list[int] = []
+    warnings: list[int] = []
+    update = detector.update
+    for i, value in enumerate(errors):
+        update(value)
+        if detector.drift_detected:
+            changes.append(i)
+        elif detector.warning_detected:
+            warnings.append(i)
     return Drift(changes, warnings, len(stream))
 
 
-def _adwin_changes(detector: drift.ADWIN, stream: list[float]) -> list[int]:
+def _adwin_changes(detector: Any, stream: list[float]) -> list[int]:
     """Positions at which ADWIN signals, asked no oftener than it can.
 
     It looks at its window with every ``clock``-th value since its last signal and at no other: between two looks there
     is nothing to ask, and asking takes a third of the time of a loop that does.
     """
-    changes, update, clock = [], detector.update, detector.clock
+    changes: list[int] = []
+    update, clock = detector.update, detector.clock
     for start in range(0, len(stream), clock):
         part = stream[start : start + clock]
         for value in part:
