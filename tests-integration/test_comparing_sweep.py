@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,7 +150,63 @@ def test_a_journal_that_gives_a_cell_another_cells_proof_is_not_believed(
     assert "another run's proof" in err
 
 
-@pytest.mark.parametrize("value", [None, "x", {"path": 1}, {"path": "a\0b", "proof_id": "x"}])
+@pytest.mark.parametrize("factor", ["alpha=[0.01,0.05]", "seed=[7,8]"])
+def test_a_proof_of_the_same_claim_at_another_alpha_or_seed_is_another_runs(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]], factor: str
+) -> None:
+    words = ("--executor", "serial", "grid.arms.main=['python:sweepmodel:right']",
+             "grid.options.claim=['accuracy >= 0.6']", f"grid.{factor}", "base.attempts=2")  # fmt: skip
+    code, _, err = command(*words)
+    assert code in (0, 1, 4), err
+    lines = [json.loads(line) for line in journal_of(grid).read_bytes().splitlines()]
+    one, other = [line for line in lines if line["state"] == "done"]
+    one["value"], other["value"] = other["value"], one["value"]
+    journal_of(grid).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, _, err = command(*words)
+    assert code == 3
+    assert "another run's proof" in err
+
+
+def test_a_proof_that_the_ledger_does_not_know_is_not_taken_into_the_record(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    words = ("--executor", "serial", "grid.options.claim=['accuracy >= 0.6']")
+    command(*words)
+    shutil.rmtree(grid / ".ophamin" / "ledger")
+    code, _, err = command(*words)
+    assert code == 3
+    assert "ledger is bad" in err
+
+
+def test_a_project_that_was_moved_runs_nothing_again(
+    grid: Path, ophamin: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("sweep", "sweep.yaml", "--executor", "serial", "--json")
+    first = json.loads(ophamin(*words).stdout)
+    moved = grid.with_name("moved")
+    grid.rename(moved)
+    monkeypatch.setenv("PYTHONPATH", str(moved))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ophamin"), *words], cwd=moved, capture_output=True, text=True, check=False
+    )
+    again = json.loads(done.stdout)
+    assert all(c["reused"] for c in again["cells"])
+    assert [c["proof_id"] for c in again["cells"]] == [c["proof_id"] for c in first["cells"]]
+    assert Counter(e["type"] for e in entries(moved))["registration"] == 4
+
+
+@pytest.mark.parametrize("target", ["nowhere/cells.parquet", "proofs"])
+def test_a_table_that_cannot_be_written_is_said_before_anything_runs(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]], target: str
+) -> None:
+    (grid / "proofs").mkdir(exist_ok=True)
+    code, _, err = command("--executor", "serial", "--parquet", target)
+    assert code == 2
+    assert target in err
+    assert not (grid / ".ophamin" / "ledger").exists()
+
+
+@pytest.mark.parametrize("value", [None, "x", {"proof_id": 1}, {"path": "a\0b", "proof_id": "x"}])
 def test_a_journal_line_that_makes_no_sense_costs_only_its_cell(
     grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]], value: JSON
 ) -> None:
