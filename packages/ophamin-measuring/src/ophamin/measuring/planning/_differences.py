@@ -16,7 +16,7 @@ from scipy.special import nctdtr, nctdtrit, ndtr, ndtri, stdtrit
 from ophamin.measuring.estimators._shares import newcombe
 from ophamin.measuring.estimators.difference import exact_difference
 from ophamin.measuring.estimators.slope import LEAST
-from ophamin.measuring.pillars.general.power import equivalence_power, estimated_errors
+from ophamin.measuring.pillars.general.equivalence import equivalence_power, estimated_errors
 from ophamin.measuring.planning._assume import Floats, Part
 from ophamin.proof.errors import UsageError
 

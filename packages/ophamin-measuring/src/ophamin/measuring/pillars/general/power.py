@@ -6,16 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv, ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 from statsmodels.stats.power import NormalIndPower, TTestIndPower, TTestPower
 from statsmodels.stats.proportion import proportion_effectsize
 
+from ophamin.measuring.pillars.general.equivalence import equivalence_power
 from ophamin.proof.errors import UsageError
 
-__all__ = ["TESTS", "equivalence_power", "estimated_errors", "power", "sample_size"]
+__all__ = ["TESTS", "power", "sample_size"]
 
 MOST = 10_000_000
 
@@ -77,39 +76,6 @@ def _mcnemar(effect: float, n: float, alpha: float, sides: int, base: float) -> 
     z = float(ndtri(1 - alpha / sides)) * math.sqrt(base)
     up = float(ndtr((effect * math.sqrt(n) - z) / spread))
     return up + (float(ndtr((-effect * math.sqrt(n) - z) / spread)) if sides == 2 else 0.0)
-
-
-def estimated_errors(error: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:
-    """400 equally likely values of an estimated standard error, along a last axis: χ² quantiles at midpoints.
-
-    Args:
-        error: True standard error.
-        df: Degrees of freedom of its estimate.
-    """
-    error, df = (np.asarray(v, dtype=np.float64)[..., None] for v in (error, df))
-    level = (np.arange(400) + 0.5) / 400
-    return np.asarray(np.sqrt(2 * gammaincinv(df / 2, level) / df) * error)
-
-
-def equivalence_power(
-    margin: ArrayLike, truth: ArrayLike, error: ArrayLike, df: ArrayLike, alpha: float
-) -> NDArray[np.float64]:
-    """Power of two one-sided t tests, by integration over the estimated spread; no normal approximation.
-
-    Source: Phillips (1990), J. Pharmacokinet. Biopharm. 18:137.
-
-    Args:
-        margin: Ends of equivalence, ± this, greater than 0.
-        truth: True difference.
-        error: True standard error of the difference.
-        df: Degrees of freedom of its estimate.
-        alpha: Of each of the two tests.
-    """
-    spread = estimated_errors(error, df)
-    margin, truth, error, df = (np.asarray(v, dtype=np.float64)[..., None] for v in (margin, truth, error, df))
-    reach = margin - stdtrit(df, 1 - alpha) * spread
-    chance = ndtr((reach - truth) / error) - ndtr((-reach - truth) / error)
-    return np.asarray(np.maximum(chance, 0.0).mean(axis=-1))
 
 
 def _tost(effect: float, n: float, alpha: float, sides: int, base: float) -> float:
