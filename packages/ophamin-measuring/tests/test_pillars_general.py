@@ -14,6 +14,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_ind
 
+from ophamin import registry
 from ophamin.measuring.pillars.general import means, power, proportions
 from ophamin.measuring.pillars.general.adjust import METHODS, adjust
 from ophamin.measuring.pillars.general.correlations import correlate, exact_spearman
@@ -314,3 +315,12 @@ def test_what_is_compared_with_unless_told() -> None:
     assert found.tables["power"]["n"] == [power.sample_size("correlation", 0.3, base=0.1)]
     with pytest.raises(UsageError, match="is a number"):
         Power().compute({"effect": [0.3]}, seed=0, base="x")
+
+
+@pytest.mark.parametrize("name", ["X.t_test", "X.tost", "X.non_inferiority", "X.smd", "X.permutation"])
+def test_n_counts_pairs_where_rows_are_paired(name: str) -> None:
+    first, second = [4.9, 5.2, 5.0, 5.3, 4.8], [4.1, 3.9, 4.4, 4.0, 4.2]
+    (paired,) = registry.get_pillar(name)().compute({"value": first, "other": second}, seed=0).evidence
+    table = {"value": first + second, "arm": ["a"] * 5 + ["b"] * 5}
+    (apart,) = registry.get_pillar(name)().compute(table, seed=0).evidence
+    assert (paired.n, apart.n) == (5, 10)
