@@ -159,7 +159,7 @@ def _checked(values: Sequence[float], se: Sequence[float] | None) -> tuple[Float
     scale = float(np.median(errors))
     with np.errstate(over="ignore", under="ignore"):
         ratios = scale / errors
-    if not (1 / _RATIO <= ratios).all() or not (ratios <= _RATIO).all():
+    if not (ratios >= 1 / _RATIO).all() or not (ratios <= _RATIO).all():
         raise UsageError("one standard error of the series is a million times another; weigh the values alike")
     return x, ratios**2
 
@@ -237,7 +237,7 @@ def _statistics(x: Floats, w: Floats) -> Floats:
     between = sums**2 * (total / (below * (total - below)))
     squares = (centred**2 @ w)[:, None]
     within = np.maximum(squares - between, _EXACT * squares)
-    return np.divide(between, within, out=np.zeros_like(between), where=within > 0)
+    return np.asarray(np.divide(between, within, out=np.zeros_like(between), where=within > 0))
 
 
 def _best(y: Floats, v: Floats) -> tuple[float, int, Floats]:
