@@ -105,7 +105,7 @@ def _said() -> Iterator[None]:
         # DVC talks to people by the standard output it found when it was imported; that is for results.
         with to_standard_error():
             yield
-    except (DvcException, SCMError, OSError) as error:
+    except (DvcException, SCMError, OSError, ImportError) as error:
         raise UsageError(f"DVC refuses: {error}") from error
     except Exception as error:  # DVC raises whatever comes of a file of its own that somebody wrote or tore
         said = str(error) or type(error).__name__
