@@ -6,6 +6,8 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,32 @@ def test_refuters_find_what_theory_says() -> None:
     assert not any(r.notes for r in (placebo, cause, subset))
 
 
+@pytest.mark.parametrize("scale", [1e-140, 1.0, 1e140])
+def test_the_linear_estimator_is_least_squares_whatever_the_units(scale: float) -> None:
+    y, t, x = study(10, 200)
+    by_hand = np.linalg.lstsq(np.column_stack([np.ones(len(y)), x, t]), y, rcond=None)[0][-1]
+    assert refute(y, t, x * [scale, 1, 1 / scale], simulations=2).base == pytest.approx(by_hand, rel=1e-9)
+    assert refute(y * scale, t, x, simulations=2).base == pytest.approx(by_hand * scale, rel=1e-9)
+    for told_by_the_rest in (t * scale, 3 - 2 * t):
+        found = refute(y, t, np.column_stack([x, told_by_the_rest]), simulations=2)
+        assert np.isnan(found.base)
+        assert "no estimate" in found.notes[0]
+
+
+def test_a_simulation_has_the_seed_that_numpy_spawns() -> None:
+    y, t, x = study(11, 50)
+    seeds = np.random.SeedSequence([3, KINDS.index("random-common-cause")]).spawn(4)
+    normal = [np.random.default_rng(s).standard_normal(50).tolist() for s in seeds]
+    seen: list[list[float]] = []
+
+    def watched(rows: Any) -> float:
+        seen.append(rows.confounders[:, -1].tolist())
+        return 1.0
+
+    refute(y, t, x, kind="random-common-cause", estimator=watched, simulations=4, workers=1, seed=3)
+    assert seen[1:] == normal  # the first is the data as they are
+
+
 def test_no_effect_gives_no_small_p_value() -> None:
     found = []
     for seed in range(60):
@@ -99,6 +127,24 @@ def test_errors_within_a_simulation_come_out() -> None:
 
     with pytest.raises(ZeroDivisionError, match="planted"):
         refute(*study(6), kind="random-common-cause", estimator=fails, workers=3, simulations=20)
+
+
+def test_an_error_in_one_thread_ends_the_others() -> None:
+    failed, calls = threading.Event(), []
+
+    def fails_elsewhere(_rows: Any) -> float:
+        if threading.current_thread() is not threading.main_thread():
+            failed.set()
+            raise ZeroDivisionError("planted")
+        calls.append(1)
+        if len(calls) > 1:  # the first is the data as they are, before there is another thread
+            failed.wait()
+            time.sleep(0.001)
+        return 1.0
+
+    with pytest.raises(ZeroDivisionError, match="planted"):
+        refute(*study(6), estimator=fails_elsewhere, workers=2, simulations=20_000)
+    assert len(calls) < 20_000
 
 
 def test_failed_simulations_are_counted_not_averaged_away() -> None:

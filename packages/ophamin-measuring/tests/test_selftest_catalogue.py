@@ -77,7 +77,7 @@ def test_an_estimator_that_raises_has_failed(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_estimator_nobody_checks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.estimators.register("their-own", lambda columns, **options: None)
     try:
-        assert results(only={"value"})["not_checked"] == ["their-own"]
+        assert results(only={"value"})["not_checked"] == ["estimator their-own"]
     finally:
         registry.estimators.unregister("their-own")
 

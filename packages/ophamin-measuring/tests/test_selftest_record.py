@@ -42,8 +42,8 @@ def golden() -> dict[str, Any]:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A project, and a table of three checks."""
-    everything = dict(running._checks())
-    monkeypatch.setattr(running, "_checks", lambda: {label: everything[label] for label in FEW})
+    everything = dict(running.all_checks())
+    monkeypatch.setattr(running, "all_checks", lambda: {label: everything[label] for label in FEW})
     monkeypatch.setenv("OPHAMIN_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("OPHAMIN_SIGN_KEY", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ophamin.auditing._counts import pillar_counts
+from ophamin.auditing._git import GitError, git
 from ophamin.auditing.record import AUDIT
 from ophamin.auditing.target import SOURCES, Target, text
 from ophamin.proof.errors import ConsistencyError, UsageError
@@ -65,17 +65,15 @@ def changed_since(target: Target, revision: str) -> Changed:
     Raises:
         UsageError: No repository, no git, or no such revision.
     """
-    git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(target.root)]
+    root = target.root
     try:
-        if not (target.root / ".git").exists():
-            raise FileNotFoundError(target.root)
-        commit = _git([*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
+        commit = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         head = commit.decode().strip()
         # Of a renamed file this gives the new name, of a deleted one none.
         options = ["--name-only", "-z", "-M", "--diff-filter=d", "--no-ext-diff", "--no-textconv", "--no-relative"]
-        differing = _git([*git, "diff", *options, head, "--"])
-        untracked = _git([*git, "ls-files", "--others", "--exclude-standard", "-z", "--full-name"])
-    except (OSError, subprocess.SubprocessError):
+        differing = git(root, "diff", *options, "--ignore-submodules", head, "--")
+        untracked = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--full-name")
+    except GitError:
         raise UsageError(
             f"{text(target.root)} has no git revision {text(revision)!r} to compare with; give one with --changed REV"
         ) from None
@@ -83,28 +81,30 @@ def changed_since(target: Target, revision: str) -> Changed:
     return Changed(text(revision), head, sorted(names & set(target.sources())))
 
 
-def _git(argv: list[str]) -> bytes:
-    return subprocess.run(argv, capture_output=True, check=True, timeout=60, stdin=subprocess.DEVNULL).stdout
-
-
 def keep_only(pillars: Sequence[dict[str, JSON]], files: Collection[str]) -> None:
-    """Leave out, in place, what lies in other files; also what could not be read there.
+    """Leave out, in place, what lies in other sources; also what could not be read there.
+
+    What is no source stays: a lock, advisories, the target as a whole when a tool read nothing of it.
 
     Args:
         pillars: Of the record.
         files: As the record names them.
     """
-    kept = frozenset(files)
+    changed = frozenset(files)
+
+    def kept(path: str) -> bool:
+        return path in changed or not path.endswith(SOURCES)
+
     for pillar in pillars:
-        pillar["findings"] = [f for f in pillar["findings"] if f["path"] in kept or not f["path"].endswith(SOURCES)]
+        pillar["findings"] = [f for f in pillar["findings"] if kept(f["path"])]
         pillar.update(pillar_counts(pillar["status"], pillar["findings"]))
-        unread = [u for u in pillar["extra"].get("unread", []) if u["path"] in kept]
+        unread = [u for u in pillar["extra"].get("unread", []) if kept(u["path"])]
         if pillar["status"] == "ok" and "unread" in pillar["extra"]:
             elsewhere = len(pillar["extra"]["unread"]) - len(unread)
             pillar["extra"] = {**pillar["extra"], "unread": unread, "unread_elsewhere": elsewhere}
             pillar["complete"] = not unread
             pillar["warnings"] = [
-                w for w in pillar["warnings"] if " was not examined: " not in w or w.split(" was not ")[0] in kept
+                w for w in pillar["warnings"] if " was not examined: " not in w or kept(w.split(" was not ")[0])
             ]
 
 

@@ -40,7 +40,7 @@ def _proofs(settings: Settings | None) -> Path:
 
 @click.command("selftest", short_help="Try every interval, test and stopping rule on data whose truth is known.")
 @click.option("--quick/--full", "quick", default=True, show_default=True,
-              help="Under a minute, or ten times the runs, for a release.")  # fmt: skip
+              help="Under a minute on two cores; or ten times the runs and what is too dear for that, for a release.")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Seed of the simulations.  [default: fixed]"
 )
@@ -63,7 +63,8 @@ def selftest(
 
     Each side's misses, errors at the threshold and power are counted against what the method is said to keep, with
     exact binomial limits: a right installation fails anything in the table at most 1 % of the time. The counts depend
-    on the seed alone, not on the number of workers. Exit code: 0 nothing failed, 1 something did.
+    on the seed alone, not on the number of workers. Interrupted, or killed, the same command goes on where it stopped.
+    Exit code: 0 nothing failed, 1 something did.
 
     \b
     Example:

@@ -91,7 +91,7 @@ class Check:
             it says fails this.
         run: Counts in simulated runs; or
         enumerate: the rates themselves.
-        quick: Runs under ``--quick``.
+        quick: Runs under ``--quick``; 0: too dear for that, only ``--full`` tries it.
         full: Runs under ``--full``.
         sides: Which sides are judged.
         stress: Laws beyond the promise.
@@ -121,6 +121,10 @@ class Check:
     def runs(self, mode: str) -> int:
         """How often it is simulated; 0 for an enumeration."""
         return 0 if self.run is None else self.quick if mode == "quick" else self.full
+
+    def belongs_to(self, mode: str) -> bool:
+        """Whether this mode tries it."""
+        return self.run is None or self.runs(mode) > 0
 
     @property
     def limits(self) -> int:

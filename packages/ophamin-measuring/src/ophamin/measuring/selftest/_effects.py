@@ -15,6 +15,7 @@ from ophamin.measuring.estimators import paired
 from ophamin.measuring.pillars.feasibility import doubly_robust, regression
 from ophamin.measuring.pillars.mixed_effects import linear, oneway
 from ophamin.measuring.selftest._check import ALPHA, MARGIN, Check, Run, Stress, Tally
+from ophamin.measuring.selftest._trials import interval_run
 from ophamin.proof.types import Decision, Threshold
 from ophamin.protocols import EstimatorCall
 
@@ -27,20 +28,6 @@ _SIDE = 0.025
 def effects() -> list[Check]:
     """Every check of this kind."""
     return [*_early(), *_pairs(), *_treatments(), *_groups()]
-
-
-def _bounds(interval: Callable[[Rng], tuple[float | None, float | None]], truth: float) -> Run:
-    def run(rng: Rng, runs: int) -> Tally:
-        below = above = unanswered = 0
-        for _ in range(runs):
-            low, high = interval(rng)
-            if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
-                unanswered += 1
-                continue
-            below, above = below + (low > truth), above + (high < truth)
-        return Tally(below, above, runs, unanswered, "there is no interval" if unanswered else "")
-
-    return run
 
 
 # --- a rule that stops early: a crossing at any cycle latches, so the verdict at the end says whether there was one
@@ -108,16 +95,18 @@ def _rounds(rng: Rng) -> np.ndarray:
 
 
 def _pairs() -> list[Check]:
-    stress = (Stress("log-normal, n = 40", _bounds(_shift(lambda rng: rng.lognormal(size=40)), float(np.exp(0.5)))),)
+    stress = (
+        Stress("log-normal, n = 40", interval_run(_shift(lambda rng: rng.lognormal(size=40)), float(np.exp(0.5)))),
+    )
     return [
         # Above 30 effective units the Poisson bound is idle and Student's t exact; 20 rounds are below, and held wider.
         Check(
             "paired", "mean shift of 100 normal differences", "t", "approximate", most=ALPHA, least=ALPHA,
-            stress=stress, run=_bounds(_shift(lambda rng: rng.normal(size=100)), 0.0), quick=2000, full=20_000,
+            stress=stress, run=interval_run(_shift(lambda rng: rng.normal(size=100)), 0.0), quick=2000, full=20_000,
         ),
         Check(
             "paired", "mean shift, 20 rounds of 5 with ICC 0.1", "t", "approximate", most=ALPHA, least=0.2 * ALPHA,
-            run=_bounds(_shift(_rounds, np.repeat(np.arange(20), 5).tolist()), 0.0), quick=2000, full=20_000,
+            run=interval_run(_shift(_rounds, np.repeat(np.arange(20), 5).tolist()), 0.0), quick=2000, full=20_000,
         ),
     ]  # fmt: skip
 
@@ -158,8 +147,8 @@ def _treatments() -> list[Check]:
     return [
         Check(
             "treatment effect", words, method, "approximate", most=most, least=least, quick=quick, full=10 * quick,
-            run=_bounds(_effect(estimate, n), 1.0),
-            stress=(Stress("errors of Student's t with 3 df", _bounds(_effect(estimate, n, heavy=True), 1.0)),),
+            run=interval_run(_effect(estimate, n), 1.0),
+            stress=(Stress("errors of Student's t with 3 df", interval_run(_effect(estimate, n, heavy=True), 1.0)),),
         )
         for words, method, estimate, n, most, least, quick in cases
     ]  # fmt: skip
@@ -197,8 +186,8 @@ def _groups() -> list[Check]:
         # A mean of balanced groups has G − 1 degrees of freedom exactly, but where the variance is estimated as 0.
         Check(
             "mixed model", "mean of 8 groups of 5", "satterthwaite", "approximate", most=_SIDE + MARGIN / 2,
-            least=_SIDE - MARGIN, run=_bounds(_mean_of_groups(False), 0.0), quick=160, full=4000,
-            stress=(Stress("log-normal groups", _bounds(_mean_of_groups(True), 0.0)),),
+            least=_SIDE - MARGIN, run=interval_run(_mean_of_groups(False), 0.0), quick=160, full=4000,
+            stress=(Stress("log-normal groups", interval_run(_mean_of_groups(True), 0.0)),),
         ),
         Check(
             "analysis of variance", "one-way, 3 normal groups of 8, none differs", "F", "guaranteed", kind="type I",

@@ -10,9 +10,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from scipy.special import owens_t
 
 from ophamin.measuring import decision as deciding
-from ophamin.measuring.pillars.adaptive import evalues, group_sequential, mixture, sequences, sprt
+from ophamin.measuring.pillars.adaptive import evalues, group_sequential, mixture, peeking, sequences, sprt
+from ophamin.measuring.pillars.feasibility import sensitivity
 from ophamin.measuring.pillars.observability import constants, ratio, run_length
 from ophamin.measuring.pillars.robustness import comparison, jackknife, statistics
 from ophamin.measuring.pillars.synthesis import effects, pooling, tables
@@ -70,10 +72,17 @@ def _wald_walk() -> float:
     return float(sprt.bernoulli_characteristic([1 / 3], 1 / 3, 2 / 3, 0.2, 0.2).reject[0])
 
 
+def _two_looks() -> float:
+    # Two looks correlate by √½; by Owen's T both |Z| stay within h with chance 1 − 4T(h, a) − 4T(h, 1/a).
+    a = math.sqrt((1 - math.sqrt(0.5)) / (1 + math.sqrt(0.5)))
+    return float(4 * owens_t(_Z, a) + 4 * owens_t(_Z, 1 / a))
+
+
 def _between(method: str) -> float:
     return pooling.pool([0.0, 2.0], [0.5, 0.5], method=method).tau2
 
 
+_Z = 1.959963984540054
 _EVEN = ([0.0, 1.0, 2.0, 5.0], "mean")
 
 REFERENCES: tuple[Reference, ...] = (
@@ -147,6 +156,8 @@ REFERENCES: tuple[Reference, ...] = (
         "Sparre Andersen: P(all sums below 0) = C(2n, n)/4^n"),
     Reference("group-sequential", "one look", lambda: group_sequential.design_boundaries(1).z[0], 1.959963984540054,
               "Φ⁻¹(0.975)"),
+    Reference("A.peeking", "two looks at 5 %", lambda: peeking.inflation(2), _two_looks(), "Owen's T", 1e-7),
+    Reference("F.e_value", "risk ratio 2", lambda: sensitivity.e_value(2.0).point, 2 + math.sqrt(2), "r + √(r(r − 1))"),
     Reference("e-values", "KT e-process after 1, 1 against 1/2", lambda: evalues.bernoulli_e_process(
         [1, 1], 0.5, comparator="<=")[-1], 1.5, "(1/2 · 3/4)/(1/2)²"),
     Reference("bootstrap", "jackknife error of a mean", lambda: jackknife.jackknife(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ophamin.measuring.selftest._check import ALPHA, Law, Run, Stress, Tally
 from ophamin.registry import estimators
 
-__all__ = ["binomial_rates", "estimator_run", "missing", "stressed"]
+__all__ = ["binomial_rates", "estimator_run", "interval_run", "missing", "rejection_run", "stressed"]
 
 Rng = np.random.Generator
 
@@ -45,6 +45,33 @@ def estimator_run(estimator: str, law: Law, *, alpha: float = ALPHA, **options: 
 def stressed(estimator: str, *laws: Law, alpha: float = ALPHA, **options: Any) -> tuple[Stress, ...]:
     """The same on laws beyond the promise."""
     return tuple(Stress(law.name, estimator_run(estimator, law, alpha=alpha, **options)) for law in laws)
+
+
+def interval_run(interval: Callable[[Rng], tuple[float | None, float | None]], truth: float) -> Run:
+    """Misses of each end of a two-sided interval; one without two finite ends has not answered."""
+
+    def run(rng: Rng, runs: int) -> Tally:
+        below = above = unanswered = 0
+        for _ in range(runs):
+            low, high = interval(rng)
+            if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
+                unanswered += 1
+                continue
+            below, above = below + (low > truth), above + (high < truth)
+        return Tally(below, above, runs, unanswered, "there is no interval" if unanswered else "")
+
+    return run
+
+
+def rejection_run(p_value: Callable[[Rng], float], alpha: float = ALPHA) -> Run:
+    """How often a p-value is at most α; one that is no number has not answered."""
+
+    def run(rng: Rng, runs: int) -> Tally:
+        p = np.array([p_value(rng) for _ in range(runs)])
+        unanswered = int(np.isnan(p).sum())
+        return Tally(0, int((p <= alpha).sum()), runs, unanswered, "there is no p-value" if unanswered else "")
+
+    return run
 
 
 def binomial_rates(n: int, p: np.ndarray) -> np.ndarray:

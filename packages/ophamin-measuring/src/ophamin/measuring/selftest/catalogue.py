@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from ophamin.measuring.selftest._causal import causal
+from ophamin.measuring.selftest._charts import charting
 from ophamin.measuring.selftest._check import Check
 from ophamin.measuring.selftest._contrasts import CONTRASTS
 from ophamin.measuring.selftest._decisions import decisions
 from ophamin.measuring.selftest._effects import effects
+from ophamin.measuring.selftest._forecasts import forecasts
+from ophamin.measuring.selftest._general import general
 from ophamin.measuring.selftest._intervals import INTERVALS
+from ophamin.measuring.selftest._models import models
+from ophamin.measuring.selftest._planned import planned
 from ophamin.measuring.selftest._references import REFERENCES
 from ophamin.measuring.selftest._resampling import resampling
 from ophamin.measuring.selftest._sequential import sequential
+from ophamin.measuring.selftest._studies import studies
 
 __all__ = ["ESTIMATORS", "REFERENCES", "catalogue"]
 
@@ -26,4 +33,7 @@ def catalogue() -> tuple[Check, ...]:
         True
     """
     intervals = [check for make in ESTIMATORS.values() for check in make()]
-    return (*intervals, *decisions(), *sequential(), *resampling(), *effects())
+    return (
+        *intervals, *decisions(), *sequential(), *resampling(), *effects(),
+        *general(), *planned(), *charting(), *causal(), *studies(), *models(), *forecasts(),
+    )  # fmt: skip

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ophamin.measuring.selftest._journal import remove
 from ophamin.measuring.selftest.record import SELFTEST
-from ophamin.measuring.selftest.running import SEED, Progressed, environment, results
+from ophamin.measuring.selftest.running import SEED, Progressed, environment, journal_name, results
 from ophamin.proof.keys import Keyring
+from ophamin.proof.project import Project
 from ophamin.proof.signed import sign
 from ophamin.proof.store import Store
 
@@ -44,8 +46,11 @@ def selftest(
     jobs: int = 1,
     key_file: Path | None = None,
     progress: Progressed | None = None,
+    journals: Path | None = None,
 ) -> Recorded:
     """Run every check and keep what was found as a signed record.
+
+    What was interrupted goes on where it stopped, with the same counts as if it had not been.
 
     Args:
         store: Where the record goes.
@@ -54,14 +59,18 @@ def selftest(
         jobs: Worker processes; the counts do not depend on it.
         key_file: Signing key; default the installation's.
         progress: Called with pieces done, pieces in all, and what was done last.
+        journals: Folder where finished pieces wait until the record is stored. Default: the project's.
 
     Raises:
-        UsageError: An unknown mode, or a number out of range.
+        UsageError: An unknown mode, or a number out of range; or workers are killed again and again.
     """
     signer = Keyring().signer(key_file)  # a key that may not be used is found before the work
-    body = selftest_body(results(mode, seed=seed, jobs=jobs, progress=progress))
+    journal = (Project.find().journals if journals is None else journals) / journal_name(mode, seed)
+    body = selftest_body(results(mode, seed=seed, jobs=jobs, progress=progress, journal=journal))
     record = sign(body, SELFTEST, signer)
-    return Recorded(record, store.put(record, SELFTEST))
+    path = store.put(record, SELFTEST)
+    remove(journal)
+    return Recorded(record, path)
 
 
 def selftest_body(found: dict[str, JSON]) -> dict[str, JSON]:

@@ -44,13 +44,27 @@ def text_report(record: Mapping[str, JSON]) -> str:
             found = row["why"] or f"{row['value']} instead of {row['expected']}"
             lines.append(f"FAIL {row['label']}: {found} ({row['source']})")
     if record["not_checked"]:
-        lines.append(f"No check knows these installed estimators: {', '.join(record['not_checked'])}")
+        lines.append(f"No check knows these installed plug-ins: {', '.join(record['not_checked'])}")
+    if record.get("not_simulated"):
+        lines += ["", "Not tried:", *(f"  {what}: {why}" for what, why in record["not_simulated"].items()), ""]
+    lines += _history(run)
+    cpu = f" ({run['cpu_s']:.0f} s of one core)" if "cpu_s" in run else ""
     lines.append(
         f"{summary['verdict']}: {summary['n_checks']} checks, {run['mode']}, seed {run['seed']}, "
-        f"{run['wall_s']:.0f} s; "
+        f"{run['wall_s']:.0f} s{cpu}; "
         f"a right installation fails at most {run['false_failure_bound']:.2%} of the time"
     )
     return "\n".join(lines)
+
+
+def _history(run: Mapping[str, JSON]) -> list[str]:
+    """What befell the run; the counts are the same for all that."""
+    told = []
+    if run.get("resumed"):
+        told.append(f"It went on from an interrupted one, which had done {run['resumed']} pieces.")
+    if run.get("workers_lost"):
+        told.append(f"{run['workers_lost']} workers were killed, and their pieces counted again.")
+    return told
 
 
 def _cells(row: Mapping[str, JSON], worst: Mapping[str, JSON] | None) -> tuple[str, ...]:

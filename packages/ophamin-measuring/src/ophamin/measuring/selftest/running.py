@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import platform
-import signal
 import time
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import cache
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ophamin.measuring.selftest._check import Check, Reference, Tally
+from ophamin.measuring.selftest._journal import Journal, source_digest
 from ophamin.measuring.selftest._judging import agrees, limits, passes, union_bound
 from ophamin.measuring.selftest._limits import sees_above, sees_below
-from ophamin.measuring.selftest.catalogue import REFERENCES, catalogue
+from ophamin.measuring.selftest._pieces import Counted, Piece, all_checks, pieces_of
+from ophamin.measuring.selftest._workers import counted
+from ophamin.measuring.selftest.catalogue import REFERENCES
+from ophamin.measuring.selftest.coverage import not_simulated, unknown
 from ophamin.proof.errors import UsageError
-from ophamin.proof.interrupts import interrupts_held
-from ophamin.registry import estimators
 
-__all__ = ["FALSE_FAILURES", "MODES", "SEED", "Progressed", "environment", "results"]
+__all__ = ["FALSE_FAILURES", "MODES", "SEED", "Progressed", "environment", "journal_name", "results"]
 
 JSON = Any
 Progressed = Callable[[int, int, str], None]
@@ -36,81 +33,11 @@ SEED = 20_260_101
 """The seed when none is given, so that two installations can be compared count by count."""
 FALSE_FAILURES = 0.01
 """How often a right installation fails anything in the whole table, at most."""
-_PIECE = 4
-"""Pieces each simulation is cut into."""
-_STRESSED = {"quick": 250, "full": 10_000}
-"""Most runs of a stress law, whose error is only shown."""
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Part of one simulation; named, so that a worker finds it in its own catalogue."""
-
-    label: str
-    law: int  # −1: the check itself, else which stress law
-    number: int
-    runs: int
-
-
-@cache
-def _checks() -> Mapping[str, Check]:
-    return {check.label: check for check in catalogue()}
-
-
-def _pieces(checks: Sequence[Check], mode: str) -> list[_Piece]:
-    pieces = []
-    for check in checks:
-        runs = check.runs(mode)
-        if not runs:
-            pieces.append(_Piece(check.label, -1, 0, 0))
-        for law in range(-1 if runs else 0, len(check.stress)):
-            here = runs if law < 0 else min(runs or _STRESSED[mode], _STRESSED[mode])
-            cuts = [here * i // _PIECE for i in range(_PIECE + 1)]
-            pieces += [_Piece(check.label, law, i, cuts[i + 1] - cuts[i]) for i in range(_PIECE)]
-    return pieces
-
-
-def _count(piece: _Piece, seed: int) -> Tally:
-    """Count one piece; its numbers depend on the seed and on which piece it is, on nothing else."""
-    check = _checks()[piece.label]
-    try:
-        if check.run is None and piece.law < 0:
-            assert check.enumerate is not None
-            return check.enumerate()
-        rng = np.random.default_rng([seed, zlib.crc32(piece.label.encode()), piece.law + 1, piece.number])
-        run = check.run if piece.law < 0 else check.stress[piece.law].run
-        assert run is not None
-        return run(rng, piece.runs)
-    except Exception as error:  # noqa: BLE001 - what is tried may be broken in any way, and that is its result
-        return Tally(0, 0, piece.runs, max(1, piece.runs), f"{type(error).__name__}: {error}")
-
-
-def _uninterrupted() -> None:
-    """Ctrl-C is for the parent, which then lets its workers go."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _counted(pieces: Sequence[_Piece], seed: int, jobs: int) -> Iterator[tuple[_Piece, Tally]]:
-    if jobs == 1:
-        for piece in pieces:
-            yield piece, _count(piece, seed)
-        return
-    # Spawned, not forked: a worker holds what is installed, whatever threads run here.
-    context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_uninterrupted) as pool:
-        try:
-            with interrupts_held():
-                futures = {pool.submit(_count, piece, seed): piece for piece in pieces}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise UsageError("a worker was killed, perhaps for its memory; try fewer, such as --jobs 1") from None
-        except BaseException:
-            # Cancelling alone may leave the pool waiting for ever; its workers hold nothing worth waiting for.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in set(multiprocessing.active_children()) - before:
-                worker.terminate()
-            raise
+def journal_name(mode: str, seed: int) -> str:
+    """File name of the journal a self-test goes on from."""
+    return f"selftest-{mode}-{seed}.jsonl"
 
 
 def results(
@@ -120,6 +47,7 @@ def results(
     jobs: int = 1,
     only: Collection[str] | None = None,
     progress: Progressed | None = None,
+    journal: Path | None = None,
 ) -> dict[str, JSON]:
     """Run the checks and judge them.
 
@@ -129,45 +57,76 @@ def results(
         jobs: Worker processes; 1 runs here, and then also tries what this process has registered.
         only: Only these families or labels; the limits stay those of the whole table. ``None``: all.
         progress: Called with pieces done, pieces in all, and what was done last.
+        journal: File that keeps every finished piece; one left by an interrupted self-test of the same mode, seed and
+            installation is gone on from. Whoever stores the result removes it. ``None``: nothing is kept.
 
     Returns:
-        The sections ``run``, ``checks``, ``references``, ``not_checked`` and ``summary`` of the record.
+        The sections ``run``, ``checks``, ``references``, ``not_checked``, ``not_simulated``, ``cpu_s`` and ``summary``
+        of the record.
 
     Raises:
-        UsageError: An unknown mode, family or label, or a number out of range.
+        UsageError: An unknown mode, family or label, or a number out of range; workers are killed again and again; or
+            another process is at this journal.
     """
     if mode not in MODES or not 0 <= seed < 2**63 or jobs < 1:
         raise UsageError(f"a self-test is {' or '.join(MODES)}, with a seed from 0 up and at least one job")
-    everything = tuple(_checks().values())
+    everything = tuple(c for c in all_checks().values() if c.belongs_to(mode))
     known = {c.family for c in everything} | {r.family for r in REFERENCES}
-    if only is not None and (unknown := set(only) - known - _checks().keys()):
-        raise UsageError(f"no check is called {sorted(unknown)[0]!r}; there are {', '.join(sorted(known))}")
+    labels = {c.label for c in everything}
+    if only is not None and (strange := set(only) - known - labels):
+        raise UsageError(f"no check is called {sorted(strange)[0]!r}; there are {', '.join(sorted(known))}")
     chosen = [c for c in everything if only is None or c.family in only or c.label in only]
     share = FALSE_FAILURES / sum(c.limits for c in everything)
-    began, totals = time.perf_counter(), dict[tuple[str, int], Tally]()
-    pieces = _pieces(chosen, mode)
-    for done, (piece, tally) in enumerate(_counted(pieces, seed, jobs), start=1):
+    began, pieces = time.perf_counter(), pieces_of(chosen, mode)
+    with contextlib.ExitStack() as stack:
+        kept = None
+        if journal is not None:
+            about = {"mode": mode, "seed": seed, "sources": source_digest(), "environment": environment()}
+            kept = stack.enter_context(Journal(journal, about))
+        found, resumed, lost = _all_counted(pieces, seed, jobs, kept, progress)
+    totals, cpu_s = dict[tuple[str, int], Tally](), Counter[str]()
+    for piece in pieces:  # in their order: the first reason of a check is the same however it was run
         key = (piece.label, piece.law)
-        totals[key] = totals[key] + tally if key in totals else tally
-        if progress is not None:
-            progress(done, len(pieces), piece.label)
+        totals[key] = totals[key] + found[piece].tally if key in totals else found[piece].tally
+        cpu_s[piece.label] += found[piece].cpu_s  # type: ignore[assignment]
     rows = [_row(check, totals, mode, share) for check in chosen]
     compared = [_compared(r) for r in REFERENCES if only is None or r.family in only]
     failed = [r["label"] for r in rows + compared if r["verdict"] == "FAIL"]
     return {
         "run": {
             "mode": mode, "seed": seed, "jobs": jobs, "wall_s": round(time.perf_counter() - began, 3),
+            "cpu_s": round(sum(cpu_s.values()), 3), "resumed": resumed, "workers_lost": lost,
             "complete": only is None, "share": share, "false_failures": FALSE_FAILURES,
             "false_failure_bound": union_bound(rows),
         },
         "checks": rows,
         "references": compared,
-        "not_checked": sorted(set(estimators.names()) - {c.family for c in everything}),
+        "not_checked": unknown(),
+        "not_simulated": not_simulated(mode),
+        "cpu_s": {label: round(seconds, 3) for label, seconds in cpu_s.items()},
         "summary": {
             "verdict": "FAIL" if failed else "ok", "n_checks": len(rows), "n_references": len(compared),
             "failed": failed,
         },
     }  # fmt: skip
+
+
+def _all_counted(
+    pieces: Sequence[Piece], seed: int, jobs: int, kept: Journal | None, progress: Progressed | None
+) -> tuple[dict[Piece, Counted], int, int]:
+    """Every piece, how many of them a journal had already, and how many workers were killed."""
+    wanted = set(pieces)
+    found = {} if kept is None else {piece: done for piece, done in kept.done.items() if piece in wanted}
+    resumed, deaths = len(found), list[None]()
+    if progress is not None and resumed:
+        progress(resumed, len(pieces), "done before")
+    for piece, done in counted([p for p in pieces if p not in found], seed, jobs, lambda: deaths.append(None)):
+        found[piece] = done
+        if kept is not None:
+            kept.append(piece, done)
+        if progress is not None:
+            progress(len(found), len(pieces), piece.label)
+    return found, resumed, len(deaths)
 
 
 # --- judging
