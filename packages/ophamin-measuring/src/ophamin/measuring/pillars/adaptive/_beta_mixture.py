@@ -63,7 +63,7 @@ def _solved(s: Floats, f: Floats, n: Floats, level: Floats) -> Floats:
             break
         column, theta = at % len(n), np.clip(theta - step, -_FAR, _FAR)
         step, p, variance = _halley(theta, s[column], n[column], level[column])
-        flat[at] = p - variance * step
+        flat[at] = np.clip(p - variance * step, 0.0, 1.0)  # a root beyond _FAR is told as 0 or 1
         still = np.abs(step) > _OPEN
         at, theta, step = at[still], theta[still], step[still]
     return ends
