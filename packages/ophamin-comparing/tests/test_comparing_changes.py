@@ -119,7 +119,7 @@ def test_a_metric_that_repeats_itself_has_no_change_and_no_signal(
     call: Call, write_proof: Any, body: Any, tmp_path: Path
 ) -> None:
     for i in range(20):
-        made = body(1 / 3, 0.3, 0.36, "INCONCLUSIVE", revision=f"{i:040x}", created=f"2026-11-24T10:{i:02d}:01+00:00")
+        made = body(1 / 3, 0.3, 0.36, "REFUTED", revision=f"{i:040x}", created=f"2026-11-24T10:{i:02d}:01+00:00")
         write_proof(f"same/{i}/record.json", made)
     result = call("accuracy", tmp_path / "same", "--chart", "individuals", "--json")
     assert result.exit_code == 0, result.output
