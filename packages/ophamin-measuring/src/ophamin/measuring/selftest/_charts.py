@@ -7,7 +7,7 @@ comes from the law of the point, not from the charts' own constants.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -233,7 +233,8 @@ def _weighted() -> list[Check]:
     def sums(draw: Callable[[Rng, int], np.ndarray] = _normal) -> Run:
         def run(rng: Rng, runs: int) -> Tally:
             found = [weighted.cusum(draw(rng, n), target=0.0, sigma=1.0, k=k, h=h) for _ in range(runs)]
-            return Tally(sum((f.lower > f.h).any() for f in found), sum((f.upper > f.h).any() for f in found), runs)
+            below = sum(bool((f.lower > f.h).any()) for f in found)
+            return Tally(below, sum(bool((f.upper > f.h).any()) for f in found), runs)
 
         return run
 
@@ -302,8 +303,8 @@ def _drifts(name: str, before: float, after: float) -> Run:
     def run(rng: Rng, runs: int) -> Tally:
         found = 0
         for _ in range(runs):
-            shares: Sequence[float] = np.repeat([before, after], 250)
-            values = (rng.random(500) < shares).astype(int) if binary else rng.normal(size=500) + 5 * np.array(shares)
+            shares = np.repeat([before, after], 250)
+            values = (rng.random(500) < shares).astype(int) if binary else rng.normal(size=500) + 5 * shares
             changes = drift.detect(values.tolist(), name, seed=int(rng.integers(2**31))).changes
             found += any(c >= 250 for c in changes) if before != after else bool(changes)
         return Tally(0, found, runs)
