@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import socket
@@ -127,6 +128,31 @@ def test_what_was_changed_on_the_server_is_not_taken(
     assert found["records"] == []
     assert set(found["left_out"]) == {run["run_id"]}
     assert not (elsewhere / "proofs").exists()
+
+
+def test_only_files_a_record_was_signed_with_come_back(
+    tracking_server: str, ophamin: Run, project: Path, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    run_one(ophamin, 0.9)
+    run_one(ophamin, 0.5)
+    done = ophamin("mlflow", "log", "proofs", "--uri", tracking_server, "--experiment", "loaded", "--json")
+    swapped, loaded = json.loads(done.stdout)["runs"]
+    client = MlflowClient(tracking_uri=tracking_server)
+    for name, run in (("observations.jsonl.gz", swapped), ("evil name.sh", loaded)):
+        (tmp_path / name).write_bytes(gzip.compress(b"{}\n"))
+        client.log_artifact(run["run_id"], str(tmp_path / name), "record")
+    elsewhere = tmp_path / "elsewhere"
+    back = at(elsewhere, "mlflow", "import", "--uri", tracking_server, "--experiment", "loaded", "--json")
+    assert back.returncode == 3, back.stderr
+    found = json.loads(back.stdout)
+    assert found["records"] == [loaded["record_id"]]
+    assert set(found["left_out"]) == {swapped["run_id"]}
+    assert "observations" in found["left_out"][swapped["run_id"]]
+    assert found["files_left_out"] == {f"{loaded['run_id']}/evil name.sh": "the record does not speak of it"}
+    there = {path.name for path in (elsewhere / "proofs" / "proof").rglob("*") if path.is_file()}
+    assert there == {"record.json", "observations.jsonl.gz"}
 
 
 def test_a_composite_record_is_the_parent_of_the_runs_it_names(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,8 @@ def test_isolated_ignores_the_projects_settings(command, messy):
         ([".", "--tool", "absent"], UnknownPlugin),
         ([".", "--gate", "high"], UsageError),
         ([".", "--timeout", "0"], UsageError),
+        ([".", "--timeout", "inf", "--gate", "high == 0"], UsageError),
+        ([".", "--timeout", "nan"], UsageError),
         ([".", "--tool", "ruff", "--sarif", "absent/x.sarif"], UsageError),
     ],
 )
@@ -165,16 +169,17 @@ def test_a_baseline_shows_only_what_is_new(command, messy):
     assert again.exit_code == 0
 
 
-def test_progress_is_one_line_per_tool_and_only_on_a_terminal(command, clean, settings):
+@pytest.mark.parametrize("gate", [(), ("--gate", "high == 0")])
+def test_progress_is_one_line_per_tool_and_only_on_a_terminal(command, clean, settings, gate):
     import os
     import pty
     import subprocess
     import sys
 
-    assert "to go" not in command(clean, "--tools", "ruff,radon").stderr
+    assert "to go" not in command(clean, "--tools", "ruff,radon", *gate).stderr
     script = (
         "import sys; from ophamin.auditing._command import audit; from ophamin.protocols import Settings; "
-        f"audit([{str(clean)!r}, '--tools', 'ruff,radon', '--no-cache'], obj=Settings({settings.project!r}, {settings.store!r}))"
+        f"audit([{str(clean)!r}, '--tools', 'ruff,radon', '--no-cache', *{gate!r}], obj=Settings({settings.project!r}, {settings.store!r}))"
     )
     ours, theirs = pty.openpty()
     done = subprocess.run(
@@ -185,7 +190,7 @@ def test_progress_is_one_line_per_tool_and_only_on_a_terminal(command, clean, se
     os.close(ours)
     assert done.returncode == 0
     assert sorted(line.split()[0] for line in lines) == ["radon", "ruff"]
-    assert lines[0].endswith(", 1 to go")
+    assert lines[0].endswith(" findings twice, 1 to go" if gate else " findings, 1 to go")
 
 
 WORDS = ["sp ace", 'it\'s "quoted"', "new\nline", "-dash", "$HOME `id` \\", "tab\t1", "日本", "\x1bred"]
@@ -223,12 +228,35 @@ def test_the_printed_command_is_one_a_shell_reads_back(name, command, tree, sett
     assert again["pillars"][0]["finding_count"] == 1
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of any bytes are a matter of the platform")
+def test_a_folder_whose_name_is_no_utf8_is_audited_remembered_and_printed(command, tmp_path):
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xff"))
+    root.mkdir()
+    (root / "a.py").write_text("import os\n")
+    words = (root, "--tools", "ruff,bandit,vulture,radon,interrogate", "--json")
+    first = json.loads(command(*words).stdout)
+    assert {p["status"] for p in first["pillars"]} == {"ok"}, first["pillars"]
+    assert first["command"].startswith(f"ophamin audit $'{tmp_path}/lat\\xff' ")
+    assert all(p["cached"] for p in json.loads(command(*words).stdout)["pillars"])
+
+
 @pytest.mark.parametrize("gate", [(), ("--gate", "high == 0")])
 def test_an_audit_of_nothing_passes_no_gate(command, tree, settings, gate):
     said = command(tree({"notes.txt": "no code", ".venv/a.py": "import os"}), *gate)
     assert isinstance(said.exception, UsageError)
     assert str(said.exception).startswith("no Python file under ")
     assert not Path(settings.store).exists()
+
+
+def test_a_virtual_environment_is_left_out_and_that_is_said_and_signed(command, tree):
+    files = {"env/pyvenv.cfg": "home = /usr/bin\n", "env/lib/x.py": "import os\n", "a.py": "x = 1\n"}
+    said = command(root := tree(files), "--tool", "ruff")
+    assert "not looked into, because it is a virtual environment: env" in said.stdout.splitlines()
+    printed = json.loads(command(root, "--tool", "ruff", "--json").stdout)
+    assert (printed["environments"], printed["summary"]["total_findings"]) == (["env"], 0)
+    record = json.loads(Path(printed["record"]).read_text("utf-8"))
+    assert record["target"]["environments"] == ["env"]
+    assert "not looked into" not in command(tree({"a.py": ""}, "other"), "--tool", "ruff").stdout
 
 
 def test_a_terminal_gets_no_control_characters(command, tree):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ophamin.auditing.audit import audit
 from ophamin.auditing.tools.bandit import Bandit
 from ophamin.auditing.tools.interrogate import Interrogate
 from ophamin.auditing.tools.mypy import Mypy
@@ -97,11 +98,12 @@ def test_unparsable_and_undecodable_files_are_said_and_leave_it_incomplete(tool,
         "latin.py": b"x = '\xff\xfe'\n",
         "new\nline.py": "import os\n",
         "deep.py": "(" * 400,
+        "nul.py": "x = 1\0\n",
     }
     entry = tool().audit(tree(files), timeout_s=60)
     assert entry["status"] == "ok", entry["error_message"]
     assert not entry["complete"]
-    assert {u["path"] for u in entry["extra"]["unread"]} == {"bad.py", "latin.py", "deep.py"}
+    assert {u["path"] for u in entry["extra"]["unread"]} == {"bad.py", "latin.py", "deep.py", "nul.py"}
     if tool is Vulture:
         assert places(entry) == {("unused-import", "new\nline.py", 1, "low")}
 
@@ -136,6 +138,16 @@ def test_a_file_of_one_name_that_cannot_be_examined_alone_either_is_said(tree):
     assert {f["path"] for f in entry["findings"]} == {"a/conftest.py", "b/conftest.py"}
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of any bytes are a matter of the platform")
+def test_mypy_goes_on_without_a_file_whose_name_is_no_utf8_and_says_so(tree):
+    root = tree({"ok.py": "x: int = ''\n"})
+    Path(os.fsdecode(os.fsencode(root) + b"/\xff.py")).write_text("x: int = ''\n")
+    entry = Mypy().audit(root, timeout_s=60)
+    assert (entry["status"], entry["complete"]) == ("ok", False), entry["error_message"]
+    assert [f["path"] for f in entry["findings"]] == ["ok.py"]
+    assert entry["warnings"] == ["\\udcff.py was not examined: mypy reads names in UTF-8 only"]
+
+
 def test_mypy_cannot_go_on_without_what_others_import_and_that_is_an_error(tree):
     for target in (root := tree({"bad.py": "def f(:\n", "ok.py": "import bad\n"}), root / "bad.py"):
         entry = Mypy().audit(target, timeout_s=60)
@@ -150,8 +162,31 @@ def test_the_projects_own_exclusions_hold_beside_ours(tree):
     assert (entry["status"], entry["finding_count"]) == ("ok", 0), entry["error_message"]
 
 
-NASTY = ["a b.py", "quo'te\".py", "new\nline.py", "-dash.py", "per%cent.py", "#hash?.py", "日本.py", "comma,.py"]
 CODE = "import os\n\n\ndef f(x: int) -> str:\n    return x\n" + BRANCHES
+SCRIPT = "#!/usr/bin/env python3\n" + CODE
+
+
+@pytest.mark.parametrize("tool", [Bandit, *NEW])
+def test_a_tool_that_reads_no_file_of_this_kind_is_not_complete(tool, tree):
+    root = tree({"w.pyw": CODE, "notebook.ipynb": "{}"})
+    entry = tool().audit(root, timeout_s=60)
+    assert (entry["status"], entry["complete"], entry["finding_count"]) == ("ok", False, 0), entry["error_message"]
+    assert f". was not examined: {tool.name} reads no file of this kind" in entry["warnings"]
+    named = tool().audit(root / "w.pyw", timeout_s=60)
+    assert named["complete"] is (tool not in (Radon, Interrogate))
+    assert named["complete"] is bool(named["finding_count"]) or tool is Bandit
+
+
+def test_radon_reads_scripts_of_any_name_and_so_they_are_inputs(tree, settings):
+    root = tree({"tool": SCRIPT, "a.py": "x = 1\n"})
+    entry = Radon().audit(root / "tool", timeout_s=60)
+    assert (entry["complete"], places(entry)) == (True, {("CC-F", "tool", 7, "medium")})
+    assert audit(root, settings, tools=["radon"]).record["summary"]["total_findings"] == 1
+    (root / "tool").write_text(SCRIPT.replace("== 7", "==  7") + BRANCHES.replace("choose", "again"))
+    assert audit(root, settings, tools=["radon"]).record["summary"]["total_findings"] == 2
+
+
+NASTY = ["a b.py", "quo'te\".py", "new\nline.py", "-dash.py", "per%cent.py", "#hash?.py", "日本.py", "comma,.py"]
 
 
 @pytest.mark.parametrize("tool", NEW)
@@ -175,15 +210,41 @@ def test_folders_that_are_not_the_projects_are_left_out_unless_they_are_the_targ
     assert tool().audit(root / ".venv", timeout_s=60)["finding_count"]
 
 
+SETTINGS = {
+    "pyproject.toml": '[tool.ruff]\nextend-exclude = ["own"]\n[tool.mypy]\nexclude = ["^own/"]\n'
+    '[tool.vulture]\nexclude = ["*/own/*"]\n[tool.bandit]\nexclude_dirs = ["own"]\n'
+    '[tool.radon]\nexclude = "*/own/*"\n[tool.interrogate]\nexclude = ["own"]\n',
+    "radon.cfg": "[radon]\nexclude = */own/*\n",
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"pyproject.toml": SETTINGS["pyproject.toml"]}, SETTINGS])
+@pytest.mark.parametrize("tool", EVERY)
+def test_no_tool_looks_into_a_virtual_environment_whatever_it_is_called(tool, settings, tree):
+    code = "import os, subprocess\nsubprocess.call('x', shell=True)\nundefined\n" + CODE
+    theirs = {"pyvenv.cfg": "home = /usr/bin\n", "lib/x.py": code, "bin/activate_this.py": code}
+    files = {f"{folder}/{name}": c for folder in ("env", "a/it's, [2] {3}") for name, c in theirs.items()}
+    root = tree({**files, **settings, "a/kept.py": code, "own/b.py": code}, "it's [1], 2")
+    entry = tool().audit(root, timeout_s=60)
+    assert entry["status"] == "ok", entry["error_message"]
+    own = set() if settings else {"own/b.py"}
+    assert {f["path"] for f in entry["findings"]} == {"a/kept.py"} | own
+    inside = tool().audit(root / "env", timeout_s=60)
+    assert "lib/x.py" in {f["path"] for f in inside["findings"]}
+
+
 @pytest.mark.parametrize("tool", NEW)
 def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, tree):
-    root = tree({"app/a.py": CODE})
+    root = tree({"app/a.py": CODE, "app/it's [1]/b.py": CODE})
     (root / "loop").symlink_to(root)
+    (root / "app" / "it's [1]" / "up").symlink_to("..")
     (root / "nowhere.py").symlink_to("absent.py")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(root / "pipe.py")
+    (root / "app" / "itself.py").symlink_to("itself.py")
     entry = tool().audit(root, timeout_s=60)
-    assert entry["status"] == ("error" if tool is Mypy else "ok"), entry["error_message"]
-    if tool is not Mypy:  # which cannot read the link, and says so
-        assert {f["path"] for f in entry["findings"]} == {"app/a.py"}
+    assert (entry["status"], entry["complete"]) == ("ok", True), (entry["error_message"], entry["warnings"])
+    assert {f["path"] for f in entry["findings"]} == {"app/a.py", "app/it's [1]/b.py"}
 
 
 @pytest.mark.parametrize(
@@ -196,6 +257,9 @@ def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, tree):
         (Radon, "radon.cfg", "[radon]\nexclude = *.py\n"),
         (Radon, "setup.cfg", "[radon]\nexclude = *.py\n"),
         (Interrogate, "pyproject.toml", '[tool.interrogate]\nignore-module = true\nignore-regex = "^[fc].*"\n'),
+        (Interrogate, "pyproject.toml", '[tool.interrogate]\nexclude = ["app"]\n'),
+        (Interrogate, "pyproject.toml", '[tool.interrogate]\nwhitelist-regex = ["^nothing"]\n'),
+        (Interrogate, "setup.cfg", "[tool:interrogate]\nexclude = app\n"),
         (Interrogate, "setup.cfg", '[tool:interrogate]\nignore-module = true\nignore-regex = ["^[fc].*"]\n'),
     ],
 )
@@ -206,6 +270,18 @@ def test_the_projects_settings_hold_also_for_a_part_and_isolated_ignores_them(to
         assert (entry["status"], entry["finding_count"]) == ("ok", 0), (entry["error_message"], entry["findings"])
         assert entry["extra"]["settings"] == [name]
     assert tool(isolated=True).audit(root, timeout_s=60)["finding_count"]
+
+
+def test_isolated_runs_nothing_of_the_tree(tree, tmp_path, monkeypatch):
+    started = tmp_path / "started"
+    plugin = f"open({str(started)!r}, 'w')\ndef plugin(version):\n    raise SystemExit\n"
+    root = tree({"a.py": CODE, "evil.py": plugin, "mypy.ini": "[mypy]\nplugins = evil.py\n", "setup.py": plugin})
+    monkeypatch.chdir(root)  # where an audit is mostly started
+    for tool in EVERY:
+        assert tool(isolated=True).audit(root, timeout_s=60)["status"] == "ok"
+    assert not started.exists()
+    Mypy().audit(root, timeout_s=60)
+    assert started.exists()  # its settings name a program, and hold
 
 
 @pytest.mark.parametrize(
@@ -234,7 +310,8 @@ def test_the_users_own_settings_do_not_leak_in(tree, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.setenv("RADONCFG", str(home / ".radon.cfg"))
     monkeypatch.setenv("MYPYPATH", str(home))
-    root = tree({"a.py": CODE})
+    (home / "helper.py").write_text("")
+    root = tree({"a.py": CODE, "b.py": "import helper\n\nhelper.absent()\n"})
     assert Mypy().audit(root, timeout_s=60)["finding_count"] == 1
     assert Radon().audit(root, timeout_s=60)["finding_count"] == 1
 
@@ -263,6 +340,7 @@ def test_an_installed_package_is_audited_by_its_name_and_without_the_repositorys
     [
         ("print('Traceback: the tool broke', file=sys.stderr); sys.exit(70)", "the tool broke"),
         ("print('this is no finding'); sys.exit(0)", "printed"),
+        ("print('{}') if 'cc' in sys.argv else None; sys.exit(70)", "exit 70"),
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
     ],
 )

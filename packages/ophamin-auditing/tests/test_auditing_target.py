@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from ophamin.auditing.scope import changed_since
 from ophamin.auditing.target import Target
 from ophamin.proof.errors import UsageError
 
@@ -96,3 +97,57 @@ def test_revision_of_a_repository(tree, monkeypatch):
     git("config", "core.fsmonitor", f"touch {root}/started")
     Target.at(root).revision()
     assert not (root / "started").exists()
+
+
+@pytest.fixture
+def hostile(tree, monkeypatch):
+    """A repository whose filters would run a program as soon as git looks at a file that may have changed."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    root = tree({"a.py": "x = 1\n", ".gitattributes": "*.py filter=e=v.il\n"})
+    words = ["git", "-C", root, "-c", "user.name=a", "-c", "user.email=a@b"]
+    for more in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*words, *more], check=True, capture_output=True)
+    included = root / ".git" / "more"
+    included.write_text(f'[filter "e=v.il"]\n\tclean = touch {root}/started; cat\n\trequired = true\n')
+    subprocess.run([*words, "config", "include.path", "more"], check=True)
+    (root / "a.py").write_text("x = 2\n")
+    os.utime(root / "a.py", (1, 1))
+    return root
+
+
+def test_a_repositorys_filters_start_nothing(hostile):
+    assert Target.at(hostile).revision()[1] is True
+    assert list(changed_since(Target.at(hostile), "HEAD").files) == ["a.py"]
+    assert not (hostile / "started").exists()
+    subprocess.run(["git", "-C", hostile, "status"], check=True, capture_output=True)
+    assert (hostile / "started").exists()  # it would have
+
+
+def test_the_revision_is_that_of_the_tree_also_inside_a_hook_of_another_repository(hostile, tree, monkeypatch):
+    revision = Target.at(hostile).revision()
+    other = tree({"b.py": "y = 1\n"}, "other")
+    subprocess.run(["git", "-C", other, "init", "-q"], check=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert Target.at(hostile).revision() == revision
+    assert revision[0]
+
+
+def test_virtual_environments_are_known_by_what_they_hold_whatever_they_are_called(tree):
+    files = {
+        "own.py": "",
+        "half/pyvenv.cfg": "",
+        "half/y.py": "",
+        "sub/.uv/pyvenv.cfg": "home = /usr/bin\n",
+        "sub/.uv/x.py": "",
+    }
+    root = tree({**files, "env [1]/pyvenv.cfg": "HOME=/usr/bin\n", "env [1]/lib/z.py": "", "sub/own.py": ""})
+    target = Target.at(root)
+    assert target.sources() == ["half/y.py", "own.py", "sub/own.py"]  # an empty pyvenv.cfg hides nothing
+    assert [target.relative(folder) for folder in target.environments] == ["env [1]", "sub/.uv"]
+    before = target.inputs_hash()
+    (root / "env [1]" / "lib" / "z.py").write_text("changed = 1\n")
+    assert target.inputs_hash() == before
+    inside = Target.at(root / "env [1]")
+    assert (inside.sources(), inside.environments) == (["lib/z.py"], [])
+    assert Target.at(root / "own.py").environments == []

@@ -111,9 +111,12 @@ def test_loops_of_links_end_and_links_to_nowhere_are_passed_over(tool, messy):
     (messy / "loop").symlink_to(messy)
     (messy / "app" / "up").symlink_to("..")
     (messy / "nowhere.py").symlink_to("absent.py")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(messy / "pipe.py")
+    (messy / "app" / "it's [1], {2}.py").symlink_to("it's [1], {2}.py")
     after = tool().audit(messy, timeout_s=60)
-    assert before <= places(after)
-    assert {f["path"] for f in after["findings"]} <= {p for _, p, _, _ in before} | {"nowhere.py"}
+    assert places(after) == before
+    assert after["complete"], after["warnings"]
 
 
 def test_paths_are_relative_to_the_repository(messy):
@@ -211,6 +214,12 @@ def test_a_missing_tool_is_unavailable_and_says_how_to_get_it(tool, clean, only_
         ("print('null')", "printed no findings"),
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11"),
         ("sys.exit(2)", "exit 2"),
+        # It looks like a result without findings, but the tool says that it is none.
+        ("print('[]'); sys.exit(2)", "exit 2"),
+        (
+            'print(\'{"results": [], "errors": [], "metrics": {"_totals": {"nosec": 0, "skipped_tests": 0}}}\'); sys.exit(2)',
+            "exit 2",
+        ),
     ],
 )
 def test_a_crashing_tool_is_an_error_with_its_words(tool, script, words, clean, only_fakes):
@@ -252,6 +261,16 @@ def gone(pid):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_what_path_has_comes_after_the_environment_and_is_named(clean, only_fakes, monkeypatch):
+    fake = only_fakes("ruff", "print('[]')")
+    entry = Ruff().audit(clean, timeout_s=20)
+    assert (entry["status"], entry["tool_version"], entry["extra"]["program"]) == ("ok", "ruff 9.9", str(fake))
+    monkeypatch.setattr(sys, "prefix", os.path.dirname(os.path.dirname(sys.executable)))
+    entry = Ruff().audit(clean, timeout_s=20)
+    assert entry["tool_version"] != "ruff 9.9"
+    assert "program" not in entry["extra"]
 
 
 def test_much_output_does_not_block(clean, only_fakes):
@@ -301,7 +320,9 @@ def test_tools_run_side_by_side_and_an_interruption_stops_them(clean, only_fakes
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit that it is ignored
 from ophamin.auditing.audit import audit
 from ophamin.auditing.tools import _run
 from ophamin.protocols import Settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from ophamin.comparing.orchestration import (
     ordered,
 )
 from ophamin.comparing.orchestration.family import corrected, p_values
-from ophamin.proof.errors import UsageError
+from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import RunSpec, SweepSpec
 
 JSON = Any
@@ -53,6 +54,8 @@ def work(data):
         while True: pass
     if data.get("grow"):
         return len(bytearray(data["grow"] * 2**20))
+    if data.get("pid"):
+        pathlib.Path(data["pid"]).write_text(str(os.getpid()))
     print("chatter")
     time.sleep(data.get("sleep", 0))
     return data["i"] ** 2
@@ -318,6 +321,82 @@ def test_a_second_sweep_of_the_project_is_refused_while_one_runs(tmp_path: Path)
     SweepJournal(tmp_path).close()
 
 
+def test_a_run_is_not_blamed_for_an_idle_worker_that_died(log: Path) -> None:
+    idle: list[int] = []
+
+    def kill_the_idle(progress: JSON) -> None:
+        # Two of three are done: one worker has nothing to do any more.
+        busy = int(log.with_suffix(".pid").read_text()) if log.with_suffix(".pid").exists() else 0
+        others = {child.pid for child in multiprocessing.active_children()} - {busy}
+        if progress.done == 2 and busy and not idle:
+            idle.append(others.pop())
+            os.kill(idle[0], signal.SIGKILL)
+
+    what = cells(log, 3, c0={"sleep": 4, "pid": str(log.with_suffix(".pid"))})
+    with SweepJournal(log.parent / "sweeps") as journal:
+        runner = ExperimentRunner(journal, executor="process", workers=2, retries=0, progress=kill_the_idle)
+        found = runner.run(what, "sweepwork:work")
+    assert idle
+    assert [(r.state, r.tries) for r in found] == [("done", 1)] * 3
+    assert calls(log) == {0: 2, 1: 1, 2: 1}
+
+
+def test_what_is_written_has_reached_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, synced = os.fsync, []
+    journal = SweepJournal(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append(os.fstat(number).st_size), real(number)))
+    with journal:
+        for i in range(3):
+            journal.write({"cell": f"c{i}", "state": "done"})
+            assert synced[-1] == journal.path.stat().st_size
+    assert synced == sorted(set(synced))
+
+
+LOUD = """
+import ctypes, subprocess, sys
+
+def loud(i):
+    print("python")
+    ctypes.CDLL(None).puts(b"of a C library")
+    subprocess.run(["echo", "of a child"], check=True)
+    return i
+"""
+ANSWER = """
+import sys
+from pathlib import Path
+from ophamin.comparing.orchestration import Cell, ExperimentRunner, SweepJournal
+if __name__ == "__main__":
+    with SweepJournal(Path("sweeps")) as journal:
+        found = ExperimentRunner(journal, executor=sys.argv[1], workers=1).run([Cell("a", 7)], "loud:loud")
+    print("answer", found[0].value)
+"""
+
+
+@pytest.mark.parametrize("executor", ["serial", "process", pytest.param("dask", marks=pytest.mark.slow)])
+def test_standard_output_is_for_the_answer_whoever_else_prints(log: Path, executor: str) -> None:
+    (log.parent / "loud.py").write_text(LOUD)
+    (log.parent / "answer.py").write_text(ANSWER)
+    words = [sys.executable, "answer.py", executor]
+    # With it, C libraries buffer nothing either.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    said = subprocess.run(words, cwd=log.parent, env=env, capture_output=True, text=True, check=True, timeout=120)
+    assert said.stdout == "answer 7\n"
+    assert {"python", "of a C library", "of a child"} <= set(said.stderr.splitlines())
+
+
+def test_a_sweep_may_hold_more_files_than_a_process_has_by_default(log: Path) -> None:
+    code = (
+        "import resource, sys; from ophamin.comparing.orchestration._files import allow_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[1])))\n"
+        "allow_files(2000); held = [open('/dev/null') for _ in range(2000)]"
+    )
+    for hard, failed in (("4096", False), ("1024", True)):
+        said = subprocess.run([sys.executable, "-c", code, hard], capture_output=True, text=True, check=False)
+        assert bool(said.returncode) == failed, said.stderr
+    assert "UsageError: 2,000 registered cells" in said.stderr
+    assert "split the sweep" in said.stderr
+
+
 @pytest.mark.parametrize("words", ["threads", "dask=head", "dask=tcp://127.0.0.1:1"])
 def test_an_executor_that_is_not_there(log: Path, words: str) -> None:
     with pytest.raises(UsageError, match=r"executor|no dask scheduler answers"):
@@ -388,3 +467,47 @@ def test_two_hundred_cells_on_two_dask_workers_of_which_one_is_killed(
     assert Counter(line["cell"] for line in lines) == {f"c{i}": 1 for i in range(200)}
     # Only what was on the killed worker ran a second time.
     assert sum(n - 1 for n in calls(log).values()) <= 8
+
+
+@pytest.mark.slow
+def test_a_cluster_that_nobody_works_in_is_given_up_and_the_same_call_goes_on(
+    log: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ophamin.comparing.orchestration.dask_executor.WORKERLESS_S", 2.0)
+    address, workers = cluster
+
+    def kill_all(progress: JSON) -> None:
+        if progress.done >= 3:
+            for worker in workers:
+                worker.kill()
+
+    many = [Cell(f"c{i}", {"i": i, "log": str(log), "sleep": 0.2}) for i in range(30)]
+    with SweepJournal(log.parent / "sweeps") as journal:
+        runner = ExperimentRunner(journal, executor=f"dask={address}", progress=kill_all)
+        with pytest.raises(SubstrateFailure, match="no worker for 2 s"):
+            runner.run(many, "sweepwork:work")
+        done = [key for key, known in journal.cells.items() if known["state"] == "done"]
+        assert 3 <= len(done) < 30
+        assert all(known["state"] == "done" for known in journal.cells.values()), "nobody is blamed for it"
+        # From the beginning nobody works there.
+        with pytest.raises(SubstrateFailure, match=f"cluster at {address} has had no worker"):
+            ExperimentRunner(journal, executor=f"dask={address}").run(many, "sweepwork:work")
+        found = ExperimentRunner(journal, executor="serial").run(many, "sweepwork:work")
+    assert [r.value for r in found] == [i**2 for i in range(30)]
+    assert {r.key for r in found if r.reused} == set(done)
+
+
+# dask leaves behind the socket of a cluster that did not start.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_cluster_of_this_machine_that_cannot_start_is_one_sentence(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
+
+    nowhere = log.parent / "file"
+    nowhere.write_text("")
+    broken = dask.config.set({"temporary-directory": str(nowhere / "folder")})
+    with broken, pytest.raises(SubstrateFailure, match="does not start") as caught:
+        run(log, cells(log, 1), executor="dask", workers=1)
+    assert "\n" not in str(caught.value)

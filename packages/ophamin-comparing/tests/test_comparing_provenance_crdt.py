@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import json
 import zipfile
@@ -20,6 +22,7 @@ from ophamin.protocols import Settings
 pytest.importorskip("pycrdt")
 pytest.importorskip("y_py")
 
+BESIDE = b"what an instrument wrote"
 PAIRS = list(itertools.product(BACKENDS, repeat=2))
 TEXTS = st.text(st.sampled_from("ab é☃😀\n"), min_size=1, max_size=6)
 STEP = st.one_of(
@@ -138,8 +141,10 @@ class Machine:
         from ophamin.proof.kinds import PROOF
         from ophamin.proof.signed import sign
 
+        digest = "sha256:" + hashlib.sha256(BESIDE).hexdigest()
+        body["reproduction"]["artifacts"] = [{"name": "trace.txt", "media_type": "text/plain", "digest": digest}]
         record = sign(body, PROOF, Keyring().signer())
-        self.store.put(record, PROOF, {"notes.txt": b"beside it"})
+        self.store.put(record, PROOF, {"trace.txt": BESIDE})
         self._refresh()
         return str(record["proof_id"])
 
@@ -211,11 +216,68 @@ def test_a_forged_record_stays_away_and_the_rest_comes(machines: list[Machine], 
     fresh = Machine(tmp_path / "fresh")
     found = merge(_pack(notes, replica.update()), fresh.lineage, fresh.store)
     assert found.tampered
-    assert set(found.left_out) == {bad, good, "00" * 32}
+    assert set(found.left_out) == {bad, "00" * 32}
     assert "id is bad" in found.left_out[bad]
     assert "another id" in found.left_out["00" * 32]
     assert not list(tmp_path.rglob("evil"))
-    assert fresh.store.rows() == []
+    assert found.files_left_out == {f"{good}/../../evil": "its name is not plain"}
+    assert [row.id for row in fresh.store.rows()] == [good]
+
+
+def spoilt(machine: Machine, where: str, entries: dict[str, str]) -> bytes:
+    """What a machine exports, with some entries set by somebody else."""
+    from ophamin.comparing.provenance.crdt.merging import _pack, _unpack, snapshot
+
+    notes, state = _unpack(snapshot(machine.lineage, machine.store))
+    replica = open_replica([state])
+    replica.put(where, entries.items())
+    return _pack(notes, replica.update())
+
+
+def test_only_files_a_record_was_signed_with_come_to_lie_beside_it(machines: list[Machine], tmp_path: Path) -> None:
+    from ophamin.comparing.provenance.crdt.merging import merge
+
+    swapped, loaded = sorted(row.id for row in machines[0].store.rows())
+    word = base64.b64encode(b"another trace").decode()
+    files = {f"{swapped}/trace.txt": word, f"{loaded}/evil.sh": word, f"{loaded}/odd.txt": "\xe9"}
+    fresh = Machine(tmp_path / "fresh")
+    found = merge(spoilt(machines[0], "files", files), fresh.lineage, fresh.store)
+    assert found.tampered
+    assert set(found.left_out) == {swapped}
+    assert "'trace.txt' beside it is not the one it was signed with" in found.left_out[swapped]
+    assert set(found.files_left_out) == {f"{loaded}/evil.sh", f"{loaded}/odd.txt"}
+    [row] = fresh.store.rows()
+    assert {path.name: path.read_bytes() for path in row.path.parent.iterdir() if path.name != "record.json"} == {
+        "trace.txt": BESIDE
+    }
+
+
+def test_nobody_tells_the_run_of_a_record_but_the_record(machines: list[Machine], tmp_path: Path) -> None:
+    from ophamin.comparing.provenance.crdt.merging import merge
+
+    [own] = {row.id for row in machines[1].store.rows()} - {row.id for row in machines[0].store.rows()}
+    forged = {own: json.dumps(["proof", "forged", "1970-01-01T00:00:00+00:00", {}])}
+    fresh = Machine(tmp_path / "fresh")
+    merge(spoilt(machines[0], "runs", forged), fresh.lineage, fresh.store)
+    merge(
+        spoilt(machines[1], "ends", {own: json.dumps(["1970-01-01T00:00:00+00:00", "REFUTED"])}),
+        fresh.lineage,
+        fresh.store,
+    )
+    told = fresh.lineage.run(own)
+    assert (told.name, told.outcome) == ("metric", "VALIDATED")
+
+
+def test_a_record_that_was_torn_here_comes_whole_from_elsewhere(machines: list[Machine]) -> None:
+    from ophamin.comparing.provenance.crdt.merging import merge, snapshot
+
+    packed = snapshot(machines[0].lineage, machines[0].store)
+    row = machines[0].store.rows()[0]
+    whole = row.path.read_bytes()
+    row.path.write_bytes(whole[:100])
+    machines[0].store.refresh()
+    assert merge(packed, machines[0].lineage, machines[0].store).records == [row.id]
+    assert row.path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip at all", b"PK\x03\x04" + b"\x00" * 40])
@@ -228,7 +290,16 @@ def test_a_file_that_is_none_is_refused(machines: list[Machine], content: bytes)
     assert machines[0].state() == before
 
 
-@pytest.mark.parametrize(("where", "rows"), [("runs", {"r": "{"}), ("ends", {"r": "[1, 2]"}), ("links", {'["a"]': ""})])
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        ("runs", {"r": "{"}),
+        ("runs", {"r": '["cell", "x", "", {"loss": NaN}]'}),
+        ("runs", {"r": '["cell", "\\ud800", "", {}]'}),
+        ("ends", {"r": "[1, 2]"}),
+        ("links", {'["a"]': ""}),
+    ],
+)
 def test_runs_that_are_none_are_refused_before_anything_is_taken(
     machines: list[Machine], where: str, rows: Any
 ) -> None:

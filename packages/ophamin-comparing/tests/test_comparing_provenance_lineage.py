@@ -21,7 +21,7 @@ from ophamin.comparing.provenance.graph import provenance_of, record_node
 from ophamin.comparing.provenance.inputs import SHIFTED, shift, summarize
 from ophamin.comparing.provenance.lineage import LineageStore
 from ophamin.proof.errors import RecordError, UnknownRecord, UnsupportedVersion, UsageError
-from ophamin.proof.keys import Keyring
+from ophamin.proof.keys import Keyring, Signer
 from ophamin.protocols import Record, Settings
 
 A, B = ("sha256:" + pair * 32 for pair in ("aa", "bb"))
@@ -336,3 +336,54 @@ def test_stale_sees_versions_and_says_what_it_cannot_look_at(call: Any, stored: 
     assert "no-such-package 1 -> not installed" in states["environment"][1]
     assert {states[cause][0] for cause in ("corpus", "code", "inputs")} == {"unknown"}
     assert "STALE: environment" in call(commands.list_).stdout
+
+
+def test_stale_opens_nothing_that_a_stranger_or_a_forger_names(
+    call: Any, project: Settings, stored: Any, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openedmodule.py").write_text(f"open({str(tmp_path / 'opened')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    foreign, forged = made(revision="r2"), made(revision="r3")
+    for record in (foreign, forged):
+        record["reproduction"]["run_spec"]["arms"] = {"main": "python:openedmodule:f"}
+    [other] = stored(foreign, signer=Signer(b"somebody else's secret key"))
+    [bad] = stored(forged)
+    assert call(commands.list_).exit_code == 0
+    file = Path(project.store, "proof", bad[:2], bad, "record.json")
+    file.write_text(file.read_text().replace('"r3"', '"r4"'))
+    done = call(commands.stale, "--json")
+    assert done.exit_code == 3
+    said = json.loads(done.stdout)
+    assert [row["record_id"] for row in said["proofs"]] == [other]
+    assert "nobody known signed it" in json.dumps(said["proofs"])
+    assert set(said["left_out"]) == {bad}
+    assert not (tmp_path / "opened").exists()
+    assert "openedmodule" not in sys.modules
+
+
+def test_versions_of_packages_without_a_name(call: Any, stored: Any, made: Any) -> None:
+    odd = made()
+    odd["reproduction"]["environment"] = {"": "1"}
+    stored(odd)
+    done = call(commands.stale, "--json")
+    assert done.exit_code == 1, done.exception
+    assert "not installed" in done.stdout
+
+
+def test_why_is_asked_of_one_record(call: Any, project: Settings, stored: Any, made: Any, tmp_path: Path) -> None:
+    stored(made(), made(revision="r2"))
+    (tmp_path / "empty").mkdir()
+    for words, count in ((project.store, 2), (str(tmp_path / "empty"), 0)):
+        done = call(commands.why, words)
+        assert isinstance(done.exception, UsageError)
+        assert f"means {count} records" in str(done.exception)
+
+
+def test_words_that_are_no_utf_8_are_no_bug(call: Any, stored: Any, made: Any) -> None:
+    [record_id] = stored(made(corpus=A))
+    word = "a\udcff"
+    assert call(commands.withdraw, A, "--reason", word).exit_code == 0
+    assert "a\\udcff" in call(commands.show, record_id).stdout
+    for command in (commands.show, commands.impact):
+        assert isinstance(call(command, word).exception, UnknownRecord)
+    assert call(commands.list_, "--kind", word).exit_code == 0

@@ -1,4 +1,8 @@
-"""A traced run against the bare SDK making the same spans with a BatchSpanProcessor, to the same receiver."""
+"""A traced run against the bare SDK making the same spans with a BatchSpanProcessor, to the same receiver.
+
+Both sides are set up, deliver every span and are shut down before the clock stops. Rounds are interleaved, and the least
+time of each side counts: what else runs on the machine only ever adds.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from ophamin.instrumenting.tracing._file import SpanFile
 from ophamin.instrumenting.tracing.instrument import TracingInstrument
 from ophamin.protocols import CycleResult, Record, RunSpec
 
-CYCLES, ROUNDS, BATCH = 4000, 9, 64
+CYCLES, ROUNDS, BATCH = 4000, 15, 64
 # The least a receiver can do: take the request and say yes; it prints its port first.
 RECEIVER = """
 import http.server, sys
@@ -75,9 +79,8 @@ def _bare(exporter: SpanExporter) -> float:
                     span.set_attribute("ophamin.cycle.status", result.status)
                 index += 1
     provider.force_flush()
-    seconds = time.perf_counter() - begin
     provider.shutdown()
-    return seconds
+    return time.perf_counter() - begin
 
 
 def _ours(environment: Mapping[str, str]) -> float:
@@ -103,7 +106,7 @@ def _ours(environment: Mapping[str, str]) -> float:
 
 
 def run() -> list[dict[str, Any]]:
-    """Median over interleaved rounds; both sides deliver every span before the clock stops."""
+    """The least of interleaved rounds on either side, one row for each way the spans go."""
     receiver = subprocess.Popen([sys.executable, "-c", RECEIVER], stdout=subprocess.PIPE, text=True)
     rows = []
     try:
@@ -127,14 +130,14 @@ def run() -> list[dict[str, Any]]:
                         ours.append(_ours(environment))
                         bare.append(_bare(exporter()))
                     ratios.append(ours[-1] / bare[-1])
-                ratio = statistics.median(ratios)
+                ratio = min(ours) / min(bare)
                 rows.append(
                     {
                         "name": f"traced run {words} / bare SDK batch spans to the same",
                         "ratio": ratio,
                         "bar": "<= 1.3",
                         "ok": ratio <= 1.3,
-                        "detail": f"{statistics.median(ours) / CYCLES * 1e6:.0f} µs a cycle against {statistics.median(bare) / CYCLES * 1e6:.0f} µs, {ROUNDS} rounds",
+                        "detail": f"{min(ours) / CYCLES * 1e6:.0f} µs a cycle against {min(bare) / CYCLES * 1e6:.0f} µs, least of {ROUNDS} rounds; median of their ratios {statistics.median(ratios):.2f}",
                     }
                 )
     finally:

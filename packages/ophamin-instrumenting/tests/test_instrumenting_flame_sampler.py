@@ -91,11 +91,13 @@ def test_every_thread_is_seen_by_its_name(working):
 @timer
 def test_it_is_accurate_where_the_program_lets_go_of_the_lock_often(tmp_path):
     # A thread that looks gets its turn at the write, whatever takes the time.
+    began = time.thread_time()
     with open(tmp_path / "rows", "wb", buffering=0) as out, CpuSampler() as sampler:
         for _ in range(1500):  # some 100 looks and more: chance moves the share by a few hundredths
             burn(0.001)
             out.write(b"row")
-    assert share(sampler.stacks(), "burn (") > 0.8
+    true = 1.5 / (time.thread_time() - began)  # a busy disk makes the writes dear
+    assert share(sampler.stacks(), "burn (") == pytest.approx(true, abs=0.2)
 
 
 def test_outside_the_main_thread_a_thread_looks():

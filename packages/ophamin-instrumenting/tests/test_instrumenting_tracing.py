@@ -16,6 +16,7 @@ pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 
 from google.protobuf import json_format
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
@@ -52,8 +53,8 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def receiver(tmp_path):
-    """A receiver in another process: what it got, as requests of the protocol."""
+def receiver(tmp_path, request):
+    """A receiver in another process: what it got, as requests of the protocol; the parameter: paths it does not know."""
     code = textwrap.dedent("""
         import base64, http.server, json, sys, threading, time
         lock, log = threading.Lock(), open(sys.argv[1], "w")
@@ -63,18 +64,22 @@ def receiver(tmp_path):
                 with lock:
                     print(json.dumps([self.path, dict(self.headers), base64.b64encode(body).decode()]), file=log, flush=True)
                 time.sleep(0.05)  # as receivers far away are: slower than cycles
-                self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+                self.send_response(404 if self.path in sys.argv[2:] else 200); self.send_header("Content-Length", "0"); self.end_headers()
             def log_message(self, *words): pass
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         print(server.server_port, flush=True)
         server.serve_forever()
     """)
     log = tmp_path / "received"
-    process = subprocess.Popen([sys.executable, "-c", code, str(log)], stdout=subprocess.PIPE, text=True)
+    unknown = getattr(request, "param", ())
+    process = subprocess.Popen([sys.executable, "-c", code, str(log), *unknown], stdout=subprocess.PIPE, text=True)
     port = process.stdout.readline().strip()
 
     class Receiver:
         address = f"http://127.0.0.1:{port}"
+
+        def __init__(self):
+            self.unknown = unknown
 
         def received(self):
             got = [json.loads(line) for line in log.read_text().splitlines()]
@@ -185,7 +190,8 @@ def test_the_file_says_what_the_protocol_says_of_the_same_spans():
     remote = SpanContext(5, 6, True, TraceFlags(1), TraceState([("k", "v")]))
     with tracer.start_as_current_span("outer ü", kind=SpanKind.SERVER, links=[Link(remote, {"l": 1})]) as outer:
         outer.set_attributes({"s": "t\n\"", "i": -(2**62), "b": True, "f": 0.1, "n": float("nan"), "m": float("-inf"),
-                              "list": [1, 2], "texts": ("a", "b"), "bools": [True, False]})  # fmt: skip
+                              "list": [1, 2], "texts": ("a", "b"), "bools": [True, False], "bytes": b"\x00\xff", "none": None,
+                              "map": {"k": 1, "deep": {"f": 2.5, "list": ["x", None]}}})  # fmt: skip
         outer.add_event("e", {"x": 1.5}, timestamp=123)
         with tracer.start_as_current_span("inner"):
             pass
@@ -221,8 +227,44 @@ def test_a_receiver_gets_every_span_and_the_metrics(calls, receiver, environment
     assert (duration.count, metrics["ophamin.cycle.duration"].unit) == (3000, "s")
     (counted,) = metrics["ophamin.cycles"].sum.data_points
     assert (counted.as_int, attributes(counted)["ophamin.cycle.status"]) == (3000, "ok")
+    (logs,) = [ExportLogsServiceRequest.FromString(body) for path, _, body in got if path == "/v1/logs"]
+    assert attributes(logs.resource_logs[0].resource)["service.name"] == "my-service"
+    events = [record for rl in logs.resource_logs for sl in rl.scope_logs for record in sl.log_records]
+    (root,) = [s for s in kept if s.name == "ophamin.scenario"]
+    assert [(e.event_name, e.trace_id, e.span_id) for e in events] == [
+        ("gen_ai.evaluation.result", root.trace_id, root.span_id)
+    ] * 2
+    assert [attributes(e) for e in events] == [attributes(e) for e in root.events]
+    assert all(root.start_time_unix_nano <= e.time_unix_nano <= root.end_time_unix_nano for e in events)
     outcomes = {attributes(p)["ophamin.outcome"]: p.as_int for p in metrics["ophamin.verdicts"].sum.data_points}
     assert outcomes == {"REFUTED": 1, "INCONCLUSIVE": 1}
+
+
+@pytest.mark.parametrize("receiver", [["/v1/logs"], ["/v1/metrics"]], indirect=True, ids=["logs", "metrics"])
+def test_a_receiver_that_takes_traces_only_is_told_so(calls, receiver, environment, capfd):
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.address)
+    environment.setenv("OTEL_LOGS_EXPORTER", "otlp")
+    trace(calls(len))
+    paths = [path for path, _, _ in receiver.received()]
+    assert set(paths) == {"/v1/traces", "/v1/metrics", "/v1/logs"}
+    told = capfd.readouterr().err
+    what = "2 of 2 events" if "logs" in str(receiver.unknown) else "metrics"
+    assert told.startswith(f"ophamin: tracing: {what} did not reach {receiver.address}")
+    assert "404" in told
+    assert told.count("\n") == 1
+
+
+def test_events_go_where_they_are_asked_for(calls, receiver, environment):
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.address)
+    environment.setenv("OTEL_LOGS_EXPORTER", "none")
+    trace(calls(len))
+    assert "/v1/logs" not in {path for path, _, _ in receiver.received()}
+    environment.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+    environment.delenv("OTEL_LOGS_EXPORTER")
+    environment.setenv("OTEL_TRACES_EXPORTER", "none")
+    environment.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{receiver.address}/v1/logs")
+    trace(calls(len))
+    assert [path for path, _, _ in receiver.received()].count("/v1/logs") == 1
 
 
 def test_a_receiver_that_is_down_costs_a_moment_and_is_said_once(calls, environment, capfd):
@@ -271,11 +313,13 @@ def test_none_means_nowhere_and_a_sampler_is_respected(calls, environment):
 def test_the_console_exporter_leaves_stdout_to_the_result(calls, environment, capsys):
     environment.setenv("OTEL_TRACES_EXPORTER", "console")
     environment.setenv("OTEL_METRICS_EXPORTER", "console")
+    environment.setenv("OTEL_LOGS_EXPORTER", "console")
     trace(calls(len))
     out, err = capsys.readouterr()
     assert out == ""
     assert '"name": "ophamin.scenario"' in err
     assert "ophamin.cycle.duration" in err
+    assert '"event_name": "gen_ai.evaluation.result"' in err
 
 
 def test_exporters_that_are_not_there(environment, monkeypatch):
@@ -285,9 +329,7 @@ def test_exporters_that_are_not_there(environment, monkeypatch):
     ):
         TracingInstrument()
     environment.setenv("OTEL_TRACES_EXPORTER", "otlp")
-    from ophamin.instrumenting.tracing import _environment
-
-    monkeypatch.setattr(_environment, "entry_points", lambda **_: ())
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(MissingDependency, match=r"pip install 'ophamin-instrumenting\[otlp\]'"):
         TracingInstrument()
 
@@ -305,7 +347,9 @@ def test_an_applications_provider_is_used_and_left_as_it_is(tmp_path):
     (tmp_path / "app.py").write_text(
         textwrap.dedent("""
         import json
-        from opentelemetry import trace
+        from opentelemetry import _logs, trace
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -317,6 +361,9 @@ def test_an_applications_provider_is_used_and_left_as_it_is(tmp_path):
         provider.add_span_processor(SimpleSpanProcessor(kept))
         trace.set_tracer_provider(provider)
         tracer = trace.get_tracer("app")
+        noted, loggers = InMemoryLogRecordExporter(), LoggerProvider()
+        loggers.add_log_record_processor(SimpleLogRecordProcessor(noted))
+        _logs.set_logger_provider(loggers)
 
         class System:
             def run_batch(self, records, *, seed, timeout_s):
@@ -329,13 +376,14 @@ def test_an_applications_provider_is_used_and_left_as_it_is(tmp_path):
             instrument = TracingInstrument()
             with instrument.scenario(RunSpec(scenario="s", arms={"main": "x"})):
                 list(instrument.wrap(System()).run_batch([Record("a", "")], seed=0, timeout_s=1.0))
-            instrument.verdict({})
+            instrument.verdict({"claim": {"threshold": {"metric": "m"}}, "verdict": {"outcome": "VALIDATED"}})
             assert trace.get_tracer_provider() is provider
             with tracer.start_as_current_span("after"):
                 pass
         names = {s.get_span_context().span_id: s.name for s in kept.get_finished_spans()}
         print(json.dumps([[s.name, names.get(s.parent.span_id) if s.parent else None] for s in kept.get_finished_spans()]))
         print(instrument.artifacts()[0].read_text().count('"spanId"'))
+        print(json.dumps([[e.log_record.event_name, names[e.log_record.span_id]] for e in noted.get_finished_logs()]))
         """),
         "utf-8",
     )
@@ -344,7 +392,8 @@ def test_an_applications_provider_is_used_and_left_as_it_is(tmp_path):
         [sys.executable, str(tmp_path / "app.py")], capture_output=True, text=True, env=env, check=False
     )
     assert done.returncode == 0, done.stderr
-    spans, in_file = map(json.loads, done.stdout.splitlines())
+    spans, in_file, events = map(json.loads, done.stdout.splitlines())
+    assert events == [["gen_ai.evaluation.result", "ophamin.scenario"]]
     assert sorted(map(tuple, spans), key=str) == sorted(
         [("the system's own", "ophamin.cycle"), ("ophamin.cycle", "ophamin.scenario"), ("ophamin.scenario", "app"),
          ("after", "app"), ("app", None)], key=str,

@@ -1,4 +1,4 @@
-"""Pillar O: a chart with all rules against plain Python, ADWIN against a bare river loop."""
+"""Pillar O: a chart with all rules against plain Python, streams against bare loops over river and scipy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from river.drift import ADWIN
+from scipy.signal import lfilter
 
 from ophamin.measuring.pillars.observability.charts import individuals
-from ophamin.measuring.pillars.observability.drift import detect
+from ophamin.measuring.pillars.observability.drift import BINARY, detect, make_detector
 from ophamin.measuring.pillars.observability.rules import violations
+from ophamin.measuring.pillars.observability.weighted import ewma
 
 
 def _seconds(call: Callable[[], Any]) -> float:
@@ -69,6 +71,24 @@ def _chart() -> dict[str, Any]:
     }
 
 
+def _bare(name: str, stream: list[float]) -> tuple[list[int], list[int]]:
+    """A loop over river as its manual writes it; detectors of errors take a bool, and a column holds 0 and 1."""
+    detector, changes, warnings = make_detector(name), [], []
+    if name not in BINARY:
+        for i, value in enumerate(stream):
+            detector.update(value)
+            if detector.drift_detected:
+                changes.append(i)
+        return changes, []
+    for i, value in enumerate(stream):
+        detector.update(bool(value))
+        if detector.drift_detected:
+            changes.append(i)
+        elif detector.warning_detected:
+            warnings.append(i)
+    return changes, warnings
+
+
 def _adwin() -> dict[str, Any]:
     stream = (np.random.default_rng(2).random(1_000_000) < 0.3).astype(float).tolist()
 
@@ -80,7 +100,8 @@ def _adwin() -> dict[str, Any]:
                 changes += 1
         return changes
 
-    pairs = [(_seconds(bare), _seconds(lambda: detect(stream, "adwin"))) for _ in range(3)]
+    bare(), detect(stream, "adwin")
+    pairs = [(_seconds(bare), _seconds(lambda: detect(stream, "adwin"))) for _ in range(7)]
     ratio = statistics.median(b / o for b, o in pairs)
     return {
         "name": "ADWIN over 1,000,000 values / a bare river loop",
@@ -91,6 +112,52 @@ def _adwin() -> dict[str, Any]:
     }
 
 
+def _against(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int = 9) -> dict[str, Any]:
+    ours(), theirs()
+    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(repeats)]
+    ratio = statistics.median(o / t for o, t in pairs)
+    mine, other = (1000 * statistics.median(p[i] for p in pairs) for i in (0, 1))
+    return {
+        "name": name, "ratio": ratio, "bar": "<= 1.1", "ok": ratio <= 1.1,
+        "detail": f"{mine:.1f} ms against {other:.1f} ms",
+    }  # fmt: skip
+
+
+def _detectors() -> list[dict[str, Any]]:
+    rng, rows = np.random.default_rng(3), []
+    # Long enough for river to take tens of milliseconds, with a change in the middle.
+    for name, n in (("kswin", 5_000), ("page-hinkley", 50_000), *((name, 100_000) for name in sorted(BINARY))):
+        if name in BINARY:
+            stream = (rng.random(n) < np.where(np.arange(n) < n // 2, 0.1, 0.3)).astype(float).tolist()
+        else:
+            stream = (rng.normal(size=n) + (np.arange(n) >= n // 2)).tolist()
+        found = detect(stream, name)
+        assert (found.changes, found.warnings) == _bare(name, stream)
+        rows.append(
+            _against(
+                f"{name} over {n:,} values / a bare river loop",
+                lambda s=stream, d=name: detect(s, d),  # type: ignore[misc]
+                lambda s=stream, d=name: _bare(d, s),  # type: ignore[misc]
+            )
+        )
+    return rows
+
+
+def _ewma() -> dict[str, Any]:
+    x, lam = np.random.default_rng(4).normal(size=3_000_000), 0.2
+
+    def theirs() -> Any:
+        smooth = lfilter([lam], [1, lam - 1], x, zi=[0.0])[0]
+        half = np.full(len(x), 3 * np.sqrt(lam / (2 - lam)))
+        return smooth, -half, half
+
+    return _against(
+        "EWMA chart of 3,000,000 values / scipy.signal.lfilter and limits that stay",
+        lambda: ewma(x, target=0.0, sigma=1.0, lam=lam),
+        theirs,
+    )
+
+
 def run() -> list[dict[str, Any]]:
     """The rows."""
-    return [_chart(), _adwin()]
+    return [_chart(), _ewma(), _adwin(), *_detectors()]

@@ -119,5 +119,8 @@ def test_a_bundle_is_flat_and_by_role() -> None:
     assert failed.values["telemetry_cycles_total"] == 2
     assert failed.values["telemetry_cycles_error_total"] == 1
     assert outputs({}) == ({}, ())
+    assert outputs({"Scores[0]": 1, "a.b": True, "né": None}) == ({"scores_0": 1.0, "a_b": 1.0}, ("né",))
+    with pytest.raises(UsageError, match="two roles"):
+        outputs({"a.b": 1, "a-b": 2})
     with pytest.raises(UsageError, match="not planned"):
         metrics.cycle(CycleResult(2, "r2", arm="c"))

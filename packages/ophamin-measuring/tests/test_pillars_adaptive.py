@@ -214,13 +214,30 @@ def test_what_makes_no_sense_is_refused(call: Any) -> None:
         call()
 
 
-@settings(max_examples=60, deadline=None)
-@given(x=st.lists(st.integers(0, 1), min_size=1, max_size=200), a=st.floats(0.2, 5), b=st.floats(0.2, 5))
-def test_the_beta_mixture_leaves_out_exactly_what_its_bayes_factor_says(x: list[int], a: float, b: float) -> None:
-    found = sequences.beta_mixture_sequence(x, prior=(a, b), running_intersection=False)
-    n, s = len(x), sum(x)
-    level = math.log(0.05) + betaln(a + s, b + n - s) - betaln(a, b)
-    for end in (float(found.lower[-1]), float(found.upper[-1])):
-        if 1e-12 < end < 1 - 1e-12:
-            assert s * math.log(end) + (n - s) * math.log1p(-end) == pytest.approx(level, abs=1e-7)
-    assert found.lower[-1] <= s / n <= found.upper[-1]
+@settings(max_examples=100, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3000)), min_size=1, max_size=6),
+    a=st.floats(0.2, 5),
+    b=st.floats(0.2, 5),
+    alpha=st.sampled_from((0.49, 0.05, 1e-12, 1e-300)),
+)
+def test_the_beta_mixture_leaves_out_exactly_what_its_bayes_factor_says(
+    runs: list[tuple[int, int]], a: float, b: float, alpha: float
+) -> None:
+    x = np.repeat([one for one, _ in runs], [length for _, length in runs])
+    found = sequences.beta_mixture_sequence(x, alpha=alpha, prior=(a, b), running_intersection=False)
+    n = np.arange(1, len(x) + 1)
+    s = np.cumsum(x)
+    level = math.log(alpha) + betaln(a + s, b + n - s) - betaln(a, b)
+    for end in (found.lower, found.upper):
+        inside = (end > 1e-300) & (end < 1 - 1e-6)  # nearer to 1, p has too few digits to try the equation
+        at = s * np.log(np.where(inside, end, 0.5)) + (n - s) * np.log1p(-np.where(inside, end, 0.5))
+        assert at[inside] == pytest.approx(level[inside], rel=1e-9, abs=1e-7)
+    assert (found.lower <= s / n).all()
+    assert (s / n <= found.upper).all()
+    assert (found.lower[s == 0] == 0).all()
+    assert (found.upper[s == n] == 1).all()
+    assert (found.lower[s > 0] > 0).all()
+    kept = sequences.beta_mixture_sequence(x, alpha=alpha, prior=(a, b))
+    assert np.array_equal(kept.lower, np.maximum.accumulate(found.lower))
+    assert np.array_equal(kept.upper, np.minimum.accumulate(found.upper))

@@ -59,6 +59,32 @@ def test_refuters_find_what_theory_says() -> None:
     assert not any(r.notes for r in (placebo, cause, subset))
 
 
+@pytest.mark.parametrize("scale", [1e-140, 1.0, 1e140])
+def test_the_linear_estimator_is_least_squares_whatever_the_units(scale: float) -> None:
+    y, t, x = study(10, 200)
+    by_hand = np.linalg.lstsq(np.column_stack([np.ones(len(y)), x, t]), y, rcond=None)[0][-1]
+    assert refute(y, t, x * [scale, 1, 1 / scale], simulations=2).base == pytest.approx(by_hand, rel=1e-9)
+    assert refute(y * scale, t, x, simulations=2).base == pytest.approx(by_hand * scale, rel=1e-9)
+    for told_by_the_rest in (t * scale, 3 - 2 * t):
+        found = refute(y, t, np.column_stack([x, told_by_the_rest]), simulations=2)
+        assert np.isnan(found.base)
+        assert "no estimate" in found.notes[0]
+
+
+def test_a_simulation_has_the_seed_that_numpy_spawns() -> None:
+    y, t, x = study(11, 50)
+    seeds = np.random.SeedSequence([3, KINDS.index("random-common-cause")]).spawn(4)
+    normal = [np.random.default_rng(s).standard_normal(50).tolist() for s in seeds]
+    seen: list[list[float]] = []
+
+    def watched(rows: Any) -> float:
+        seen.append(rows.confounders[:, -1].tolist())
+        return 1.0
+
+    refute(y, t, x, kind="random-common-cause", estimator=watched, simulations=4, workers=1, seed=3)
+    assert seen[1:] == normal  # the first is the data as they are
+
+
 def test_no_effect_gives_no_small_p_value() -> None:
     found = []
     for seed in range(60):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from river.drift import ADWIN
 
 from ophamin.measuring.pillars.observability import charts, run_length
 from ophamin.measuring.pillars.observability.capability import capability
@@ -168,6 +169,40 @@ def test_capability_by_hand_and_its_intervals() -> None:
     assert missed <= 87  # 1 in 500,000 at 5 %
 
 
+@pytest.mark.parametrize("lam", [0.001, 0.2, 1 - 1e-12, 1.0])
+def test_limits_of_an_ewma_chart_vary_as_the_formula_says_to_the_end(lam: float) -> None:
+    found = ewma(np.zeros(30_000), target=1.0, sigma=2.0, lam=lam, width=3.0)
+    share = 1 - (1 - lam) ** (2.0 * np.arange(1, 30_001))
+    assert found.upper - 1 == pytest.approx(6 * np.sqrt(lam / (2 - lam) * share), rel=1e-12)
+    assert found.upper - 1 == pytest.approx(1 - found.lower, rel=1e-12)
+    settled = ewma(np.zeros(30_000), target=1.0, sigma=2.0, lam=lam, width=3.0, limits="asymptotic")
+    assert found.upper[-1] == settled.upper[-1]
+    assert (found.upper <= settled.upper).all()
+
+
+@given(
+    lengths=st.lists(st.integers(0, 400), min_size=1, max_size=5),
+    clock=st.integers(1, 70),
+    grace=st.integers(1, 50),
+    window=st.integers(1, 9),
+    delta=st.sampled_from((0.002, 0.1, 0.9)),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=60, deadline=None)
+def test_adwin_asked_by_its_clock_signals_where_river_asked_at_every_value_does(
+    lengths: list[int], clock: int, grace: int, window: int, delta: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    stream = np.concatenate([rng.normal(3 * rng.normal(), 1, n) for n in lengths]).tolist()
+    given_to = {"clock": clock, "grace_period": grace, "min_window_length": window, "delta": delta}
+    river, signals = ADWIN(**given_to), []
+    for i, value in enumerate(stream):
+        river.update(value)
+        if river.drift_detected:
+            signals.append(i)
+    assert detect(stream, "adwin", **given_to).changes == signals
+
+
 def test_detectors_are_seeded_and_find_a_change() -> None:
     rng = np.random.default_rng(6)
     stream = [*rng.normal(0, 1, 1000), *rng.normal(3, 1, 1000)]
@@ -205,7 +240,9 @@ def test_detectors_are_seeded_and_find_a_change() -> None:
         lambda: detect([1.0], "cusum"),
         lambda: detect([0.5], "ddm"),
         lambda: detect([math.nan]),
+        lambda: detect([math.nan], "eddm"),
         lambda: detect([1.0], "adwin", sigma=1),
+        lambda: detect([1.0], "adwin", clock=0),
     ],
 )
 def test_what_makes_no_sense_is_refused(call: Any) -> None:

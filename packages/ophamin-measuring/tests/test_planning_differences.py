@@ -121,7 +121,7 @@ def test_what_a_plan_must_be_told() -> None:
             plan(Threshold("m", ">=", 0.0), slope, sd=1.0, group_size=5, **more)
     with pytest.raises(UsageError, match="autocorrelation"):
         plan(Threshold("m", ">=", 0.0), mean, sd=1.0, ar=1.0)
-    with pytest.raises(UsageError, match="there is no plan"):
+    with pytest.raises(UsageError, match="plan_family"):
         plan(Threshold("m", ">=", 1), Decision(estimator="holm", smallest_difference=1))
 
 

@@ -94,6 +94,20 @@ def test_what_is_wrong_is_said_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["${oc.env:SECRET}", "${${grid.options.name.0}:SECRET}"])
+def test_no_environment_variable_gets_into_a_record(
+    write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    from omegaconf import OmegaConf
+
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    named = SWEEP.replace("options.depth: [1, 2]", "options.depth: [1, 2]\n  options.name: [oc.env]")
+    with pytest.raises(UsageError, match="environment variable SECRET"):
+        load_sweep(write(named), [f"base.corpus={text}"])
+    # For all others it stays what it was.
+    assert OmegaConf.create({"a": "${oc.env:SECRET}"}).a == "s3cr3t"
+
+
 def test_a_file_that_is_not_there_and_an_override_that_is_none(write: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_sweep(tmp_path / "none.yaml")

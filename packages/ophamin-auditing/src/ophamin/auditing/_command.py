@@ -129,6 +129,7 @@ def _progress(done: Done) -> None:
     entry = done.entry
     what = f"{len(entry['findings'])} findings" if entry["status"] == "ok" else entry["status"].upper()
     took = "unchanged" if entry.get("cache") else f"{entry['wall_time_s']:.1f} s"
+    what += " twice" if done.runs > 1 else ""
     click.echo(f"{done.name:<12} {took:>10}  {what}" + (f", {done.left} to go" if done.left else ""), err=True)
 
 
@@ -142,6 +143,7 @@ def _summary(done: Audited, code: int, lost: Sequence[str]) -> dict[str, Any]:
         "exit_code": code,
         "gates": record["verdict"]["gates"] if "verdict" in record else [],
         "summary": record["summary"],
+        "environments": record["target"].get("environments", []),
         "baseline": record.get("baseline"),
         "pillars": [{**{k: p[k] for k in kept}, "cached": "cache" in p} for p in record["pillars"]],
         "command": record["reproduction"]["command"],
@@ -173,6 +175,8 @@ def _show(done: Audited) -> None:
         click.echo(_printable(f"{pillar['tool_version'] or pillar['tool_name']}: {said}"))
     if twice := record["summary"].get("duplicates"):
         click.echo(f"{record['summary']['total_findings']} findings in all: {twice} were found by two tools")
+    if environments := record["target"].get("environments"):
+        click.echo(_printable(f"not looked into, because it is a virtual environment: {_shortened(environments)}"))
     if "changed" in record["target"]:
         changed = record["target"]["changed"]
         click.echo(f"only in {len(changed['files'])} files changed since {changed['revision'][:12]}")

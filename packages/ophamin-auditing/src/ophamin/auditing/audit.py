@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,8 +94,8 @@ def audit(
     if not target.sources():
         # Nothing was looked at, so "no findings" would say nothing, and a gate on it would hold.
         raise UsageError(f"no Python file under {path}; name a folder or a file with code")
-    if not timeout_s > 0:
-        raise UsageError(f"a timeout is more than 0 seconds, not {timeout_s:g}")
+    if not 0 < timeout_s < math.inf:
+        raise UsageError(f"a timeout is a number of seconds above 0, not {timeout_s:g}")
     if jobs is not None and jobs < 1:
         raise UsageError(f"at least 1 tool runs at a time, not {jobs}; leave out --jobs for one per core")
     names = list(dict.fromkeys(tools)) or _by_default()
@@ -126,6 +127,8 @@ def audit(
             "dirty": dirty,
         },
     }
+    if target.environments:
+        body["target"]["environments"] = [target.relative(folder) for folder in target.environments]
     if only:
         body["target"]["changed"] = {"asked": only.asked, "revision": only.revision, "files": list(only.files)}
     reproduction = {"command": command_line(command), "argv": [text(w) for w in command]}

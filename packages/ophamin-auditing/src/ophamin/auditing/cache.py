@@ -28,7 +28,7 @@ from ophamin.proof.keys import home_directory
 __all__ = ["Cache", "caching"]
 
 JSON = Any
-FORMAT = 1
+FORMAT = 2
 """Of an entry; part of every key."""
 KEPT = 400
 """Entries; the ones not used for longest make room."""
@@ -77,10 +77,10 @@ class Cache:
             {
                 "format": FORMAT,
                 "tool": [tool.name, version, parser, bool(tool.isolated)],
-                "program": [list(program), [_stamp(Path(word)) for word in program[:1]]],
+                "program": [_names(program), [_stamp(Path(word)) for word in program[:1]]],
                 "environment": self._environment,
-                "arguments": list(arguments),
-                "place": [os.fsencode(p).hex() for p in (target.path, target.root)],
+                "arguments": _names(arguments),
+                "place": _names([str(target.path), str(target.root)]),
                 "inputs": self.inputs_hash,
                 "besides": sorted([os.fsencode(f).hex(), *_stamp(f)] for f in set(besides(target))) if besides else [],
             }
@@ -160,6 +160,11 @@ _real: ContextVar[bool] = ContextVar("real", default=False)
 def really() -> None:
     """From now on this thread's tools run, whatever the cache has."""
     _real.set(True)
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    """Words as JSON can hold them: those that are no UTF-8 too, and no two alike."""
+    return [os.fsencode(word).hex() for word in words]
 
 
 def _stamp(file: Path) -> list[int]:

@@ -33,19 +33,21 @@ USUAL_COST = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One tool is done: what progress shows.
+    """One tool is done, with all its runs: what progress shows.
 
     Args:
         name: The auditor.
-        entry: Its entry of ``pillars``.
-        wall_s: Seconds since it was started.
-        left: Runs of tools that are not done yet.
+        entry: Its entry of ``pillars``, of the last run.
+        wall_s: Seconds since the audit began.
+        left: Tools that are not done yet.
+        runs: How often it ran: under a gate twice.
     """
 
     name: str
     entry: Mapping[str, JSON]
     wall_s: float
     left: int
+    runs: int = 1
 
 
 def examine_with(
@@ -70,7 +72,7 @@ def examine_with(
         passes: How many times each is run; in the last one each really runs, whatever the cache has.
         jobs: How many at a time; default, and at most: the cores.
         cache: Earlier results; default: none.
-        progress: Told of each run that is done, from the thread that called.
+        progress: Told of each tool that is done, from the thread that called.
 
     Returns:
         Per pass, the record's ``pillars`` in the order of ``auditors``, with fingerprints.
@@ -93,7 +95,7 @@ def examine_with(
             run = copy_context().run
             futures[number, name] = executor.submit(run, _guarded, name, auditors[name], target, timeout_s, anew)
         if progress:
-            _report(futures, began, progress)
+            _report(futures, passes, began, progress)
         entries = [futures[job].result() for job in order]
     except BaseException:
         # Most of all Ctrl-C: the tools do not see it, so they are stopped here.
@@ -113,12 +115,17 @@ def examine_with(
     return lists
 
 
-def _report(futures: Mapping[tuple[int, str], Any], began: float, progress: Callable[[Done], None]) -> None:
+def _report(
+    futures: Mapping[tuple[int, str], Any], passes: int, began: float, progress: Callable[[Done], None]
+) -> None:
     names = {future: name for (_, name), future in futures.items()}
-    left = len(names)
+    runs_left = Counter(names.values())
     for future in as_completed(names):
-        left -= 1
-        progress(Done(names[future], future.result(), time.perf_counter() - began, left))
+        name = names[future]
+        runs_left -= Counter([name])  # what comes to nothing is no longer there
+        if name not in runs_left:
+            entry = futures[passes - 1, name].result()
+            progress(Done(name, entry, time.perf_counter() - began, len(runs_left), passes))
 
 
 def _guarded(name: str, auditor: Auditor, target: Target, timeout_s: float, anew: bool) -> dict[str, JSON]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ophamin.auditing._counts import pillar_counts
+from ophamin.auditing._git import GitError, git
 from ophamin.auditing.record import AUDIT
 from ophamin.auditing.target import SOURCES, Target, text
 from ophamin.proof.errors import ConsistencyError, UsageError
@@ -65,26 +65,20 @@ def changed_since(target: Target, revision: str) -> Changed:
     Raises:
         UsageError: No repository, no git, or no such revision.
     """
-    git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(target.root)]
+    root = target.root
     try:
-        if not (target.root / ".git").exists():
-            raise FileNotFoundError(target.root)
-        commit = _git([*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
+        commit = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         head = commit.decode().strip()
         # Of a renamed file this gives the new name, of a deleted one none.
         options = ["--name-only", "-z", "-M", "--diff-filter=d", "--no-ext-diff", "--no-textconv", "--no-relative"]
-        differing = _git([*git, "diff", *options, head, "--"])
-        untracked = _git([*git, "ls-files", "--others", "--exclude-standard", "-z", "--full-name"])
-    except (OSError, subprocess.SubprocessError):
+        differing = git(root, "diff", *options, "--ignore-submodules", head, "--")
+        untracked = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--full-name")
+    except GitError:
         raise UsageError(
             f"{text(target.root)} has no git revision {text(revision)!r} to compare with; give one with --changed REV"
         ) from None
     names = {target.relative(os.fsdecode(name)) for name in (differing + untracked).split(b"\0") if name}
     return Changed(text(revision), head, sorted(names & set(target.sources())))
-
-
-def _git(argv: list[str]) -> bytes:
-    return subprocess.run(argv, capture_output=True, check=True, timeout=60, stdin=subprocess.DEVNULL).stdout
 
 
 def keep_only(pillars: Sequence[dict[str, JSON]], files: Collection[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,15 +12,17 @@ from pathlib import Path
 
 import tomllib
 
+from ophamin.auditing._git import GitError, git
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Target", "text"]
+__all__ = ["Target", "is_environment", "text"]
 
 SKIPPED_FOLDERS = frozenset({"__pycache__", ".venv"})
 """Outside the target's hash, in every version of the record."""
 UNREAD_FOLDERS = SKIPPED_FOLDERS | {".git", ".hg", ".svn", "node_modules"}
 """Where no tool of ours looks for sources or settings."""
+_ENVIRONMENT = "pyvenv.cfg"
 SOURCES = (".py", ".pyi", ".pyw", ".ipynb")
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 """Where packages are installed: a repository around such a folder is not theirs, nor are its settings."""
@@ -31,6 +32,18 @@ SETTINGS = frozenset(
         "mypy.ini", ".mypy.ini", "radon.cfg",
     }
 )  # fmt: skip
+
+
+def is_environment(folder: str | Path) -> bool:
+    """Whether a folder is a virtual environment, whatever it is called: what lies there is other people's code.
+
+    An empty ``pyvenv.cfg`` makes none (:pep:`405` asks for its key ``home``), so that one hides no code by accident.
+    """
+    try:
+        lines = Path(folder, _ENVIRONMENT).read_text("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
+        return False
+    return any(line.partition("=")[0].strip().lower() == "home" for line in lines)
 
 
 def text(value: str | Path) -> str:
@@ -95,10 +108,36 @@ class Target:
         except ValueError:
             return text(Path(whole).as_posix())
 
-    def _files(self) -> Iterator[Path]:
-        """Regular files of the tree; linked folders are not entered, so loops end nowhere."""
+    @cached_property
+    def _tree(self) -> tuple[list[tuple[str, list[str]]], list[Path], list[Path]]:
+        """Its folders, each with the names of its files, the virtual environments, which are none of them, and links.
+
+        Linked folders are not entered, so loops end nowhere.
+        """
+        entered: list[tuple[str, list[str]]] = []
+        environments: list[Path] = []
+        links: list[Path] = []
         for folder, below, names in os.walk(self.path):
-            below[:] = sorted(d for d in below if d not in UNREAD_FOLDERS)
+            entered.append((folder, names))
+            apart = {d for d in below if is_environment(os.path.join(folder, d))}
+            environments += (Path(folder, d) for d in apart)
+            links += (Path(folder, d) for d in below if os.path.islink(os.path.join(folder, d)))
+            below[:] = sorted(set(below) - UNREAD_FOLDERS - apart)
+        return entered, sorted(environments), sorted(links)
+
+    @property
+    def environments(self) -> list[Path]:
+        """Virtual environments in the tree, which no tool is to look into; the target itself may be one."""
+        return self._tree[1] if self.is_folder else []
+
+    @property
+    def links(self) -> list[Path]:
+        """Folders of the tree that are symbolic links: their files belong where they lie, and some lead round."""
+        return self._tree[2] if self.is_folder else []
+
+    def _files(self) -> Iterator[Path]:
+        """Regular files of the tree."""
+        for folder, names in self._tree[0]:
             for name in names:
                 file = Path(folder, name)
                 if name.endswith(SOURCES) or name in SETTINGS:
@@ -122,6 +161,15 @@ class Target:
     def sources(self) -> list[str]:
         """Source files, as the record names them."""
         return [self.relative(f) for f in self.files if f.name.endswith(SOURCES) or f == self.path]
+
+    def has(self, *endings: str) -> bool:
+        """Whether any of its sources has a name with one of these endings."""
+        return any(name.endswith(endings) for name in self.sources())
+
+    def others(self) -> Iterator[Path]:
+        """Files of the tree that are no sources by their names; some tools look whether they begin like a script."""
+        for folder, names in self._tree[0] if self.is_folder else ():
+            yield from (Path(folder, name) for name in names if not name.endswith(SOURCES))
 
     def settings(self, *names: str) -> list[Path]:
         """Settings files of these names, those nearest to the root first."""
@@ -192,12 +240,14 @@ class Target:
         return None
 
     def dangling(self) -> list[Path]:
-        """Links that look like a source and lead nowhere, such as an editor's locks: some tools stumble over them."""
+        """What looks like a source and is no file: links that lead nowhere, such as an editor's locks, and pipes.
+
+        Tools stumble over the ones, and wait for the others.
+        """
         found = []
-        for folder, below, names in os.walk(self.path):
-            below[:] = [d for d in below if d not in UNREAD_FOLDERS]
+        for folder, names in self._tree[0] if self.is_folder else ():
             files = (Path(folder, name) for name in names if name.endswith(SOURCES))
-            found += [file for file in files if file.is_symlink() and not file.exists()]
+            found += [file for file in files if not file.is_file()]
         return sorted(found)
 
     @cached_property
@@ -214,21 +264,12 @@ class Target:
 
     def revision(self) -> tuple[str, bool | None]:
         """Git commit of the repository, and whether tracked files were changed; ``("", None)`` without git."""
-        if not (self.root / ".git").exists():
-            return "", None
-        # A repository's own settings must not start programs.
-        git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(self.root)]
         try:
-            head = _git([*git, "rev-parse", "--verify", "HEAD"])
-            status = _git([*git, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules"])
-        except (OSError, subprocess.SubprocessError):
+            head = git(self.root, "rev-parse", "--verify", "HEAD")
+            status = git(self.root, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
+        except GitError:
             return "", None
-        return head.strip(), bool(status.strip())
-
-
-def _git(argv: list[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, check=True, timeout=30, stdin=subprocess.DEVNULL)
-    return done.stdout.decode("utf-8", "replace")
+        return head.decode().strip(), bool(status.strip())
 
 
 def _sha256(file: Path) -> str:

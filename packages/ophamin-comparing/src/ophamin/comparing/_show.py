@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ophamin.comparing.drift import Bounds, Drift, Pair, PartDrift, Proof, Unmatched
+from ophamin.proof.printable import printable as visible
 
 __all__ = ["printable", "to_json", "to_markdown", "to_text"]
 
@@ -22,7 +23,7 @@ def printable(value: object) -> str:
     """Text on one line that cannot steer a terminal, clipped."""
     text = str(value)
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return visible(text)
 
 
 def to_json(drift: Drift) -> dict[str, JSON]:

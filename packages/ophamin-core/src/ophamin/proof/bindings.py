@@ -16,7 +16,7 @@ from ophamin.proof.reading import parse
 if TYPE_CHECKING:
     from ophamin.proof.signed import SignedRecord
 
-__all__ = ["Finding", "check_ledger", "check_observations", "check_selection"]
+__all__ = ["OBSERVATIONS", "Finding", "check_ledger", "check_observations", "check_selection"]
 
 JSON = Any
 OBSERVATIONS = "observations.jsonl.gz"

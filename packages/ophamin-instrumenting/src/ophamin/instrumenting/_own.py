@@ -14,7 +14,7 @@ except ImportError:  # not POSIX
 
 from ophamin.instrumenting._account import NOTHING, Account, Reading
 
-__all__ = ["OwnProcess", "account_of", "collections", "waited_for"]
+__all__ = ["OwnProcess", "account_of", "collections", "peak_of", "waited_for"]
 
 LINUX = psutil.LINUX
 _CAN_ASK = hasattr(os, "waitid")
@@ -31,6 +31,11 @@ def account_of(usage: tuple[float, ...]) -> Account:
     if LINUX:
         read, written = int(usage[9]) * SECTOR, int(usage[10]) * SECTOR
     return Account(user + system, user, system, usage[6], usage[7], usage[14], usage[15], read, written)  # type: ignore[arg-type]
+
+
+def peak_of(usage: tuple[float, ...]) -> int:
+    """The most resident memory of a ``struct_rusage``, bytes: Linux counts it in KiB, macOS in bytes."""
+    return int(usage[2]) * (1 if psutil.MACOS else 1024)
 
 
 def waited_for() -> Account:
@@ -85,8 +90,8 @@ class OwnProcess:
         if resource is None:
             return self._by_psutil(rss, count)
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        # Linux counts the peak in KiB, macOS in bytes; the kernel's peak may lag behind what was seen here.
-        self._most = max(self._most, rss, usage[2] * (1 if psutil.MACOS else 1024))
+        # The kernel's peak may lag behind what was seen here.
+        self._most = max(self._most, rss, peak_of(usage))
         return Reading(rss, self._most, count, account_of(usage))
 
     def _threads(self) -> int:

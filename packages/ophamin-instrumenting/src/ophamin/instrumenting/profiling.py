@@ -22,7 +22,7 @@ from ophamin.instrumenting import overhead
 from ophamin.instrumenting._account import COUNTED, Account, Reading
 from ophamin.instrumenting._family import Family
 from ophamin.instrumenting._other import Other
-from ophamin.instrumenting._own import account_of
+from ophamin.instrumenting._own import account_of, peak_of
 from ophamin.instrumenting.record import PROFILE, UNITS
 from ophamin.proof.errors import UsageError
 from ophamin.proof.keys import Keyring
@@ -252,6 +252,7 @@ def _run(argv: Sequence[str], watch: _Watch, period_s: float, quiet: bool) -> tu
             raise UsageError(f"there is no program {argv[0]!r}; give its path or a name on PATH") from None
         except (OSError, ValueError) as error:
             raise UsageError(f"{argv[0]!r} cannot be started: {getattr(error, 'strerror', None) or error}") from None
+        ours = watch.family.look([os.getpid()]).own
         signals.to(program)
         upcoming = watch.began
         while True:
@@ -259,15 +260,18 @@ def _run(argv: Sequence[str], watch: _Watch, period_s: float, quiet: bool) -> tu
             upcoming = max(upcoming + period_s, time.perf_counter())
             ended = _wait(program, upcoming)
             if ended is not None:
-                code, used = ended
+                code, used, most = ended
+                # The largest of its processes; below our own size it is ours, which a fork hands down to it.
+                if ours is not None and most > (ours.rss_peak_bytes or most):
+                    watch.peak = max(watch.peak, most)
                 return time.perf_counter() - watch.began, code, used
 
 
-def _wait(program: subprocess.Popen[bytes], until: float) -> tuple[int, dict[str, float]] | None:
-    """How it ended and what it used; ``None`` when it still runs at ``until``."""
+def _wait(program: subprocess.Popen[bytes], until: float) -> tuple[int, dict[str, float], int] | None:
+    """How it ended, what it used and how large it was at most, bytes; ``None`` when it still runs at ``until``."""
     if not hasattr(os, "wait4"):
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return program.wait(max(until - time.perf_counter(), 0)), {}
+            return program.wait(max(until - time.perf_counter(), 0)), {}, 0
         return None
     pause = 0.0005
     while True:
@@ -276,7 +280,7 @@ def _wait(program: subprocess.Popen[bytes], until: float) -> tuple[int, dict[str
             program.returncode = os.waitstatus_to_exitcode(status)
             account: Account = account_of(usage)
             used = {n: v for n, v in zip(COUNTED, account, strict=True) if v is not None}
-            return program.returncode, used
+            return program.returncode, used, peak_of(usage)
         left = until - time.perf_counter()
         if left <= 0:
             return None

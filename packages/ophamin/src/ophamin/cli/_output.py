@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ophamin.proof.printable import printable
+
 __all__ = ["as_json", "emit_json", "emit_table", "printable"]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -16,11 +18,6 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 def emit_json(value: Any) -> None:
     """Print one object on one line."""
     click.echo(json.dumps(value, ensure_ascii=False, sort_keys=False, default=str))
-
-
-def printable(value: object) -> str:
-    """Text that cannot steer a terminal: control and bidi characters are made visible."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(value))
 
 
 def emit_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

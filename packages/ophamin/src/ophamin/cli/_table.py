@@ -96,6 +96,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "ophamin",
         "Recompute LEDGER (default: this project's) and find any rewritten, dropped or reordered entry.",
     ),
+    "metrics": (
+        "ophamin-measuring",
+        "Tell a proof's run cycle by cycle: one flat bundle each, from its stored observations.",
+    ),
     "mlflow import": (
         "ophamin-comparing",
         "Bring the runs of an MLflow experiment into the lineage, and the records among them into the store.",

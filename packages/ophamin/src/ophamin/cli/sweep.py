@@ -13,6 +13,7 @@ import click
 
 from ophamin import registry
 from ophamin.proof.errors import MissingDependency
+from ophamin.proof.printable import printable
 from ophamin.protocols import Progress, Settings
 
 __all__ = ["sweep"]
@@ -75,7 +76,7 @@ def sweep(
         click.echo(json.dumps({"exit_code": code, "record": str(kept.path), **body}, ensure_ascii=False))
     else:
         for line in _lines(record):
-            click.echo("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line))
+            click.echo(printable(line))
         click.echo(f"record: {kept.path}")
     ctx.exit(code)
 

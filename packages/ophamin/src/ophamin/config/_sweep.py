@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,7 +63,8 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepSpec:
         dots = OmegaConf.from_dotlist(list(overrides))
         _check_growth(f"{found}{OmegaConf.to_container(dots, resolve=False)}", path)
         merged = OmegaConf.merge(OmegaConf.create(_nested(found)), dots)
-        whole: Any = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
+        with _no_environment():
+            whole: Any = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
     except RecursionError:
         raise UsageError(f"{path} is nested too deeply, or an interpolation in it leads to itself") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
@@ -70,6 +72,27 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepSpec:
             raise
         raise UsageError(f"{path} is no sweep file: {' '.join(str(error).split())[:300]}") from None
     return _spec(whole, str(path))
+
+
+@contextmanager
+def _no_environment() -> Iterator[None]:
+    """Without ``${oc.env:NAME}``: what it reads may be a secret, and would stand in a signed record for ever.
+
+    The name of a resolver can itself be interpolated, so the text of a file does not show it.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.resolvers import oc
+
+    OmegaConf.register_resolver("oc.env", _refuse, replace=True)
+    try:
+        yield
+    finally:
+        # As OmegaConf itself registers it.
+        OmegaConf.register_resolver("oc.env", oc.env, replace=True, annotation_validation="off")
+
+
+def _refuse(name: str, default: str = "") -> str:
+    raise UsageError(f"a record would keep the environment variable {name} for all to read; write its value out")
 
 
 def _text(path: Path) -> str:

@@ -50,7 +50,8 @@ BATCH = 64
 # Without indentation: with it the encoder of the standard library is ten times slower.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 BASE = "SRCROOT"
-FINGERPRINT = "ophamin/v1"
+FINGERPRINTS = ("ophamin/v1", "primaryLocationLineHash")
+"""The second is the only one GitHub's code scanning goes by; without it, a moved line is a new alert."""
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
@@ -176,7 +177,7 @@ def _rule(tool: str, rule: str, known: Mapping[str, JSON], severity: str | None)
         "fullDescription": {"text": f"The rule {rule} of {tool}.{where}"},
         "help": {"text": f"{short}.{where}"},
     }
-    if known.get("name"):
+    if known.get("name") and known["name"].lower() != rule.lower():  # a name is for people, and not the id again
         described["name"] = known["name"]
     if known.get("url"):
         described["helpUri"] = known["url"]
@@ -218,7 +219,7 @@ def _result(finding: Mapping[str, JSON], where: Mapping[str, int]) -> dict[str, 
         "properties": {"severity": finding["severity"], **finding["extra"]},
     }
     if "fingerprint" in finding:
-        result["partialFingerprints"] = {FINGERPRINT: finding["fingerprint"]}
+        result["partialFingerprints"] = dict.fromkeys(FINGERPRINTS, finding["fingerprint"])
     if "also_found_by" in finding:
         result["properties"]["alsoFoundBy"] = [f"{a['pillar_name']} {a['rule_id']}" for a in finding["also_found_by"]]
     if "new" in finding:

@@ -83,8 +83,10 @@ class Tool(Protocol):
     Besides these a tool may have ``requirement`` (what ``pip install`` brings it; default: its name), ``parser`` (the
     version of our reading of its output; a tool that has one is cached), ``program()``, ``cwd(target)``,
     ``environment(target)``, ``also_reads(target)``: files besides sources and settings that can change its answer,
-    ``blockers(done, target)``: files it has to be run again without, and ``apart(target, files, scratch)``: command
-    lines, each with the files it examines, for those of them that need runs of their own.
+    ``reads(target)``: whether the target has a file of a kind it looks at; if not, its silence says nothing,
+    ``blockers(done, target)``: files it has to be run again without, ``apart(target, files, scratch)``: command lines,
+    each with the files it examines, for those of them that need runs of their own, and with it
+    ``remembering(words, scratch)``: the command line of a run that saves those work.
     """
 
     name: str
@@ -133,24 +135,43 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
     if session and (known_entry := session.find(tool, target, program, version, arguments)):
         return known_entry
     cwd, env = (_asked(tool, name, target) for name in ("cwd", "environment"))
-    passed_over: dict[str, Blocker] = {}
 
-    def run_again(words: Sequence[str]) -> Completed:
+    def start(words: Sequence[str]) -> Completed:
         left = max(timeout_s - (time.perf_counter() - began), 0.001)
         return run([*program, *words], cwd=cwd or target.root, timeout_s=left, env=env)
 
+    known: dict[str, JSON] = {
+        "version": version,
+        "noted": {**noted, "argv": [text(a) for a in [tool.name, *arguments]]},
+    }
+    if not in_environment(program):  # whatever PATH has under this name
+        known["noted"] |= {"program": text(program[0])}
+    with tempfile.TemporaryDirectory(prefix="ophamin-audit-") as scratch:
+        return _examined(tool, target, arguments, start, Path(scratch), timeout_s, known)
+
+
+def _examined(
+    tool: Tool,
+    target: Target,
+    arguments: Sequence[str],
+    start: Callable[[Sequence[str]], Completed],
+    scratch: Path,
+    timeout_s: float,
+    known: dict[str, JSON],
+) -> dict[str, JSON]:
+    """Run it as often as it takes: without the files at which it stops, and for those that need runs of their own."""
+    passed_over: dict[str, Blocker] = {}
     while True:
-        done = run_again([*(word for blocker in passed_over.values() for word in blocker.words), *arguments])
+        words = [*(word for blocker in passed_over.values() for word in blocker.words), *arguments]
+        if any(blocker.apart for blocker in passed_over.values()):
+            words = _asked(tool, "remembering", words, scratch) or words
+        done = start(words)
         new = {b.path: b for b in (tool.blockers(done, target) if hasattr(tool, "blockers") else ())}
         # One that comes again cannot be passed over: something imports it.
         if done.stopped or not new or new.keys() & passed_over.keys() or len(passed_over) + len(new) > MAX_BLOCKERS:
             break
         passed_over |= new
-    known: dict[str, JSON] = {
-        "version": version,
-        "done": done,
-        "noted": {**noted, "argv": [text(a) for a in [tool.name, *arguments]]},
-    }
+    known["done"] = done
     if done.stopped == "timeout":
         reason = f"{tool.name} did not finish within {timeout_s:g} s; raise --timeout"
         return pillar_entry(tool.name, target, "timeout", error_message=reason, **known)
@@ -165,7 +186,7 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
         if done.exit_code is None or done.exit_code < 0:
             raise ToolError(f"{tool.name} was killed by signal {-(done.exit_code or 0)}{_stderr(done)}")
         parsed = tool.parse(done, target)
-        for more, more_done, paths in _apart(tool, target, list(passed_over.values()), run_again):
+        for more, more_done, paths in _apart(tool, target, list(passed_over.values()), start, scratch):
             parsed = _joined(parsed, more, paths)
             known["done"] = done = replace(
                 done,
@@ -173,31 +194,35 @@ def examine(tool: Tool, path: Path, timeout_s: float) -> dict[str, JSON]:
                 written=(done.written[0] + more_done.written[0], done.written[1] + more_done.written[1]),
             )
             passed_over = {path: blocker for path, blocker in passed_over.items() if path not in paths}
-        parsed = replace(
-            parsed, unread=[*parsed.unread, *({"path": b.path, "reason": b.reason} for b in passed_over.values())]
-        )
+        left = [{"path": b.path, "reason": b.reason} for b in passed_over.values()]
+        if target.sources() and _asked(tool, "reads", target) is False:
+            left.append({"path": target.name, "reason": f"{tool.name} reads no file of this kind"})
+        parsed = replace(parsed, unread=[*parsed.unread, *left])
     except ToolError as error:
         return pillar_entry(tool.name, target, "error", error_message=str(error), **known)
     return pillar_entry(tool.name, target, "ok", parsed=parsed, **known)
 
 
 def _apart(
-    tool: Tool, target: Target, blockers: Sequence[Blocker], start: Callable[[Sequence[str]], Completed]
+    tool: Tool,
+    target: Target,
+    blockers: Sequence[Blocker],
+    start: Callable[[Sequence[str]], Completed],
+    scratch: Path,
 ) -> Iterator[tuple[Parsed, Completed, set[str]]]:
     """What the tool says of files that need runs of their own; nothing of those whose run failed."""
     files = {blocker.apart: blocker.path for blocker in blockers if blocker.apart is not None}
     if not files:
         return
-    with tempfile.TemporaryDirectory(prefix="ophamin-audit-") as scratch:
-        for words, examined in _asked(tool, "apart", target, list(files), Path(scratch)):
-            done = start(words)
-            if done.stopped or done.failure:
-                return  # its time is over, or it was interrupted: the rest stays unread, which is said
-            try:
-                parsed = tool.parse(done, target)
-            except ToolError:
-                continue
-            yield parsed, done, {files[file] for file in examined}
+    for words, examined in _asked(tool, "apart", target, list(files), scratch):
+        done = start(words)
+        if done.stopped or done.failure:
+            return  # its time is over, or it was interrupted: the rest stays unread, which is said
+        try:
+            parsed = tool.parse(done, target)
+        except ToolError:
+            continue
+        yield parsed, done, {files[file] for file in examined}
 
 
 def _joined(all_: Parsed, more: Parsed, paths: set[str]) -> Parsed:

@@ -7,6 +7,7 @@ rest is examined. Run as ``python -m ophamin.auditing.tools._interrogate [--conf
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any
 from interrogate import config as settings
 from interrogate.coverage import InterrogateCoverage
 
-from ophamin.auditing.target import UNREAD_FOLDERS
+from ophamin.auditing.target import UNREAD_FOLDERS, Target
 
 __all__ = ["main"]
 
@@ -38,7 +39,10 @@ def main(argv: list[str]) -> int:
     names: list[str] = []
     with contextlib.suppress(SystemExit):  # it found no file
         names = coverage.get_filenames_from_paths()
+    environments = tuple(f"{folder}{os.sep}" for folder in Target.at(path).environments)
     for name in names:
+        if not os.path.isfile(name) or name.startswith(environments):
+            continue
         if not UNREAD_FOLDERS.isdisjoint(os.path.relpath(name, path).split(os.sep)):
             continue
         try:
@@ -57,13 +61,16 @@ def _config(file: str) -> tuple[dict[str, Any], list[str]]:
     """The project's settings as the library's class takes them, and what they exclude."""
     read = settings.parse_pyproject_toml if file.endswith(".toml") else settings.parse_setup_cfg
     given = dict(read(file) or {})
-    excluded = given.pop("exclude", [])
+    # As its command takes them: they are relative to the folder of the settings, and a pattern is a beginning.
+    folder = glob.escape(os.path.dirname(os.path.realpath(file)))
+    excluded = [os.path.normpath(os.path.join(folder, name)) for name in given.pop("exclude", [])]
     for name in ("ignore_regex", "include_regex", "whitelist_regex"):
         if name in given:
             patterns = [given[name]] if isinstance(given[name], str) else given[name]
             given[name] = [re.compile(p) for p in patterns]
     if "whitelist_regex" in given:
         given["include_regex"] = given.pop("whitelist_regex")
+        given["ignore_module"] = True  # so does its command: the expressions are on names of classes and functions
     if "style" in given:
         given["docstring_style"] = given.pop("style")
     known = set(settings.InterrogateConfig.__init__.__annotations__) | {
@@ -72,7 +79,7 @@ def _config(file: str) -> tuple[dict[str, Any], list[str]]:
     if "fail_under" in given:
         given["fail_under"] = float(given["fail_under"])
     # What else it takes is about its tables: colour, badge, quiet, output.
-    return {k: v for k, v in given.items() if k in known and k != "color"}, list(excluded)
+    return {k: v for k, v in given.items() if k in known and k != "color"}, excluded
 
 
 def _missing(result: Any) -> Any:

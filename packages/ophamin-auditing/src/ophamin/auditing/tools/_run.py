@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Completed", "Running", "in_environment", "library", "locate", "run", "running"]
+__all__ = ["Completed", "Running", "in_environment", "library", "locate", "pattern", "run", "running"]
 
 NOWHERE = Path(__file__).parent.parent / "schema"
 """A folder without modules or settings of any tool: where a tool works that would believe those around it."""
@@ -114,6 +115,16 @@ def library(name: str, module: str) -> list[str] | None:
 def in_environment(program: Sequence[str]) -> bool:
     """Whether a program that was located comes from this interpreter's environment."""
     return program[0] == sys.executable or Path(program[0]).parent == _scripts()
+
+
+def pattern(path: str | Path) -> str:
+    """A pattern of the shell's kind, in a list separated by commas, that a path fits; few others do.
+
+    Example:
+        >>> pattern("a[1], b/c.py")
+        'a?1?? b/c.py'
+    """
+    return re.sub(r"[,*?\[\]{}!\\]", "?", str(path))
 
 
 def _scripts() -> Path:

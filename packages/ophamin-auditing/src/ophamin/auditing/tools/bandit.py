@@ -11,7 +11,7 @@ from typing import Any
 
 from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import Completed
+from ophamin.auditing.tools._run import Completed, pattern
 
 __all__ = ["SEVERITY", "Bandit"]
 
@@ -52,6 +52,8 @@ class Bandit:
         # A relative target: what folders above the repository are called must not exclude anything.
         name = "." if target.name == "." else f"./{os.path.relpath(target.path, target.root)}"
         excluded = [f"*/{folder}/*" for folder in SKIPPED if folder not in Path(name).parts]
+        for end, apart in (("/*", target.environments), ("", target.dangling())):
+            excluded += [f"./{pattern(os.path.relpath(path, target.root))}{end}" for path in apart]
         words = ["-f", "json", "-q", "-r"]
         used: list[Path] = []
         inis = [] if self.isolated else target.settings(".bandit")
@@ -72,6 +74,10 @@ class Bandit:
             words += ["-c", str(tables[-1])]
             used.append(tables[-1])
         return [*words, "-x", ",".join(excluded), name], {"settings": [target.relative(f) for f in used]}
+
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py``; a file that is named, whatever it is called."""
+        return not target.is_folder or target.has(".py")
 
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings; files it could not parse leave the audit incomplete."""

@@ -59,6 +59,10 @@ class Interrogate:
         words = ["--config", str(file)] if file else []
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
 
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py``; a file that is named may be a ``.pyi``."""
+        return target.has(".py") or (not target.is_folder and target.has(".pyi"))
+
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings, and the share of documented code."""
         if done.exit_code != 0:

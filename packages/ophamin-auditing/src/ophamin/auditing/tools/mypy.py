@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ophamin.auditing.target import INSTALLED, UNREAD_FOLDERS, Target, text
+from ophamin.auditing.target import INSTALLED, UNREAD_FOLDERS, Target, is_environment, text
 from ophamin.auditing.tools._examine import Blocker, Parsed, examine, failed, first_line, warnings_in
 from ophamin.auditing.tools._run import NOWHERE, Completed
 
@@ -44,6 +44,8 @@ _PLAIN = re.compile(
     r"|^mypy: can't decode file '([^\n]*)': ([^\n]*)$",
     re.MULTILINE,
 )
+# Nothing is written into the target, and no earlier run is believed.
+_FORGETFUL = ("--no-incremental", f"--cache-dir={os.devnull}")
 CODES = "https://mypy.readthedocs.io/en/stable/_refs.html#code-"
 
 
@@ -104,13 +106,21 @@ class Mypy:
         words, noted = self._words(target)
         return [*words, *_what(target)], noted
 
+    def remembering(self, words: Sequence[str], scratch: Path) -> list[str]:
+        """The same command line, of a run that leaves in ``scratch`` what it learnt of what is imported.
+
+        Only for what follows in the same audit: three quarters of a run for one file go into what it imports.
+        """
+        kept = [word for word in words if word not in _FORGETFUL]
+        return ["--incremental", "--no-sqlite-cache", f"--cache-dir={scratch}", *kept]
+
     def apart(self, target: Target, files: Sequence[Path], scratch: Path) -> Iterator[tuple[list[str], list[Path]]]:
         """Runs for files whose module's name others have: in each run every name once.
 
         Args:
             target: Whose they are.
             files: All of them.
-            scratch: An empty folder, where one run leaves to the next what it learnt of what they import.
+            scratch: A folder where one run leaves to the next what it learnt of what they import.
         """
         rounds: list[dict[str, Path]] = []
         for file in files:
@@ -122,24 +132,27 @@ class Mypy:
         words, _ = self._words(target)
         for chosen in rounds:
             paths = list(chosen.values())
-            yield (
-                [*words, "--incremental", "--no-sqlite-cache", f"--cache-dir={scratch}", "--", *map(str, paths)],
-                paths,
-            )
-            # It would take the next file of the name for this one if they are alike, and tell the errors of this one.
+            # It would take this file for another of the name if they are alike, and tell the errors of that one.
             for known in [known for known in scratch.rglob("*") if known.name.partition(".")[0] in chosen]:
                 shutil.rmtree(known) if known.is_dir() else known.unlink(missing_ok=True)
+            yield self.remembering([*words, "--", *map(str, paths)], scratch), paths
 
     def _words(self, target: Target) -> tuple[list[str], Mapping[str, JSON]]:
         words = ["--output", "json", "--show-absolute-path", "--show-error-codes", "--no-error-summary", "--no-pretty"]
-        # Nothing is written into the target, and no earlier run is believed.
-        words += ["--no-incremental", f"--cache-dir={os.devnull}"]
+        words += _FORGETFUL
         file = self._settings(target)
         if file is None:
             # An empty name: not even the user's own settings are read.
             words += ["--config-file=", *DEFAULTS]
         else:
             words += [f"--config-file={file}"]
+        # It goes into links, round and round, and stops at those that lead nowhere.
+        for end, apart in (
+            ("/", [*target.environments, *target.links]),
+            ("$", [*target.dangling(), *_unnamed(target)]),
+        ):
+            for path in apart:
+                words += ["--exclude", f"^{re.escape(os.path.relpath(path, self.cwd(target)))}{end}"]
         return words, {"settings": [target.relative(file)] if file else []}
 
     def also_reads(self, target: Target) -> Iterator[Path]:
@@ -148,8 +161,12 @@ class Mypy:
         own = [] if target.root.name in INSTALLED else [target.root]
         for folder in (*own, *_editable()):
             for place, below, names in os.walk(folder):
-                below[:] = [d for d in below if d not in UNREAD_FOLDERS]
+                below[:] = [d for d in below if d not in UNREAD_FOLDERS and not is_environment(os.path.join(place, d))]
                 yield from (Path(place, name) for name in names if name.endswith((".py", ".pyi")))
+
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py`` and ``.pyi``; a file that is named, whatever it is called."""
+        return not target.is_folder or target.has(".py", ".pyi")
 
     def blockers(self, done: Completed, target: Target) -> list[Blocker]:
         """Files it cannot parse, or whose module's name another file has: there it stops, whatever else there is."""
@@ -195,7 +212,15 @@ class Mypy:
         if done.exit_code == 1 and not found:
             raise failed("mypy", done, "printed no findings")
         rules = {f["rule_id"]: {"name": f["rule_id"], "url": _url(f["rule_id"])} for f in found}
-        return Parsed(found, rules, [], [*warnings_in(done.stderr), *_settings_said(done.stderr)])
+        unread = [{"path": target.relative(f), "reason": "mypy reads names in UTF-8 only"} for f in _unnamed(target)]
+        return Parsed(found, rules, unread, [*warnings_in(done.stderr), *_settings_said(done.stderr)])
+
+
+def _unnamed(target: Target) -> list[Path]:
+    """Sources of a tree whose names are no UTF-8: at those it breaks down."""
+    if not target.is_folder:
+        return []
+    return [f for f in target.files if f.suffix in (".py", ".pyi") and text(f) != str(f)]
 
 
 def _what(target: Target) -> list[str]:

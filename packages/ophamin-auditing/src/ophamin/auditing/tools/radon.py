@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import configparser
 import json
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import tomllib
+
 from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import NOWHERE, Completed
+from ophamin.auditing.tools._run import NOWHERE, Completed, pattern
 
 __all__ = ["SEVERITY", "Radon"]
 
@@ -75,9 +76,20 @@ class Radon:
         words = ["cc", "--json", "--min", "A", "--max", "F", "--output-file", "/dev/stdout"]
         if file is None:
             words += ["--ignore", ",".join(sorted(d for d in UNREAD_FOLDERS if not d.startswith(".")))]
-            if links := target.dangling():
-                words += ["--exclude", ",".join(re.sub(r"[,*?\[\]]", "?", str(link)) for link in links)]
+        # What the command line says stands in the settings' place; it is told nothing where there is nothing to tell.
+        apart = [f"{pattern(folder)}/*" for folder in target.environments]
+        apart += [pattern(link) for link in target.dangling()]
+        if apart:
+            words += ["--exclude", ",".join([*(_excluded(file) if file else []), *apart])]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
+
+    def also_reads(self, target: Target) -> Iterator[Path]:
+        """It reads the beginning of every file: a script may have any name."""
+        return target.others()
+
+    def reads(self, target: Target) -> bool:
+        """Only ``.py``, and what begins like a Python script."""
+        return target.has(".py") or any(map(_is_script, target.others() if target.is_folder else [target.path]))
 
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings, and the metrics of the whole."""
@@ -113,6 +125,27 @@ class Radon:
             f["rule_id"]: {"name": f"cyclomatic complexity of rank {f['rule_id'][-1]}", "url": HELP} for f in found
         }
         return Parsed(found, rules, unread, warnings_in(done.stderr), {"metrics": metrics})
+
+
+def _is_script(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            first = stream.readline(200)
+    except OSError:
+        return False
+    return first.startswith(b"#!") and b"python" in first
+
+
+def _excluded(file: Path) -> list[str]:
+    """What a project's settings leave out, as radon reads them; broken ones are for it to complain about."""
+    try:
+        if file.name == "pyproject.toml":
+            return [str(tomllib.loads(file.read_text("utf-8"))["tool"]["radon"]["exclude"])]
+        parser = configparser.ConfigParser()
+        parser.read_string(file.read_text("utf-8"))
+        return [parser["radon"]["exclude"]]
+    except (OSError, ValueError, KeyError, TypeError, configparser.Error):
+        return []
 
 
 def _has_section(file: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from ophamin.auditing.target import INSTALLED, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import Completed
+from ophamin.auditing.tools._run import Completed, pattern
 
 __all__ = ["DEFAULT_RULES", "SEVERITY", "Ruff", "severity"]
 
@@ -101,6 +102,8 @@ class Ruff:
         if target.root.name in INSTALLED:
             # Ruff leaves out where packages are installed, and a virtual environment's .gitignore hides all of it.
             words += ["--no-respect-gitignore", "--exclude", "__pycache__"]
+        for apart in (*target.environments, *target.dangling()):  # beside what ruff, or the project, leaves out
+            words += ["--extend-exclude", pattern(os.path.relpath(apart, target.root))]
         return [*words, "--", str(target.path)], noted
 
     def parse(self, done: Completed, target: Target) -> Parsed:

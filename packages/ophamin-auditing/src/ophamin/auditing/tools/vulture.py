@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomllib
+
 from ophamin.auditing.target import UNREAD_FOLDERS, Target, text
 from ophamin.auditing.tools._examine import Parsed, examine, failed, warnings_in
-from ophamin.auditing.tools._run import Completed
+from ophamin.auditing.tools._run import Completed, pattern
 
 __all__ = ["Vulture", "severity"]
 
@@ -19,14 +21,13 @@ JSON = Any
 DEFAULT_CONFIDENCE = 80
 """Asked for where a project has no vulture settings: below that are the public functions of every library."""
 HELP = "https://github.com/jendrikseipp/vulture#how-does-it-work"
-_SPECIAL = re.compile(r"[,*?\[\]]")
 _CLEAN, _INVALID, _DEAD = 0, 1, 3
 # A name may hold anything, line ends too; what follows it may not.
 _ITEM = re.compile(
     r"(?P<path>(?s:.+?)):(?P<line>\d+): (?P<what>(?:unused|unreachable|unsatisfiable|redundant)[^\n]*?)"
     r" \((?P<confidence>\d+)% confidence(?:, (?P<size>\d+) lines?)?\)\n"
 )
-_UNREAD = re.compile(r"(?P<path>(?s:.+?)):(?P<line>\d+): (?P<why>[^\n]*)\n")
+_UNREAD = re.compile(r"(?P<path>(?s:.+?)):(?:\d+|None): (?P<why>[^\n]*)\n")
 _UNDECODED = re.compile(r"Error: Could not read file (?P<path>(?s:.+?)) - (?P<why>[^\n]*\n[^\n]*)\n")
 
 
@@ -68,19 +69,22 @@ class Vulture:
         file = None
         if not self.isolated:
             file = target.nearest(lambda f: target.toml_table(f, "vulture"), "pyproject.toml")
-        words = ["--sort-by-size"]
+        # A file without settings: else it would take those of the working folder.
+        words = ["--sort-by-size", "--config", str(file or os.devnull)]
         if file is None:
-            # A file without settings: else it would take those of the working folder.
-            words += ["--config", os.devnull, "--min-confidence", str(DEFAULT_CONFIDENCE)]
-            # Below the target only; a comma would end a pattern, a bracket begin a set.
-            place = _SPECIAL.sub("?", str(target.path))
-            below = sorted(UNREAD_FOLDERS)
-            patterns = [f"{place}/{middle}{d}/*" for d in below for middle in ("", "*/")]
-            patterns += [_SPECIAL.sub("?", str(link)) for link in target.dangling()]
-            words += ["--exclude", ",".join(patterns)]
-        else:
-            words += ["--config", str(file)]
+            words += ["--min-confidence", str(DEFAULT_CONFIDENCE)]
+        # It leaves out nothing by itself, and what the command line says stands in the settings' place. Below the
+        # target only.
+        place = pattern(target.path)
+        patterns = [f"{place}/{middle}{d}/*" for d in sorted(UNREAD_FOLDERS) for middle in ("", "*/")]
+        patterns += [f"{pattern(folder)}/*" for folder in target.environments]
+        patterns += [pattern(link) for link in target.dangling()]
+        words += ["--exclude", ",".join([*(_excluded(file) if file else []), *patterns])]
         return [*words, "--", str(target.path)], {"settings": [target.relative(file)] if file else []}
+
+    def reads(self, target: Target) -> bool:
+        """In a tree only ``.py``; a file that is named, whatever it is called."""
+        return not target.is_folder or target.has(".py")
 
     def parse(self, done: Completed, target: Target) -> Parsed:
         """Its findings; exit 3 says that there are some, 1 that a file could not be read."""
@@ -98,9 +102,18 @@ class Vulture:
         return Parsed(found, rules, unread, warnings_in(done.stderr) if not unread else [])
 
 
+def _excluded(file: Path) -> list[str]:
+    """What a project's settings leave out; settings that are of another form are for vulture to complain about."""
+    try:
+        stated = tomllib.loads(file.read_text("utf-8"))["tool"]["vulture"].get("exclude", [])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [p.replace(",", "?") for p in stated if isinstance(p, str)] if isinstance(stated, list) else []
+
+
 def _unread(err: str, target: Target) -> list[dict[str, str]]:
     unread = [
-        {"path": target.relative(m["path"]), "reason": text(m["why"].replace("\n", " "))}
+        {"path": target.relative(m["path"]), "reason": text(" ".join(m["why"].split()))}
         for m in _UNDECODED.finditer(err)
     ]
     rest = _UNDECODED.sub("", err)

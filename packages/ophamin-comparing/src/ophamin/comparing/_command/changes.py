@@ -11,6 +11,7 @@ import click
 
 from ophamin.comparing._command.synthesis import verified_index
 from ophamin.proof.errors import UsageError
+from ophamin.proof.printable import printable
 from ophamin.protocols import Settings
 
 __all__ = ["changes"]
@@ -88,7 +89,7 @@ def changes(
     else:
         for i, series in enumerate(kept.record["series"]):
             for line in [*_lines(metric, series), *(_chart_lines(charts[i], chart, series) if chart else [])]:
-                click.echo("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line))
+                click.echo(printable(line))
         for problem in problems:
             click.echo(f"{problem.state}: {problem.path}: {problem.reason}", err=True)
         click.echo(f"record: {kept.path}")

@@ -12,6 +12,7 @@ import click
 
 from ophamin.comparing.drift.family import Correction
 from ophamin.proof.errors import UsageError
+from ophamin.proof.printable import printable
 from ophamin.protocols import Settings
 
 __all__ = ["drift"]
@@ -121,7 +122,7 @@ def drift(
         click.echo(json.dumps({"exit_code": code, "record": str(kept.path), **body}, ensure_ascii=False))
     else:
         for line in said:
-            click.echo("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line))
+            click.echo(printable(line))
         click.echo(f"record: {kept.path}")
     ctx.exit(code)
 

@@ -143,9 +143,12 @@ def why(ctx: click.Context, proof: str, as_json: bool) -> None:
     Example: ophamin lineage why 3f2a
     """
     from ophamin.comparing.provenance.graph import SORTS, causes_of, edges, provenance_of, record_node
+    from ophamin.proof.errors import UsageError
     from ophamin.registry.gathering import gather
 
     found, _ = gather(ctx.obj, [proof])
+    if len(found) != 1:
+        raise UsageError(f"{proof} means {len(found)} records; name one")
     record, checked = found[0].record, found[0].verification
     if found[0].bad:
         checked.require()
@@ -255,21 +258,36 @@ def stale(ctx: click.Context, proofs: tuple[str, ...], inputs: bool, as_json: bo
     """
     from ophamin.comparing.provenance.filling import store_of
     from ophamin.comparing.provenance.staleness import look
-    from ophamin.proof.errors import UnknownRecord
+    from ophamin.proof.errors import RecordError, UnknownRecord
+    from ophamin.proof.keys import Keyring
+    from ophamin.proof.signed import verify
     from ophamin.registry import read_record
 
     settings: Settings = ctx.obj
     lineage, found = opened(settings)
-    store = store_of(settings)
+    store, keyring = store_of(settings), Keyring()
     if proofs:
         wanted = [record_id_of(settings, lineage, word) for word in proofs]
     else:
         wanted = [known.record_id for known in lineage.records() if known.kind == "proof"]
+    bad: dict[str, str] = {}
     for record_id in wanted:
         try:
             record = read_record(store.path(record_id))
         except UnknownRecord:
             lineage.mark(record_id, "code", "unknown", "the record is not in this store any more")
+            continue
+        except RecordError as error:
+            bad[record_id] = str(error)
+            continue
+        checked = verify(record, keyring)
+        if checked.exit_code == 3 or record.id != record_id:
+            found.tampered = True
+            bad[record_id] = "it is not what was signed; ophamin record verify says more"
+            continue
+        if not checked.ok:
+            # To look means to open the systems and corpora that the record names.
+            lineage.mark(record_id, "code", "unknown", "nobody known signed it, so what it names is not opened")
             continue
         data_root = Path(settings.data_root) if settings.data_root else None
         seen, summaries = look(record.object, data_root, inputs=lineage.inputs(record_id), read=inputs)
@@ -277,12 +295,16 @@ def stale(ctx: click.Context, proofs: tuple[str, ...], inputs: bool, as_json: bo
             lineage.keep_inputs(record_id, dataset, summary)
         for item in seen:
             lineage.mark(record_id, *item)
+    for record_id, reason in bad.items():
+        click.echo(f"left out: {record_id}: {printable(reason)}", err=True)
     marks = lineage.marks()
-    shown = {record_id: marks.get(record_id, []) for record_id in wanted}
+    shown = {record_id: marks.get(record_id, []) for record_id in wanted if record_id not in bad}
     n_stale = sum(bool(_stale(some)) for some in shown.values())
     if as_json:
         rows = [{"record_id": r, "stale": _stale(m), "marks": [asdict(x) for x in m]} for r, m in shown.items()]
-        click.echo(json.dumps({"proofs": rows, "n_stale": n_stale, "left_out": found.left_out}, ensure_ascii=False))
+        click.echo(
+            json.dumps({"proofs": rows, "n_stale": n_stale, "left_out": {**found.left_out, **bad}}, ensure_ascii=False)
+        )
     else:
         for record_id, some in shown.items():
             click.echo(f"{record_id[:16]}  {'STALE' if _stale(some) else 'nothing left what was recorded'}")

@@ -88,6 +88,8 @@ def merge(ctx: click.Context, files: tuple[Path, ...], backend: str, as_json: bo
         results[str(file)] = found
         for record_id, reason in found.left_out.items():
             click.echo(f"left out: {printable(record_id)}: {printable(reason)}", err=True)
+        for name, reason in found.files_left_out.items():
+            click.echo(f"left out: file {printable(name)}: {printable(reason)}", err=True)
     if as_json:
         click.echo(json.dumps({name: asdict(found) for name, found in results.items()}, ensure_ascii=False))
     else:

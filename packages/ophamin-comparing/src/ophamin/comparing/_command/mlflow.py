@@ -93,6 +93,8 @@ def import_(ctx: click.Context, uri: str, experiment: str, as_json: bool) -> Non
     found = Tracking(uri, experiment).fetch(lineage_of(settings), store_of(settings))
     for run_id, reason in found.left_out.items():
         click.echo(f"left out: run {printable(run_id)}: {printable(reason)}", err=True)
+    for name, reason in found.files_left_out.items():
+        click.echo(f"left out: file {printable(name)}: {printable(reason)}", err=True)
     if as_json:
         click.echo(json.dumps(asdict(found), ensure_ascii=False))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -52,12 +51,7 @@ def _scan_problems(record: Object) -> Iterator[str]:
         yield "an event is of another detector"
     if record["schema_version"] != 3:
         return
-    try:
-        aware = datetime.fromisoformat(record["captured_at"]).tzinfo is not None
-    except ValueError:
-        aware = False
-    if not aware:
-        yield "captured_at is not a time with its zone"
+    yield from time_problems(record, "")
     if at and at[0] < record["first_sample"]:
         yield "an event lies in the part of the stream that was the reference"
     if record["budget"] is not None:

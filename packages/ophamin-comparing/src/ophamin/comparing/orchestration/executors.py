@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ophamin.comparing.orchestration._output import to_standard_error
 from ophamin.proof.errors import MissingDependency, UsageError
 
 __all__ = ["Pool", "open_executor"]
 
 KINDS = "serial, process, dask, dask=tcp://host:port"
+
+
+def _nothing_to_check() -> None:
+    """A pool of this machine tells itself when it breaks."""
 
 
 @dataclass
@@ -26,12 +30,12 @@ class Pool:
     Args:
         executor: Takes ``submit(function, *arguments)``.
         ahead: Runs to have submitted at a time.
-        in_process: Whether runs block the caller.
+        check: Asked now and then while runs are out; raises when none of them can ever come back.
     """
 
     executor: Executor
     ahead: int
-    in_process: bool = False
+    check: Callable[[], None] = _nothing_to_check
 
 
 class _Serial(Executor):
@@ -50,6 +54,9 @@ class _Serial(Executor):
 def open_executor(words: str, workers: int | None = None) -> AbstractContextManager[Pool]:
     """Open an executor by name; leaving the context ends its processes.
 
+    While one of this machine is open, whatever writes to standard output, be it a C library or a child process of a
+    run, writes to standard error: standard output is for the answer of a command.
+
     Args:
         words: ``serial``, ``process``, ``dask`` (a cluster on this machine) or ``dask=tcp://host:port``.
         workers: Processes; ``None``: as many as CPUs.
@@ -57,6 +64,7 @@ def open_executor(words: str, workers: int | None = None) -> AbstractContextMana
     Raises:
         UsageError: No such executor, or nobody answers at the address.
         MissingDependency: dask is not installed.
+        SubstrateFailure: A cluster on this machine does not start, or nobody works in one.
 
     Example:
         >>> with open_executor("serial") as pool:
@@ -68,7 +76,7 @@ def open_executor(words: str, workers: int | None = None) -> AbstractContextMana
     kind, _, address = words.partition("=")
     count = workers or os.cpu_count() or 1
     if words == "serial":
-        return contextlib.nullcontext(Pool(_Serial(), 1, in_process=True))
+        return _serial()
     if words == "process":
         return _processes(count)
     if kind != "dask" or (words != "dask" and "://" not in address):
@@ -81,21 +89,27 @@ def open_executor(words: str, workers: int | None = None) -> AbstractContextMana
 
 
 @contextmanager
+def _serial() -> Iterator[Pool]:
+    with to_standard_error():
+        yield Pool(_Serial(), 1)
+
+
+@contextmanager
 def _processes(count: int) -> Iterator[Pool]:
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_quiet)
-    try:
-        yield Pool(executor, 2 * count)
-    except BaseException:
-        # Interrupted or broken: nobody waits for what still runs.
-        for process in set(multiprocessing.active_children()) - others:
-            process.kill()
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown(wait=True, cancel_futures=True)
+    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_deaf)
+    with to_standard_error():
+        try:
+            yield Pool(executor, 2 * count)
+        except BaseException:
+            # Interrupted or broken: nobody waits for what still runs.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _quiet() -> None:
-    """In a worker: Ctrl-C is the parent's business, and standard output is its answer."""
+def _deaf() -> None:
+    """In a worker: Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(2, 1)

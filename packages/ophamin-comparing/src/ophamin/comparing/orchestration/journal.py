@@ -1,7 +1,8 @@
 """What is finished of all sweeps of a project: one line a run, so that nothing finished is lost or run twice.
 
-A line is one unbuffered write; what a kill tore is not a line and is passed over. Lines are found by the run's
-content, so a run that another sweep made already is free.
+A line is one unbuffered write that has reached the disk before anything builds on it; what a kill or a power cut tore
+is not a line and is passed over. Lines are found by the run's content, so a run that another sweep made already is
+free.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.comparing._lock import taken
-from ophamin.proof.atomic import write_all
+from ophamin.proof.atomic import sync_directory, write_all
 from ophamin.proof.errors import UsageError
 
 __all__ = ["SweepJournal"]
@@ -50,6 +51,7 @@ class SweepJournal:
         self.cells: dict[str, dict[str, JSON]] = {}
         try:
             self._descriptor = os.open(self.path, flags, 0o666)
+            sync_directory(folder)
             self._read()
         except BaseException:
             self.close()
@@ -74,6 +76,7 @@ class SweepJournal:
         """Add to what is known of a run; ``cell`` names it, later fields replace earlier ones."""
         line = json.dumps(entry, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
         write_all(self._descriptor, line)
+        os.fsync(self._descriptor)
         self._take(json.loads(line))
 
     def close(self) -> None:

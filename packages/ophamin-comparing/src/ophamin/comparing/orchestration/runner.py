@@ -187,18 +187,18 @@ class ExperimentRunner:
         settle: Callable[[Cell, Outcome], None],
     ) -> None:
         flying: dict[Future[Outcome], Cell] = {}
+        alone = False
         while queue or suspects or flying:
-            ahead = 1 if suspects else pool.ahead
+            alone = bool(suspects) or (alone and bool(flying))
+            ahead, source = (1, suspects) if alone else (pool.ahead, queue)
             try:
-                while (suspects or queue) and len(flying) < ahead:
-                    cell = suspects.popleft() if suspects else queue.popleft()
+                while source and len(flying) < ahead:
+                    cell = source.popleft()
                     try:
                         flying[pool.executor.submit(execute, work, cell.data, self._limits)] = cell
                     except BaseException:
-                        queue.appendleft(cell)
+                        source.appendleft(cell)
                         raise
-                    if ahead == 1:
-                        break
                 done, _ = wait(flying, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in done:
                     try:
@@ -210,14 +210,17 @@ class ExperimentRunner:
                     except Exception as error:  # noqa: BLE001 - the executor's own, such as KilledWorker
                         outcome = Outcome(error=f"{type(error).__name__}: {error}", kind="Died", exit_code=6)
                     settle(flying.pop(future), outcome)
+                if not done:
+                    pool.check()
                 self._tell()
             except BrokenProcessPool:
                 lost = [flying[f] for f in flying if not _has_outcome(f)]
                 for future in [f for f in flying if _has_outcome(f)]:
                     settle(flying.pop(future), future.result())
-                if len(lost) != 1:
+                # A pool that runs one suspect after another has one process; any other may have lost an idle one.
+                if not alone:
                     suspects.extend(lost)
-                raise _Broken(lost[0] if len(lost) == 1 else None, idle=not lost) from None
+                raise _Broken(lost[0] if alone and lost else None, idle=not lost) from None
 
     def _tell(self, *, last: bool = False) -> None:
         if self._progress is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ophamin import registry
 from ophamin.comparing._signed import Kept, identity, keep, reproduction, signer_of
+from ophamin.comparing.orchestration._files import allow_files
+from ophamin.comparing.orchestration._ledger_view import LedgerView
 from ophamin.comparing.orchestration.design import ordered
 from ophamin.comparing.orchestration.effects import effects_of
 from ophamin.comparing.orchestration.family import corrected, p_values
@@ -20,10 +25,13 @@ from ophamin.comparing.orchestration.record import SWEEP
 from ophamin.comparing.orchestration.runner import Cell, CellResult, ExperimentRunner
 from ophamin.comparing.orchestration.work import Limits, Outcome
 from ophamin.proof.canonical import digest
-from ophamin.proof.errors import IntegrityError, MissingDependency, UsageError
+from ophamin.proof.errors import IntegrityError, MissingDependency, UnknownRecord, UsageError
 from ophamin.proof.keys import Keyring
+from ophamin.proof.ledger import Ledger
+from ophamin.proof.printable import text
 from ophamin.proof.project import Project
-from ophamin.proof.signed import read, verify
+from ophamin.proof.signed import SignedRecord, Verification, read, verify
+from ophamin.proof.store import Store
 from ophamin.proof.types import to_json
 from ophamin.protocols import Progress, RunSpec, Settings, SweepSpec
 
@@ -31,6 +39,7 @@ __all__ = ["cell_spec", "run_sweep"]
 
 JSON = Any
 Report = Callable[[Progress], None]
+ID_LENGTH = 64
 # What of a specification speaks of this machine only.
 _HERE = ("project", "store", "data_root", "key_file", "argv", "fresh")
 
@@ -107,7 +116,7 @@ def run_sweep(
         raise MissingDependency("a sweep of scenarios", "ophamin-measuring", "ophamin-comparing[stats]")
     if spec.retries < 0:
         raise UsageError(f"a failed cell is tried again 0 times or more, not {spec.retries}")
-    write = _parquet_writer() if parquet is not None else None
+    write = _parquet_writer(parquet) if parquet is not None else None
     if spec.blocks > 1 and spec.base.attempts < spec.blocks:
         # Each block is an attempt at the same claim, so they share its α from the beginning.
         spec = replace(spec, base=replace(spec.base, attempts=spec.blocks))
@@ -118,13 +127,15 @@ def run_sweep(
     key_file = Path(spec.base.key_file) if spec.base.key_file else None
     signer = signer_of(key_file)
     project = Project(Path(spec.base.project)) if spec.base.project else Project.find()
+    store = Store(Path(spec.base.store) if spec.base.store else project.proofs, project.index)
     with ExitStack() as stack:
         journal = stack.enter_context(SweepJournal(project.state / "sweeps"))
         desk = runner.desk(spec.base)
         stack.callback(desk.close)
         planned = _plan(spec, order, desk)
-        results, index = _run(spec, planned, desk, runner.work, journal, stated, progress, executor, workers)
-    cells = [_cell(i, p, r, desk) for i, (p, r) in enumerate(zip(planned, results, strict=True))]
+        results, index = _run(spec, planned, desk, runner.work, journal, store, stated, progress, executor, workers)
+    checked = _Checker(store, Ledger(project.ledger_dir, create=False))
+    cells = [_cell(i, p, r, desk, checked) for i, (p, r) in enumerate(zip(planned, results, strict=True))]
     proofs = Counter(cell["proof_id"] for cell in cells if cell["proof_id"])
     for proof_id, times in proofs.items():
         if times > 1:
@@ -149,19 +160,25 @@ def run_sweep(
         "summary": dict(Counter(cell["corrected"] for cell in cells)),
         "reproduction": reproduction(list(spec.base.argv) or ["ophamin", *sys.argv[1:]]),
     }
-    store = spec.base.store or str(project.proofs)
-    kept = keep(body, SWEEP, Settings(project=str(project.root), store=store), signer)
-    if write is not None and parquet is not None:
-        write(kept.record, parquet)
+    kept = keep(body, SWEEP, Settings(project=str(project.root), store=str(store.root)), signer)
+    if write is not None:
+        try:
+            write(kept.record)
+        except OSError as error:
+            raise UsageError(f"{parquet}: {error.strerror or error}; the record itself is kept: {kept.path}") from error
     return kept
 
 
-def _parquet_writer() -> Callable[[Mapping[str, JSON], Path], None]:
+def _parquet_writer(path: Path) -> Callable[[Mapping[str, JSON]], None]:
+    """What writes the table; that it can is found out before anything runs."""
     try:
         from ophamin.comparing.orchestration.table import write_parquet
     except ImportError as error:
         raise MissingDependency("the table of a sweep", "pandas", "ophamin-comparing[table]") from error
-    return write_parquet
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"{path}: no table can be written there; name a file in a folder that is there")
+    return partial(write_parquet, path=path)
 
 
 def _stated(spec: SweepSpec) -> dict[str, JSON]:
@@ -192,14 +209,17 @@ def _run(
     desk: Any,
     work: str,
     journal: SweepJournal,
+    store: Store,
     stated: Mapping[str, JSON],
     progress: Report | None,
     executor: str,
     workers: int | None,
 ) -> tuple[list[CellResult], int]:
     """Register what is open, run it; the results, and where the ledger says they are a family."""
-    _take_up(planned, desk, journal)
+    _take_up(planned, desk, journal, store)
     open_ones = [p for p in planned if journal.cells.get(p.key, {}).get("state") != "done"]
+    # Each registered run holds the lock of its journal until it is signed.
+    allow_files(len(open_ones))
     family = digest([stated, [p.key for p in planned]])
     known = journal.cells.get(family, {}).get("index")
     if known is None:
@@ -229,7 +249,7 @@ def _run(
     return experiment.run(cells, work, finish=finish, abandon=abandon), known
 
 
-def _take_up(planned: Sequence[_Planned], desk: Any, journal: SweepJournal) -> None:
+def _take_up(planned: Sequence[_Planned], desk: Any, journal: SweepJournal, store: Store) -> None:
     """What was filed just before a kill counts as finished; a proof that is gone does not."""
     for one in planned:
         known = journal.cells.get(one.key, {})
@@ -237,20 +257,38 @@ def _take_up(planned: Sequence[_Planned], desk: Any, journal: SweepJournal) -> N
             found = desk.recover(known["index"])
             if found is not None:
                 journal.write({"cell": one.key, "state": "done", "value": _kept(found)})
-        elif known.get("state") == "done" and not _is_there(known.get("value")):
+        elif known.get("state") == "done" and _proof_of(known.get("value"), store) is None:
             journal.write({"cell": one.key, "state": "lost"})
 
 
-def _is_there(value: JSON) -> bool:
-    named = isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("path", "proof_id"))
-    return named and "\0" not in value["path"] and Path(value["path"]).is_file()
+def _proof_of(value: JSON, store: Store) -> Path | None:
+    """Where the proof lies that the journal names, wherever the project has been moved to; ``None`` when it is gone."""
+    named = value.get("proof_id") if isinstance(value, dict) else None
+    if not isinstance(named, str) or len(named) != ID_LENGTH:
+        return None
+    with contextlib.suppress(UnknownRecord, UsageError):
+        return store.path(named)
+    return None
 
 
 def _kept(result: Any) -> dict[str, JSON]:
-    return {"outcome": result.outcome, "proof_id": result.proof_id, "path": result.path}
+    return {"outcome": result.outcome, "proof_id": result.proof_id}
 
 
-def _cell(position: int, planned: _Planned, result: CellResult, desk: Any) -> dict[str, JSON]:
+class _Checker:
+    """Verifies the proofs of a sweep against the ledger, which is read once, and the store."""
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        self._store, self._view, self._keyring = store, LedgerView(ledger), Keyring()
+        self._kinds = [registry.records.get("proof")]
+
+    def look(self, value: Mapping[str, JSON]) -> tuple[SignedRecord, Verification]:
+        """Read and verify the proof that is named."""
+        record = read(self._store.path(value["proof_id"]), self._kinds)
+        return record, verify(record, self._keyring, ledger=self._view.of(record), store=self._store)
+
+
+def _cell(position: int, planned: _Planned, result: CellResult, desk: Any, checker: _Checker) -> dict[str, JSON]:
     """A row of the record, from the verified proof and not from the journal."""
     row = {
         "cell": planned.key,
@@ -259,13 +297,12 @@ def _cell(position: int, planned: _Planned, result: CellResult, desk: Any) -> di
         "assignment": dict(planned.assignment),
         "tries": result.tries,
         "reused": result.reused,
-        "error": result.error.encode("utf-8", "backslashreplace").decode("utf-8")[:400],
+        "error": text(result.error)[:400],
     }
     if result.state != "done":
         empty = {"metric": "", "observed_value": None, "lower": None, "upper": None, "exact": False}
         return {**row, "outcome": "FAILED", "proof_id": "", **empty, "p_validated": 1.0, "p_refuted": 1.0}
-    record = read(result.value["path"], [registry.records.get("proof")])
-    found = verify(record, Keyring())
+    record, found = checker.look(result.value)
     bad = next((check for check in found.checks if check.state == "bad"), None)
     why = f"{bad.name} is bad: {bad.detail}" if bad is not None else ""
     if not why and not found.ok:

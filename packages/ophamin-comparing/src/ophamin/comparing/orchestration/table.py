@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from ophamin.proof.atomic import write_atomic
+
 __all__ = ["frame_of", "write_parquet"]
 
 JSON = Any
@@ -31,11 +33,14 @@ def frame_of(record: Mapping[str, JSON]) -> pd.DataFrame:
 
 
 def write_parquet(record: Mapping[str, JSON], path: Path) -> None:
-    """Write the table; a column of mixed types is written as JSON text."""
+    """Write the table, whole or not at all; a column of mixed types is written as JSON text.
+
+    Raises:
+        OSError: It cannot be written there.
+    """
     frame = frame_of(record)
     for name in frame.columns:
         if frame[name].dtype == object and len({type(v) for v in frame[name] if v is not None}) > 1:
             frame[name] = [None if v is None else json.dumps(v) for v in frame[name]]
-    part = path.with_name(f".{path.name}.part")
-    frame.to_parquet(part, index=False)
-    part.replace(path)
+    whole: bytes = frame.to_parquet(None, index=False)
+    write_atomic(path, whole)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.proof.errors import RecordError, SubstrateFailure, UnsupportedVersion
+from ophamin.proof.printable import text
 
 __all__ = ["Database"]
 
@@ -55,8 +56,10 @@ class Database:
         """
         if not self.path.is_file():
             return []
+        # A word of the command line need not be UTF-8, and SQLite takes nothing else.
+        known = [text(value) if isinstance(value, str) else value for value in values]
         with self._said(), contextlib.closing(self._connect()) as db:
-            return list(db.execute(query, values))
+            return list(db.execute(query, known))
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

@@ -18,6 +18,7 @@ from ophamin.comparing.provenance._database import Database
 from ophamin.comparing.provenance._lineage_types import Fallen, Known, Mark, Node, Run
 from ophamin.comparing.provenance.graph import SORTS, causes_of, mentions, record_node
 from ophamin.proof.errors import UnknownRecord, UsageError
+from ophamin.proof.printable import text
 
 __all__ = ["Fallen", "Known", "LineageStore", "Mark", "Node", "Run", "utc_now"]
 
@@ -79,7 +80,8 @@ class LineageStore:
         Raises:
             UnknownRecord: There is no such parent.
         """
-        run_id = run_id or f"run-{secrets.token_hex(16)}"
+        kind, name, started_at = text(kind), text(name), text(started_at)
+        run_id = text(run_id) or f"run-{secrets.token_hex(16)}"
         with self._db.write() as db:
             started_at = started_at or utc_now()
             if parent:
@@ -102,7 +104,7 @@ class LineageStore:
             found = db.execute("SELECT started_at FROM runs WHERE run_id = ?", (run_id,)).fetchone()
             if found is None:
                 raise UnknownRecord(f"no run has the id {run_id!r}; begin it first")
-            _add_end(db, run_id, max(ended_at or utc_now(), found[0]), outcome)
+            _add_end(db, run_id, max(text(ended_at) or utc_now(), found[0]), text(outcome))
 
     def link(self, parent: str, child: str) -> None:
         """Say that a run belongs to another; either may be written down later.
@@ -254,7 +256,7 @@ class LineageStore:
         if not reason.strip():
             raise UsageError("a withdrawal says why; give --reason")
         with self._db.write() as db:
-            cells = [(node_id, reason, utc_now()) for node_id in node_ids]
+            cells = [(text(node_id), text(reason), utc_now()) for node_id in node_ids]
             db.executemany("INSERT OR IGNORE INTO withdrawals VALUES (?, ?, ?)", cells)
 
     def withdrawals(self) -> list[tuple[str, str, str]]:
@@ -265,6 +267,7 @@ class LineageStore:
 
     def mark(self, record_id: str, cause: str, state: str, detail: str) -> None:
         """Write down what was seen of a cause; what was seen before stays."""
+        detail = text(detail)
         with self._db.write() as db:
             last = db.execute(
                 "SELECT state, detail FROM marks WHERE record_id = ? AND cause = ? ORDER BY seq DESC LIMIT 1",

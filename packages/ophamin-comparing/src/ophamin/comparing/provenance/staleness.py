@@ -148,7 +148,7 @@ def _version(name: str) -> str:
         return f"{platform.system()} {platform.machine()}"
     try:
         return version(name)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # a name that is none
         return ""
 
 

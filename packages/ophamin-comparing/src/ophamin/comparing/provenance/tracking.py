@@ -24,8 +24,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ophamin import registry
 from ophamin.comparing.provenance.filling import take_in
-from ophamin.comparing.provenance.graph import mentions
+from ophamin.comparing.provenance.graph import mentions, provenance_of
 from ophamin.comparing.provenance.lineage import LineageStore
+from ophamin.comparing.provenance.neighbours import bound
 from ophamin.comparing.provenance.runs_of import Shown, shown_of
 from ophamin.proof.errors import MissingDependency, OphaminError, SubstrateFailure, UnknownRecord, UsageError
 from ophamin.proof.keys import Keyring
@@ -104,12 +105,14 @@ class Imported:
         runs: Ids of all runs of the experiment.
         records: Ids of the records that were verified and stored.
         left_out: Run id → why its record was not taken.
+        files_left_out: ``RUN/NAME`` of a file beside a record that was taken → why the file was not.
         tampered: Whether one of them is not what was signed.
     """
 
     runs: list[str] = field(default_factory=list)
     records: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    files_left_out: dict[str, str] = field(default_factory=dict)
     tampered: bool = False
 
 
@@ -210,13 +213,16 @@ class Tracking:
                 if record.id != run.data.tags[_ID_TAG]:
                     raise UnknownRecord("the run's tag names another record")
                 if checked.exit_code == 3:
-                    found.tampered = True
                     checked.require()
+                files, unbound = bound(record.object, {p.name: p for p in sorted(there.iterdir()) if p.name != RECORD})
+                # What its graph is no PROV for is known before anything is stored.
+                provenance_of(record.object, record.kind.name, record.kind.id_field)
+                store.put(record.object, record.kind, files)
             except (OphaminError, MlflowException, OSError) as error:
+                found.tampered = found.tampered or getattr(error, "exit_code", 0) == 3
                 found.left_out[run_id] = str(error).strip().splitlines()[0]
                 return
-            files: dict[str, Path | bytes] = {p.name: p for p in there.iterdir() if p.is_file() and p.name != RECORD}
-            store.put(record.object, record.kind, files)
+            found.files_left_out.update({f"{run_id}/{name}": why for name, why in unbound.items()})
         take_in(lineage, record, checked, keyring.trusted())
         with contextlib.suppress(UsageError):
             lineage.link(f"mlflow:{run_id}", record.id)

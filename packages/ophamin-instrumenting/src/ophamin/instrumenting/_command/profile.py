@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ophamin.proof.errors import IntegrityError, RecordError, UsageError
+from ophamin.proof.errors import IntegrityError, OphaminError, RecordError, UsageError
 
 if TYPE_CHECKING:
     from ophamin.protocols import Settings
@@ -78,6 +78,8 @@ def run(
             command, store, period_s=period_s, key_file=key_file, pairs=pairs, quiet=as_json,
             files=None if flamegraph is None else drawn,
         )  # fmt: skip
+    except OphaminError:
+        raise  # a key that cannot be used is an OSError too
     except OSError as error:
         raise UsageError(f"{store.root} cannot be written: {error.strerror or error}") from error
     if as_json:

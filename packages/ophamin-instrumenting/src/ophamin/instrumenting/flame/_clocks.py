@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from types import CodeType
 
-__all__ = ["Seen", "clock"]
+__all__ = ["Codes", "Seen", "clock"]
 
-# A thread at one look: its name, its native id, its functions from the outermost on.
-Seen = tuple[str, int | None, tuple[CodeType, ...]]
+# A thread's functions, from the innermost on.
+Codes = list[CodeType]
+# A thread at one look: its name, its native id, its functions.
+Seen = tuple[str, int | None, Codes]
 # Where a thread without a clock of its own is taken to wait: the innermost Python function's file.
 _WAITING = ("threading.py", "selectors.py", "queue.py", "socket.py", "subprocess.py", "ssl.py")
 
@@ -47,7 +49,7 @@ class _ProcessClock:
 
     def __call__(self, seen: Sequence[Seen]) -> list[int]:
         last, self._last = self._last, time.process_time_ns()
-        working = [bool(codes) and not codes[-1].co_filename.endswith(_WAITING) for _, _, codes in seen]
+        working = [bool(codes) and not codes[0].co_filename.endswith(_WAITING) for _, _, codes in seen]
         share = (self._last - last) // max(sum(working), 1)
         return [share if works else 0 for works in working]
 

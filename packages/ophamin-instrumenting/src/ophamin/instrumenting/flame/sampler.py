@@ -20,7 +20,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 from typing import Self
 
-from ophamin.instrumenting.flame._clocks import Seen, clock
+from ophamin.instrumenting.flame._clocks import Codes, Seen, clock
 from ophamin.instrumenting.flame._labels import label
 from ophamin.instrumenting.flame._stacks import DEEPEST, Stacks
 from ophamin.proof.errors import UsageError
@@ -28,8 +28,11 @@ from ophamin.proof.errors import UsageError
 __all__ = ["CpuSampler"]
 
 
-RARELY = 5
-"""Periods between the thread's glances at whether the timer's signals arrive."""
+OFTEN, RARELY, ALONE = 5, 20, 100
+"""Periods between the thread's glances at whether the timer's signals arrive: at first, at most, and where the main
+thread is the only one.
+
+Every glance makes the program hand over the interpreter's lock, and on a busy machine it is long in coming back."""
 
 
 class CpuSampler:
@@ -61,11 +64,13 @@ class CpuSampler:
         if not 1 <= rate <= 1000:
             raise UsageError(f"a sampling rate is 1 to 1000 looks a second, not {rate:g}")
         self._period, self._idle, self._below, self._name = 1 / rate, idle, below, name
-        self._weights: dict[tuple[str, tuple[CodeType, ...]], int] = {}
+        # By identity: the hash of a code object is computed from all of it, at every look. The value holds the codes,
+        # so that no id of theirs is given to another.
+        self._weights: dict[tuple[str, tuple[int, ...]], tuple[Codes, list[int]]] = {}
         self._stop: Callable[[], None] | None = None
         self._lasted: float | None = None
         self._looks = 0
-        self._looking = False
+        self._looking = self._alone = False
         self._thread = 0
 
     def __enter__(self) -> Self:
@@ -104,18 +109,18 @@ class CpuSampler:
         """Look from a thread at every period; returns what ends it.
 
         Args:
-            unless_busy: Only while nobody else looks; until then it is asked for no more than a few times a second.
+            unless_busy: Only while nobody else looks; the longer that goes well, the more rarely it is asked for.
         """
         ending = threading.Event()
 
         def run() -> None:
-            looks, period = -1, self._period
-            while not ending.wait(period):
+            looks, periods = -1, OFTEN if unless_busy else 1
+            while not ending.wait(periods * self._period):
                 if unless_busy and looks != self._looks:
-                    looks, period = self._looks, self._period * RARELY
+                    looks, periods = self._looks, ALONE if self._alone else max(OFTEN, min(2 * periods, RARELY))
                 else:
                     self._look(None)
-                    looks, period = self._looks, self._period
+                    looks, periods = self._looks, 1
             self._look(None)
 
         thread = threading.Thread(target=run, name="ophamin-cpu-sampler", daemon=True)
@@ -138,8 +143,8 @@ class CpuSampler:
             return names[code]
 
         weights: dict[tuple[str, ...], int] = {}
-        for (thread, codes), nanoseconds in list(self._weights.items()):
-            stack = (f"thread {thread}", *map(named, codes))
+        for (thread, _), (codes, (nanoseconds,)) in list(self._weights.items()):
+            stack = (f"thread {thread}", *map(named, reversed(codes)))
             weights[stack] = weights.get(stack, 0) + nanoseconds
         lasted = time.perf_counter() - self._began if self._lasted is None else self._lasted
         details = {
@@ -175,6 +180,7 @@ class CpuSampler:
         frames.pop(self._thread, None)
         threads = {thread.ident: thread for thread in threading.enumerate()}
         self._looks += 1
+        self._alone = len(frames) == 1
         seen: list[Seen] = []
         found = self._below is None
         for ident, frame in frames.items():
@@ -182,7 +188,7 @@ class CpuSampler:
             found = found or inside
             thread = threads.get(ident)
             if self._below is not None and not inside and thread is threading.main_thread():
-                codes = ()  # the rest of the program, whose clock goes on
+                codes = []  # the rest of the program, whose clock goes on
             # A thread that Python did not start has no Thread object, so no name.
             name = thread.name if thread is not None else "not started by Python"
             seen.append((name, thread.native_id if thread is not None else None, codes))
@@ -191,24 +197,29 @@ class CpuSampler:
         if found:
             for (name, _, codes), nanoseconds in zip(seen, used, strict=True):
                 if nanoseconds > 0 and codes:
-                    self._weights[name, codes] = self._weights.get((name, codes), 0) + nanoseconds
+                    key = name, tuple(map(id, codes))
+                    if (known := self._weights.get(key)) is not None:
+                        known[1][0] += nanoseconds
+                    else:
+                        self._weights[key] = codes, [nanoseconds]
 
-    def _codes(self, frame: FrameType | None) -> tuple[tuple[CodeType, ...], bool]:
-        """Functions from the outermost, or from below ``below``, to the innermost; and whether that was found."""
+    def _codes(self, frame: FrameType | None) -> tuple[Codes, bool]:
+        """Functions from the innermost to the outermost, or to below ``below``; and whether that was found."""
         codes: list[CodeType] = []
+        below = self._below
         while frame is not None and len(codes) < DEEPEST:
             code = frame.f_code
-            if code is self._below:
-                return tuple(reversed(codes)), True
-            if code in _OWN:
+            if code is below:
+                return codes, True
+            if code is _EXIT or code is _INTERRUPT:
                 codes.clear()  # what was interrupted is its caller
             else:
                 codes.append(code)
             frame = frame.f_back
-        return tuple(reversed(codes)), False
+        return codes, False
 
 
-_OWN = {CpuSampler.__exit__.__code__, CpuSampler._interrupt.__code__}
+_EXIT, _INTERRUPT = CpuSampler.__exit__.__code__, CpuSampler._interrupt.__code__
 
 
 def _timer_is_free() -> bool:

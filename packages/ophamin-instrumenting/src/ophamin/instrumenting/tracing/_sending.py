@@ -1,18 +1,20 @@
-"""Sending spans and metrics away without ever holding up the run."""
+"""Sending spans, events and metrics away without ever holding up the run."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any
 
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter
 
-__all__ = ["Sending", "Watched"]
+__all__ = ["Counting", "Sending", "Watched"]
 
+JSON = Any
 IDLE_S = 2.0
 """How long a receiver may take for a batch before it is given up."""
 REFUSED_S = 0.5
@@ -20,11 +22,14 @@ REFUSED_S = 0.5
 LONGEST_S = 10.0
 """How long a receiver that does take batches is waited for, all in all."""
 
+_here = threading.local()
+
 
 class _LastWords(logging.Handler):
     """Keeps what the SDK last complained of; with a handler there, it does not reach the user's terminal by itself.
 
-    An application that configured logging gets every line as ever.
+    What is said while an exporter works is that exporter's. An application that configured logging gets every line
+    as ever.
     """
 
     def __init__(self) -> None:
@@ -33,36 +38,43 @@ class _LastWords(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line."""
-        self.words = record.getMessage()
+        exporter: Counting | None = getattr(_here, "exporter", None)
+        if exporter is not None:
+            exporter.words = record.getMessage()
+        else:
+            self.words = record.getMessage()
 
 
 _last_words = _LastWords()
 
 
-class Watched(SpanExporter):
+class Counting:
     """An exporter that counts what was accepted and lets nothing it raises out.
 
     Args:
         exporter: The real one.
+        results: What it answers: an enumeration with SUCCESS and FAILURE.
     """
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
+    def __init__(self, exporter: JSON, results: type[Enum]) -> None:
+        self._exporter, self._results = exporter, results
         self.accepted = 0
-        self.refused = 0
+        self.refused = False
+        self.words = ""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, batch: Sequence[JSON]) -> JSON:
         """Send a batch."""
+        _here.exporter, self.words = self, ""
         try:
-            result = self._exporter.export(spans)
+            result = self._exporter.export(batch)
         except Exception as error:  # noqa: BLE001 - foreign code: a receiver's trouble is never the run's
-            _last_words.words = f"{type(error).__name__}: {error}"
-            result = SpanExportResult.FAILURE
-        if result is SpanExportResult.SUCCESS:
-            self.accepted += len(spans)
-            _last_words.words = ""
-        else:
-            self.refused += len(spans)
+            self.words = f"{type(error).__name__}: {error}"
+            result = self._results["FAILURE"]
+        finally:
+            _here.exporter = None
+        self.refused = result is not self._results["SUCCESS"]
+        if not self.refused:
+            self.accepted += len(batch)
         return result
 
     def shutdown(self) -> None:
@@ -74,75 +86,87 @@ class Watched(SpanExporter):
         return True
 
 
+class Watched(Counting, SpanExporter):
+    """An exporter of spans that counts what was accepted."""
+
+
 class Sending:
-    """The way of a run's spans and metrics to their receivers.
+    """The way of a run's spans, events and metrics to their receivers.
 
     Args:
         provider: The run's own tracer provider.
-        meters: The run's own meter provider, if it has one.
-        exporters: The provider's exporters.
+        exporters: Its exporters.
         endpoint: Where they send to, in words.
+        others: The run's own other providers, by what they send.
     """
 
     def __init__(
-        self, provider: TracerProvider, meters: MeterProvider | None, exporters: Sequence[Watched], endpoint: str
+        self, provider: TracerProvider, exporters: Sequence[Counting], endpoint: str, others: Mapping[str, JSON]
     ) -> None:
-        self._provider, self._meters, self._exporters, self.endpoint = provider, meters, exporters, endpoint
+        self._provider, self._exporters, self.endpoint, self._others = provider, exporters, endpoint, others
         logger = logging.getLogger("opentelemetry")
         if _last_words not in logger.handlers:
             logger.addHandler(_last_words)
+        _last_words.words = ""
 
-    def finish(self, spans: int) -> str:
+    def finish(self, spans: int, events: int = 0, carriers: Sequence[Counting] = ()) -> str:
         """Send the rest, as long as receivers take it, and end.
 
         Args:
             spans: How many there were.
+            events: How many there were.
+            carriers: Exporters of the events.
 
         Returns:
             What did not arrive and why, one sentence, or "".
         """
-        flushes: list[Callable[[], object]] = []
-        if self._exporters:
-            flushes.append(self._provider.force_flush)
-        if self._meters is not None:
-            flushes.append(self._meters.force_flush)
-        waiting = [_start(flush) for flush in flushes]
+        # The spans' first: it is what is worth waiting for.
+        providers = {**({"spans": self._provider} if self._exporters else {}), **self._others}
+        waiting = {name: _start(provider.force_flush) for name, provider in providers.items()}
         began = moved = time.perf_counter()
-        count = self._accepted()
-        while any(thread.is_alive() for thread in waiting):
+        everyone = [*self._exporters, *carriers]
+        count = _accepted(everyone)
+        while alive := [thread for thread in waiting.values() if thread.is_alive()]:
             now = time.perf_counter()
-            if self._accepted() > count:
-                moved, count = now, self._accepted()
-            if now - moved > (REFUSED_S if _last_words.words else IDLE_S) or now - began > LONGEST_S:
+            if _accepted(everyone) > count:
+                moved, count = now, _accepted(everyone)
+            refused = any(exporter.refused for exporter in everyone) or ("metrics" in waiting and _last_words.words)
+            if now - moved > (REFUSED_S if refused else IDLE_S) or now - began > LONGEST_S:
                 break
-            next(thread for thread in reversed(waiting) if thread.is_alive() or thread is waiting[0]).join(0.02)
-        late = any(thread.is_alive() for thread in waiting)
-        told = self._told(spans, late)
-        self._end()
+            alive[0].join(0.02)
+        late = {name for name, thread in waiting.items() if thread.is_alive()}
+        told = self._told(spans, events, carriers, late)
+        self._end(everyone)
         _last_words.words = ""
         return told
 
-    def _accepted(self) -> int:
-        return sum(exporter.accepted for exporter in self._exporters)
-
-    def _end(self) -> None:
-        for exporter in self._exporters:
+    def _end(self, exporters: Sequence[Counting]) -> None:
+        for exporter in exporters:
             # Before the provider, whose shutdown waits for a batch under way: this one makes it give up.
             _start(exporter.shutdown).join(0.2)
-        _start(self._provider.shutdown).join(0.2)
-        if self._meters is not None:
-            _start(self._meters.shutdown).join(0.2)
+        for provider in (self._provider, *self._others.values()):
+            _start(provider.shutdown).join(0.2)
 
-    def _told(self, spans: int, late: bool) -> str:
-        lost = max((spans - exporter.accepted for exporter in self._exporters), default=0)
-        words = " ".join(_last_words.words.split())
-        why = f" ({words if len(words) <= 200 else words[:199] + '…'})" if words else ""
-        if lost > 0:
-            slow = " in time" if late else ""
-            return f"{lost:,} of {spans:,} spans did not reach {self.endpoint}{slow}{why}"
-        if self._meters is not None and (late or why):
-            return f"metrics did not reach {self.endpoint}{why}"
+    def _told(self, spans: int, events: int, carriers: Sequence[Counting], late: set[str]) -> str:
+        for what, count, exporters in (("spans", spans, self._exporters), ("events", events, carriers)):
+            lost = [exporter for exporter in exporters if exporter.accepted < count]
+            if lost:
+                worst = min(lost, key=lambda exporter: exporter.accepted)
+                slow = " in time" if what in late else ""
+                why = _shortened(worst.words or _last_words.words)
+                return f"{count - worst.accepted:,} of {count:,} {what} did not reach {self.endpoint}{slow}{why}"
+        if "metrics" in self._others and ("metrics" in late or _last_words.words):
+            return f"metrics did not reach {self.endpoint}{_shortened(_last_words.words)}"
         return ""
+
+
+def _accepted(exporters: Sequence[Counting]) -> int:
+    return sum(exporter.accepted for exporter in exporters)
+
+
+def _shortened(text: str) -> str:
+    words = " ".join(text.split())
+    return f" ({words if len(words) <= 200 else words[:199] + '…'})" if words else ""
 
 
 def _start(call: Callable[[], object]) -> threading.Thread:

@@ -22,6 +22,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from ophamin.instrumenting._watched import WatchedSubstrate
 from ophamin.instrumenting.tracing._environment import telemetry
+from ophamin.instrumenting.tracing._events import EVENT
 from ophamin.instrumenting.tracing._file import SpanFile
 from ophamin.instrumenting.tracing._verdict import evaluations
 from ophamin.protocols import CycleResult, Record, RunSpec, SubstrateProbe
@@ -36,7 +37,8 @@ class TracingInstrument:
     """A run as a trace: ``ophamin.scenario``, below it one ``ophamin.cycle`` per stimulus, and the verdict as an event.
 
     A cycle whose system failed has the status ERROR; a REFUTED claim has not: it is a result. The verdict is the
-    event ``gen_ai.evaluation.result`` of the GenAI semantic conventions, one per threshold, with its interval.
+    event ``gen_ai.evaluation.result`` of the GenAI semantic conventions, one per threshold, with its interval: a log
+    record in the scenario's context where somebody collects those, and on the scenario's span, where traces are shown.
     Metrics, where somebody collects them: ``ophamin.cycle.duration`` (histogram, s), ``ophamin.cycles`` by status and
     ``ophamin.verdicts`` by outcome.
 
@@ -99,7 +101,9 @@ class TracingInstrument:
         """Put the verdict on the span of the run, end it, and send what is left."""
         for attributes in evaluations(record):
             if self._root is not None:
-                self._root.add_event("gen_ai.evaluation.result", attributes)
+                self._root.add_event(EVENT, attributes)
+                if self._telemetry.events is not None:
+                    self._telemetry.events.emit(attributes, self._context)
             if self._meters is not None:
                 outcome = attributes["gen_ai.evaluation.score.label"]
                 self._meters.verdicts.add(1, {"ophamin.scenario.name": self._scenario, "ophamin.outcome": outcome})
@@ -118,7 +122,9 @@ class TracingInstrument:
         if self._file is not None:
             self._file.flush()
         if self._telemetry.sending is not None:
-            lost = self._telemetry.sending.finish(self._spans)
+            events = self._telemetry.events
+            told = (0, ()) if events is None else (events.emitted, events.exporters)
+            lost = self._telemetry.sending.finish(self._spans, *told)
             if lost:
                 kept = f"; all of them stand beside the proof in {FILE}" if self._file is not None else ""
                 print(f"ophamin: tracing: {lost}; the run is not affected{kept}", file=sys.stderr)
@@ -143,13 +149,13 @@ class TracingInstrument:
     def ended(self, span: Span, result: CycleResult) -> None:
         """End the span of a cycle with what came of it."""
         if span.is_recording():
-            told: dict[str, JSON] = {"ophamin.cycle.status": result.status}
-            for name, value in result.resources.items():
-                told[f"ophamin.resources.{name}"] = value
+            # One attribute costs the SDK half of what a mapping with one does.
+            span.set_attribute("ophamin.cycle.status", result.status)
+            if result.resources:
+                span.set_attributes({f"ophamin.resources.{name}": value for name, value in result.resources.items()})
             if result.status != "ok":
-                told["error.type"] = "substrate_error" if result.status == "error" else "unmeasured"
+                span.set_attribute("error.type", "substrate_error" if result.status == "error" else "unmeasured")
                 span.set_status(Status(StatusCode.ERROR, _text(result.error or result.status)))
-            span.set_attributes(told)
         self.end(span)
         if self._meters is not None:
             self._meters.cycle(self._scenario, result.status, result.wall_s)

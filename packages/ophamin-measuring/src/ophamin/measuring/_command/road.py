@@ -13,7 +13,7 @@ import click
 from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
-__all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run"]
+__all__ = ["emit", "pairs", "plan", "recompute", "reproduce", "run", "settings_of"]
 
 JSON = Any
 CODES = {"VALIDATED": 0, "AGREE": 0, "REFUTED": 1, "DISAGREE": 1, "INCONCLUSIVE": 4}
@@ -99,7 +99,8 @@ def emit(value: Mapping[str, JSON]) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
-def _settings(settings: Settings | None) -> Settings:
+def settings_of(settings: Settings | None) -> Settings:
+    """The settings given by the command line's root, or those of the project here."""
     if settings is not None:
         return settings
     from ophamin.proof.project import Project
@@ -191,7 +192,7 @@ def run(
     """
     from ophamin import registry
 
-    settings = _settings(ctx.obj)
+    settings = settings_of(ctx.obj)
     registry.get_scenario(scenario)  # a slip in the name is told before what that name would need
     if not substrates:
         raise UsageError(
@@ -256,6 +257,10 @@ def run(
               help="Share of cycles expected to fail.")  # fmt: skip
 @click.option("--assume", "assumed", multiple=True, metavar="NAME=VALUE",
               help="Assumption about the data, e.g. sd=0.2, icc=0.1, group_size=5.")  # fmt: skip
+@click.option("--family", type=click.IntRange(1, 10_000), default=None, metavar="M",
+              help="Claims like this one that are corrected together, such as the cells of a sweep.")  # fmt: skip
+@click.option("--correction", type=click.Choice(["holm", "hochberg", "bonferroni", "bh", "by"]), default=None,
+              help="How they are corrected.  [default: holm]")  # fmt: skip
 @click.option("--sequential", is_flag=True, help="Plan a run that stops as soon as it is decided; n is its maximum.")
 @_substrate
 @_corpus
@@ -273,6 +278,8 @@ def plan(
     power: float,
     error_rate: float,
     assumed: tuple[str, ...],
+    family: int | None,
+    correction: str | None,
     sequential: bool,
     substrates: tuple[str, ...],
     corpus: str,
@@ -288,11 +295,12 @@ def plan(
       ophamin plan metric --claim 'accuracy >= 0.9' --set delta=0.05
       ophamin plan metric --claim 'accuracy >= 0.9' --n 200
       ophamin plan metric --claim 'accuracy >= 0.9' --sequential
+      ophamin plan metric --claim 'accuracy >= 0.9' --family 8
     """
     from ophamin.measuring.scenarios.forecast import forecast
     from ophamin.measuring.scenarios.words import plan_text
 
-    settings = _settings(ctx.obj)
+    settings = settings_of(ctx.obj)
     spec = RunSpec(
         scenario=scenario,
         arms=_arms(substrates),
@@ -305,7 +313,12 @@ def plan(
         data_root=settings.data_root if data_root is None else data_root,
     )
     assumptions = {name: _float(name, value) for name, value in pairs(assumed, "--assume", "--assume sd=0.2").items()}
-    found = forecast(spec, power=power, error_rate=error_rate, assumptions=assumptions)
+    if correction is not None and family is None:
+        raise UsageError("--correction is of a family; say of how many claims, --family M")
+    found = forecast(
+        spec, power=power, error_rate=error_rate, assumptions=assumptions, family=family,
+        correction=correction or "holm",
+    )  # fmt: skip
     if as_json:
         emit(found)
         return
@@ -343,7 +356,7 @@ def reproduce(
     from ophamin.measuring.scenarios.words import reproduction_text
     from ophamin.registry.gathering import locate
 
-    settings = _settings(ctx.obj)
+    settings = settings_of(ctx.obj)
     found = again(
         locate(settings, proof),
         project=settings.project,
@@ -376,7 +389,7 @@ def recompute(ctx: click.Context, proof: str, as_json: bool) -> None:
     from ophamin.measuring.scenarios.words import recomputation_text
     from ophamin.registry.gathering import locate
 
-    found = again(locate(_settings(ctx.obj), proof))
+    found = again(locate(settings_of(ctx.obj), proof))
     if as_json:
         emit(found.to_dict())
     else:

@@ -77,7 +77,7 @@ class AnticipatoryFailure:
         part = np.array([str(p) for p in rows["part"]])
         other = sorted(set(part.tolist()) - set(PARTS))
         if other:
-            raise UsageError(f"a part is calibration or test, not {other[0]!r}")
+            raise UsageError(f"a part is calibration or test, not {other[0][:40]!r}")
         before, after = part == "calibration", part == "test"
         if not before.any() or not after.any():
             reason = f"{before.sum()} calibration and {after.sum()} test rows: both are needed"

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ophamin.measuring.metrics.telemetry import Telemetry, flat_name
+from ophamin.measuring.metrics.telemetry import Telemetry, flattened
 from ophamin.measuring.metrics.validity import Registered, Validity
+from ophamin.proof.errors import UsageError
 from ophamin.protocols import CycleResult
 
 __all__ = ["Bundle", "CycleMetrics", "outputs"]
@@ -53,18 +54,24 @@ def outputs(observed: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, .
         observed: Role → value, as a scenario's ``observe`` takes it.
 
     Raises:
-        UsageError: A role whose name is not flat.
+        UsageError: Two roles of one flat name.
 
     Example:
-        >>> outputs({"blocked": True, "confidence": 0.7, "answer": "no"})
-        ({'blocked': 1.0, 'confidence': 0.7}, ('answer',))
+        >>> outputs({"blocked": True, "Log.Prob": -0.7, "answer": "no"})
+        ({'blocked': 1.0, 'log_prob': -0.7}, ('answer',))
     """
-    values = {}
+    values: dict[str, float] = {}
+    skipped = []
     for role, value in observed.items():
         number = float(value) if isinstance(value, (bool, int, float)) and abs(value) < 1e300 else math.nan
-        if math.isfinite(number):
-            values[flat_name(role)] = number
-    return values, tuple(role for role in observed if role not in values)
+        if not math.isfinite(number):
+            skipped.append(role)
+            continue
+        name = flattened(role)
+        if name in values:
+            raise UsageError(f"two roles are called {name!r} once flat, {role!r} is the second; rename one of them")
+        values[name] = number
+    return values, tuple(skipped)
 
 
 class CycleMetrics:
@@ -95,7 +102,14 @@ class CycleMetrics:
         self.telemetry = telemetry or Telemetry()
         self.validity = Validity(registered or Registered())
 
-    def cycle(self, result: CycleResult, observed: Mapping[str, Any] | None = None) -> Bundle:
+    def cycle(
+        self,
+        result: CycleResult,
+        observed: Mapping[str, Any] | None = None,
+        *,
+        outcome: float | None = None,
+        value: float | None = None,
+    ) -> Bundle:
         """Take in a cycle and give its bundle.
 
         An error counts as a cycle of its arm and has no outputs; a cycle that was not measured says nothing of the
@@ -104,6 +118,8 @@ class CycleMetrics:
         Args:
             result: The cycle.
             observed: Role → value, ``None`` where the scenario took nothing from it.
+            outcome: 0 or 1 of this cycle, where it is no role's; an error may have one too.
+            value: Number of this cycle that is watched for drift, likewise.
 
         Raises:
             UsageError: An arm that was not planned, or a role's value that tier 2 cannot take.
@@ -114,12 +130,12 @@ class CycleMetrics:
             self.telemetry.observe("cycle", result.wall_s)
         for name, number in result.resources.items():
             if math.isfinite(number):
-                self.telemetry.gauge(name, number)
+                self.telemetry.gauge(flattened(name), number)
         values, skipped = outputs(observed or {}) if result.status == "ok" else ({}, ())
         self.validity.update(
             arm=result.arm or None,
-            outcome=values.get(self._outcome) if self._outcome else None,
-            value=values.get(self._value) if self._value else None,
+            outcome=values.get(self._outcome) if outcome is None and self._outcome else outcome,
+            value=values.get(self._value) if value is None and self._value else value,
         )
         whole = {f"telemetry_{k}": v for k, v in self.telemetry.snapshot().items()}
         whole |= {f"validity_{k}": v for k, v in self.validity.snapshot().items()}

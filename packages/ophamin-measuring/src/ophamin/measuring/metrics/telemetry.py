@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Telemetry", "flat_name"]
+__all__ = ["Telemetry", "flat_name", "flattened"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -24,6 +24,17 @@ def flat_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(f"a metric's name is of lower-case letters, digits and underscores, not {name!r}")
     return name
+
+
+def flattened(name: str) -> str:
+    """The flat name of any name: what is no letter or digit becomes one underscore.
+
+    Example:
+        >>> flattened("Scores[0].Log-Prob"), flattened("2nd")
+        ('scores_0_log_prob', 'n_2nd')
+    """
+    flat = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return flat if flat[:1].isalpha() else f"n_{flat}".rstrip("_")
 
 
 class Telemetry:

@@ -14,6 +14,8 @@ from ophamin.protocols import Columns
 __all__ = ["Floats", "complete", "labels", "numbers", "require"]
 
 Floats = NDArray[np.float64]
+LARGEST, SMALLEST = 1e150, 1e-150
+"""Beyond these the square of a number is no number any more, so nothing that has a variance can be computed."""
 
 
 def require(pillar: str, columns: Columns, *names: str) -> None:
@@ -34,7 +36,8 @@ def numbers(pillar: str, columns: Columns, name: str) -> Floats:
     """One column as floats, missing as NaN; booleans are 0 and 1.
 
     Raises:
-        UsageError: The column is missing, or holds text, an infinite value or a NaN that is not ``None``.
+        UsageError: The column is missing, or holds text, an infinite value, a NaN that is not ``None``, or numbers
+            whose squares cannot be told apart from infinity or 0.
     """
     require(pillar, columns, name)
     values = []
@@ -46,21 +49,39 @@ def numbers(pillar: str, columns: Columns, name: str) -> Floats:
             number = float("nan" if isinstance(value, str) else value)
         except (TypeError, ValueError):
             number = float("nan")
+        except OverflowError:  # an integer beyond all floats
+            number = float("inf")
         if not np.isfinite(number):
-            raise UsageError(f"column {name!r} holds {value!r} in row {row + 1}; {pillar} needs finite numbers or None")
+            raise UsageError(
+                f"column {name!r} holds {_short(value)} in row {row + 1}; {pillar} needs finite numbers or None"
+            )
         values.append(number)
-    return np.array(values, dtype=np.float64)
+    array = np.array(values, dtype=np.float64)
+    greatest = np.nanmax(np.abs(array), initial=0.0)
+    if greatest > LARGEST or 0 < greatest < SMALLEST:
+        raise UsageError(f"column {name!r} reaches {greatest:g}, whose square is no number; give it in other units")
+    return array
+
+
+def _short(value: Any) -> str:
+    words = "a number beyond all floats" if isinstance(value, int) and value.bit_length() > 1100 else repr(value)
+    return words if len(words) <= 60 else f"{words[:59]}…"
 
 
 def labels(pillar: str, columns: Columns, name: str) -> NDArray[np.object_]:
     """One column as it is (text, numbers), missing as ``None``.
 
     Raises:
-        UsageError: The column is missing.
+        UsageError: The column is missing, or holds lists, mappings or a NaN that is not ``None``.
     """
     require(pillar, columns, name)
     array = np.empty(len(columns[name]), dtype=object)
-    array[:] = list(columns[name])
+    for row, value in enumerate(columns[name]):
+        if isinstance(value, (list, dict, set)) or value != value:
+            raise UsageError(
+                f"column {name!r} holds {_short(value)} in row {row + 1}; {pillar} needs text, numbers or None there"
+            )
+        array[row] = value
     return array
 
 

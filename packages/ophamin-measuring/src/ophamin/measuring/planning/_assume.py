@@ -119,6 +119,8 @@ class Part:
         alpha_refute: One-sided α of the refuting bound.
         error_rate: Share of cycles expected to fail.
         assume: Assumptions about the data.
+        decided_at: How many times those α the claim itself is decided at: in a family the p-value has to reach a
+            smaller level than the one that stakes were tuned for.
     """
 
     threshold: Threshold
@@ -127,6 +129,7 @@ class Part:
     alpha_refute: float
     error_rate: float
     assume: Assumptions
+    decided_at: float = 1.0
 
     @property
     def upwards(self) -> bool:

@@ -170,7 +170,7 @@ class BoundedPower(_MeanPower):
         if part.decision.method == "empirical-bernstein":
             p = [bernstein_p_lower(row, theta) for row in x]
         else:
-            p = [betting_p_lower(row, alpha, theta) for row in x]
+            p = [betting_p_lower(row, alpha * part.decided_at, theta) for row in x]
         return float(np.mean(np.array(p) <= alpha))
 
     def _approximated(self, units: int, sd: float, *, validate: bool) -> float:
@@ -190,7 +190,9 @@ class BoundedPower(_MeanPower):
             log = math.log(2 / alpha)
             width = spread * math.sqrt(2 * log / units) + 7 * log / (3 * (units - 1))
         else:
-            width = spread * math.sqrt(2 * math.log(1 / alpha) / units)
+            # A stake tuned for α′ on values of variance σ² reaches capital 1/α at this distance from θ.
+            tuned = math.log(1 / (alpha * self.part.decided_at))
+            width = spread * (tuned + math.log(1 / alpha)) / math.sqrt(2 * tuned * units)
         return float(ndtr((gap - width) * math.sqrt(units) / spread))
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophamin.measuring.planning._assume import Assumptions, Part
-from ophamin.measuring.planning._plan import model_of, needed
+from ophamin.measuring.planning._models import model_of
+from ophamin.measuring.planning._plan import needed
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Decision, Interval, Threshold
 

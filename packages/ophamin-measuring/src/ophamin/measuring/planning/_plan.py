@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,17 +13,15 @@ from ophamin.measuring.decision import check_claim, least_n
 from ophamin.measuring.decision._check import check_part
 from ophamin.measuring.decision._stopping import looks_of
 from ophamin.measuring.estimators.exponent import FEWEST_SIZES
-from ophamin.measuring.planning._assume import Assumptions, Floats, Part
-from ophamin.measuring.planning._calibration import BrierPower, CalibrationPower
+from ophamin.measuring.planning._assume import Assumptions, Part
 from ophamin.measuring.planning._differences import MODELS
-from ophamin.measuring.planning._exponent import ExponentPower
-from ophamin.measuring.planning._mean import mean_power
+from ophamin.measuring.planning._models import Model, model_of
 from ophamin.measuring.planning._sequential import LooksPower, SequentialPower, least_units
 from ophamin.measuring.planning._share import SharePower
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim, Decision, Threshold
 
-__all__ = ["MOST", "Model", "Plan", "model_of", "needed", "plan", "plan_claim"]
+__all__ = ["MOST", "Plan", "needed", "plan", "plan_claim"]
 
 MOST = 10_000_000
 """No plan asks for more rows than this."""
@@ -66,53 +64,6 @@ class Plan:
     expected_n_validate: float | None = None
     expected_n_refute: float | None = None
     fixed_n: int | None = None
-
-
-class Model(Protocol):
-    """Power as a function of n, for a truth δ away from θ."""
-
-    exact: bool
-
-    def powers(self, n: Any) -> tuple[Floats, Floats]:
-        """Power to validate and to refute for each planned n."""
-        ...
-
-    def guess(self, power: float) -> float:
-        """Where to begin the search for n."""
-        ...
-
-    def reachable(self) -> bool:
-        """Whether any n has power."""
-        ...
-
-    def notes(self) -> list[str]:
-        """What was assumed."""
-        ...
-
-
-def model_of(part: Part, delta: float) -> Model:
-    """The power model of one threshold.
-
-    Raises:
-        UsageError: No model for this estimator.
-    """
-    estimator = part.decision.estimator
-    if part.decision.rule == "sequential":
-        looks = looks_of(part.decision)
-        return SequentialPower(part, delta) if looks is None else LooksPower(part, delta, looks)
-    if estimator in ("proportion", "quantile"):
-        return SharePower(part, delta)
-    if estimator == "mean":
-        return mean_power(part, delta)
-    if estimator == "exponent":
-        return ExponentPower(part, delta)
-    if estimator == "calibration-error":
-        return CalibrationPower(part, delta)
-    if estimator == "brier-skill":
-        return BrierPower(part, delta)
-    if estimator in MODELS:
-        return MODELS[estimator](part, delta)
-    raise UsageError(f"there is no plan for the estimator {estimator!r}; give n yourself")
 
 
 def needed(model: Model, validate: float, refute: float) -> int | None:
@@ -208,6 +159,7 @@ def plan(
     expected_error_rate: float = 0.0,
     expected: float | None = None,
     alpha: float | None = None,
+    share: float = 1.0,
     **assumptions: Any,
 ) -> Plan:
     """Plan one threshold.
@@ -220,6 +172,7 @@ def plan(
         expected_error_rate: Share of cycles expected to fail, in [0, 1).
         expected: The truth thought likely; its distance from θ is δ when none is registered.
         alpha: One-sided α of this attempt; default the decision's.
+        share: Share of α that the correction of a family leaves for the p-value.
         **assumptions: Fields of :class:`Assumptions` (``q``, ``sd``, ``icc``, ``group_size``…).
 
     Raises:
@@ -234,7 +187,7 @@ def plan(
     by_metric = {threshold.metric: assumptions}
     wanted = None if expected is None else {threshold.metric: expected}
     check_part(threshold, decision)
-    return _plan(claim, power, n, expected_error_rate, wanted, alpha, by_metric, True)
+    return _plan(claim, power, n, expected_error_rate, wanted, alpha, by_metric, True, share)
 
 
 def plan_claim(
@@ -247,6 +200,7 @@ def plan_claim(
     alpha: float | None = None,
     assumptions: Mapping[str, Mapping[str, Any]] | None = None,
     smallest: bool = True,
+    share: float = 1.0,
 ) -> Plan:
     """Plan a claim with all its co-primary thresholds.
 
@@ -262,12 +216,13 @@ def plan_claim(
         alpha: One-sided α of this attempt; default the claim's.
         assumptions: By metric, fields of :class:`Assumptions`.
         smallest: For a given n, also search the smallest difference it can settle; costs many powers.
+        share: Share of α that the correction of a family leaves for the p-value.
 
     Raises:
         UsageError: As :func:`plan`, or a claim that cannot be decided as written.
     """
     check_claim(claim)
-    return _plan(claim, power, n, expected_error_rate, expected, alpha, assumptions or {}, smallest)
+    return _plan(claim, power, n, expected_error_rate, expected, alpha, assumptions or {}, smallest, share)
 
 
 def _assumed(given: Mapping[str, Any]) -> Assumptions:
@@ -287,6 +242,7 @@ def _plan(
     alpha: float | None,
     assumptions: Mapping[str, Mapping[str, Any]],
     smallest: bool,
+    share: float,
 ) -> Plan:
     if not 0.5 <= power < 1:
         raise UsageError(f"power lies between 0.5 and 1, such as 0.8, not {power!r}")
@@ -302,9 +258,9 @@ def _plan(
     each = 1 - (1 - power) / len(inferred)
     parts, deltas = [], []
     for threshold, decision in inferred:
-        used = decision.alpha if alpha is None else alpha
+        used = share * (decision.alpha if alpha is None else alpha)
         assume = _assumed(assumptions.get(threshold.metric, {}))
-        parts.append(Part(threshold, decision, used, used / count, error_rate, assume))
+        parts.append(Part(threshold, decision, used, used / count, error_rate, assume, 1 / share))
         delta, near = decision.smallest_difference, (expected or {}).get(threshold.metric)
         if delta is None and near is not None and near != threshold.value:
             delta = abs(near - threshold.value)
@@ -387,7 +343,7 @@ def _least(part: Part) -> int | None:
         units = least_units(part)
         return None if units is None else math.ceil(units * part.assume.group_size)
     q = part.assume.quantile_of(part.threshold.metric) if decision.estimator == "quantile" else None
-    least = least_n(part.threshold, decision, alpha=part.alpha_validate, q=q)
+    least = least_n(part.threshold, decision, alpha=part.alpha_validate * part.decided_at, q=q)
     if part.assume.grouped:
         return max(math.ceil(20 * part.assume.group_size), least or 0)
     few = FEWEST_SIZES if decision.estimator == "exponent" else part.assume.least

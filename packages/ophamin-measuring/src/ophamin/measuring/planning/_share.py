@@ -71,8 +71,8 @@ class SharePower:
         # Refuting "share >= θ" is validating "the rest > 1−θ".
         k = _validating(for_refuting, 1 - self.theta, part.alpha_refute)
         refute = _at_least(k, for_refuting, 1 - part.completed(self.outside, validate=False))
-        # A sample on which nothing could have validated never refutes either.
-        possible = _at_least(for_validating, for_validating, self.theta) <= part.alpha_validate
+        # A sample on which nothing could have validated never refutes either; that is judged at the claim's own α.
+        possible = _at_least(for_validating, for_validating, self.theta) <= part.alpha_validate * part.decided_at
         few = part.assume.grouped & (part.assume.groups(rows) < 20)
         return np.where(few, 0.0, validate), np.where(possible & ~few, refute, 0.0)
 

@@ -60,24 +60,30 @@ class CellDesk:
         check_store(self._proofs)
         self._ledger = Ledger(self._project.ledger_dir)
         self._held: dict[str, Registered] = {}
-        self._seen: dict[str, dict[str, str]] = {}
+        self._seen: dict[str, dict[str, JSON]] = {}
 
     def key(self, spec: RunSpec) -> str:
         """Hash of all a run depends on: claim, options, systems, corpus and the scenario's code."""
         with ExitStack() as stack:
             setup = prepare(spec, stack)
-            key = digest([setup.run_key, spec.alpha, spec.attempts, code_of(spec.scenario, setup.scenario)])
-            self._seen[key] = {what: getattr(setup, what) for what in _SAME}
+            code = code_of(spec.scenario, setup.scenario)
+            key = digest([setup.run_key, spec.alpha, spec.attempts, code])
+            registered = {what: getattr(setup, what) for what in _SAME}
+            # A seed that nobody chose is derived from the claim, and the record says so.
+            origin = {"seed_origin": "derived"} if spec.seed is None else {"seed_origin": "chosen", "seed": spec.seed}
+            # The claim holds α, the attempts and the rule; its hash, by which attempts are counted, does not.
+            self._seen[key] = {"claim": plain(to_json(setup.claim)), **plain({**registered, **origin, "code": code})}
             return key
 
     def fits(self, key: str, proof: Mapping[str, JSON]) -> bool:
-        """Whether a proof is of the claim, systems and corpus of a run.
+        """Whether a proof is of the claim, systems, corpus, seed and code of a run.
 
         Args:
             key: As ``key`` returned it.
             proof: A verified one.
         """
-        return all(proof["preregistration"].get(what) == value for what, value in self._seen[key].items())
+        stated = {**proof["preregistration"], "claim": proof["claim"]}
+        return all(stated.get(what) == value for what, value in self._seen[key].items())
 
     def register(self, spec: RunSpec) -> dict[str, JSON]:
         """Register a run, or take up the one an interrupted process left; its journal stays locked until it is signed.

@@ -12,7 +12,7 @@ from typing import Any
 
 from ophamin import registry
 from ophamin.measuring.decision import alpha_for, check_claim
-from ophamin.measuring.planning import plan, plan_claim
+from ophamin.measuring.planning import plan, plan_claim, plan_family
 from ophamin.measuring.scenarios._road.deciding import plain
 from ophamin.measuring.scenarios._road.design import design_of
 from ophamin.measuring.scenarios._road.setup import open_corpus, resolve_claim
@@ -28,7 +28,13 @@ TIMED = 5
 
 
 def forecast(
-    spec: RunSpec, *, power: float = 0.8, error_rate: float = 0.0, assumptions: Mapping[str, float] | None = None
+    spec: RunSpec,
+    *,
+    power: float = 0.8,
+    error_rate: float = 0.0,
+    assumptions: Mapping[str, float] | None = None,
+    family: int | None = None,
+    correction: str = "holm",
 ) -> dict[str, JSON]:
     """Plan a claim without registering anything.
 
@@ -38,6 +44,8 @@ def forecast(
         power: Target for validating at δ inside θ and for refuting at δ outside.
         error_rate: Share of cycles expected to fail.
         assumptions: Fields of the planning room's ``Assumptions``, the same for every threshold.
+        family: Claims like this one whose verdicts are corrected together; ``None`` when it stands alone.
+        correction: How they are corrected.
 
     Returns:
         Plain values: the joint plan, one plan per threshold, and seconds.
@@ -55,7 +63,13 @@ def forecast(
     design = design_of(scenario, options)
     assumed = {t.metric: {**design.assumptions.get(t.metric, {}), **(assumptions or {})} for t, _ in claim.parts()}
     given: dict[str, Any] = {"power": power, "n": spec.n, "expected_error_rate": error_rate, "alpha": alpha}
-    joint = plan_claim(claim, assumptions=assumed, **given)
+    together = None
+    if family is None:
+        joint = plan_claim(claim, assumptions=assumed, **given)
+    else:
+        together = plan_family([claim], m=family, correction=correction, assumptions=assumed, **given)
+        (joint,) = together.plans
+        given["share"] = together.first_alpha / alpha
     parts = [] if claim.decision.rule == "exact" else _parts(claim, given, assumed)
     corpus_spec = spec.corpus or scenario.default_corpus
     n_cycles = None if joint.n is None else joint.n * max(len(strata), 1) * arms * design.cycles_per_unit
@@ -76,6 +90,7 @@ def forecast(
         "n_cycles": n_cycles,
         "n_records": n_records,
         **asdict(joint),
+        "family": None if together is None else {k: v for k, v in asdict(together).items() if k != "plans"},
         "parts": parts,
         "seconds": None if pace is None or n_cycles is None else pace * n_cycles,
         "timed_cycles": None if pace is None else TIMED,

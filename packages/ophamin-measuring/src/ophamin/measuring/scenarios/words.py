@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios.judging import Judgement
@@ -13,9 +13,13 @@ from ophamin.measuring.scenarios.reproduction import Reproduction
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import to_json
 
+if TYPE_CHECKING:
+    from ophamin.measuring.scenarios.cycle_metrics import RunMetrics  # follows drift, and so loads river
+
 __all__ = [
     "judgement_json",
     "judgement_text",
+    "metrics_text",
     "plan_text",
     "recomputation_text",
     "reproduction_text",
@@ -174,6 +178,8 @@ def plan_text(found: Mapping[str, JSON]) -> str:
                 f"{found['expected_n_validate']:.0f} of them in the first case, "
                 f"{found['expected_n_refute']:.0f} in the second{fixed}"
             )
+    if found["family"] is not None and found["family"]["n"] is not None:
+        lines += _family_lines(found["family"])
     if found["n_records"] is not None:
         words = f"the corpus has {found['n_records']} records"
         short = found["n"] is not None and found["n_cycles"] > found["n_records"] * found["arms"]
@@ -184,6 +190,21 @@ def plan_text(found: Mapping[str, JSON]) -> str:
             f"  time: about {found['seconds']:.1f} s, from {found['timed_cycles']} cycles whose outputs nobody read"
         )
     return _printable("\n".join(lines))
+
+
+def _family_lines(family: Mapping[str, JSON]) -> list[str]:
+    """What the correction asks of a claim, and what the family shows if all its claims are alike."""
+    lines = [
+        f"  family: {family['m']} claims, corrected by {family['correction']} at alpha {family['alpha']:g}; planned at "
+        f"{family['first_alpha']:.4g}, so that each has this power whatever the others show"
+    ]
+    for name, where in (("validated", "δ inside"), ("refuted", "δ outside")):
+        if (found := family[name]) is not None:
+            lines.append(
+                f"    if all truths lie {where}, independent: {found['each']:.3f} that a claim is {name}, "
+                f"{found['all']:.3f} that all are, {found['any']:.3f} that any is"
+            )
+    return lines
 
 
 def _truths(at: Mapping[str, float], joined: str = " and ") -> str:
@@ -271,4 +292,21 @@ def judgement_text(found: Judgement) -> str:
     if found.next:
         lines.append(f"  next     {found.next}")
     lines += [f"  note     {words}" for words in found.notes]
+    return _printable("\n".join(lines))
+
+
+def metrics_text(found: RunMetrics) -> str:
+    """What tier 2 compares with, and the bundle of the last cycle."""
+    n = len(found.bundles)
+    what = f"each cycle's {found.metric}" if found.metric else "no value of a cycle, for the claim has none"
+    lines = [f"proof {found.proof_id}: {n} cycles, one bundle each", f"  followed: {what}"]
+    for name, value in found.registered.items():
+        shown = ", ".join(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:g}"
+        lines.append(f"    {name} = {shown}")
+    if n:
+        last = found.bundles[-1]
+        lines.append(f"  after cycle {last.index} ({last.arm}, {last.status}):")
+        lines += [f"    {name} = {value:.6g}" for name, value in last.values.items()]
+    if skipped := sorted({role for bundle in found.bundles for role in bundle.skipped}):
+        lines.append(f"  no numbers, so in no bundle: {', '.join(skipped)}")
     return _printable("\n".join(lines))

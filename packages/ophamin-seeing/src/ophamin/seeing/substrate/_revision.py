@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
@@ -39,12 +42,18 @@ def git_revision(path: Path) -> tuple[str, bool] | None:
 
 def module_version(module: str) -> str:
     """Version of the installed distribution that brings a module, "" when none does."""
-    for distribution in packages_distributions().get(module.partition(".")[0], ()):
+    for distribution in _distributions(tuple(sys.path)).get(module.partition(".")[0], ()):
         try:
             return version(distribution)
         except PackageNotFoundError:
             continue
     return ""
+
+
+@lru_cache(maxsize=4)
+def _distributions(_: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
+    """Top-level module → distributions, for one search path: a sweep asks for every cell, and the answer takes long."""
+    return packages_distributions()
 
 
 def file_hash(path: Path) -> str:

@@ -8,15 +8,14 @@ not merged: they speak of the machine that looked.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
-import gzip
-import hashlib
 import io
 import json
+import re
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,13 @@ from ophamin import registry
 from ophamin.comparing.provenance.crdt.notes import notes_in
 from ophamin.comparing.provenance.crdt.replica import Replica, applied, open_replica, vetted
 from ophamin.comparing.provenance.filling import take_in
+from ophamin.comparing.provenance.graph import provenance_of
 from ophamin.comparing.provenance.lineage import LineageStore
+from ophamin.comparing.provenance.neighbours import bound
 from ophamin.proof.errors import OphaminError, RecordError, UsageError
 from ophamin.proof.keys import Keyring
-from ophamin.proof.reading import parse
+from ophamin.proof.reading import parse, parse_value
+from ophamin.proof.recordkind import RecordKind
 from ophamin.proof.signed import SignedRecord, identify, verify
 from ophamin.proof.store import Store
 
@@ -38,6 +40,8 @@ JSON = Any
 RECORD = "record.json"
 _NOTES, _STATE = "notes.yjs", "state.yjs"
 _LONGEST = 1 << 30
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*").fullmatch
+_ID = re.compile(r"[0-9a-f]{64}").fullmatch
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -50,6 +54,7 @@ class Merged:
         runs: Ids of the runs that are new here.
         notes: Ids of the records whose note changed.
         left_out: Record id → why it was not taken.
+        files_left_out: ``ID/NAME`` of a file beside a record that was taken → why the file was not.
         tampered: Whether one of them is not what was signed.
     """
 
@@ -57,6 +62,7 @@ class Merged:
     runs: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    files_left_out: dict[str, str] = field(default_factory=dict)
     tampered: bool = False
 
 
@@ -127,51 +133,61 @@ def merge(packed: bytes, lineage: LineageStore, store: Store, *, backend: str = 
 
 
 def _merge_records(state: Replica, lineage: LineageStore, store: Store, found: Merged) -> None:
-    here = {row.id for row in store.rows()}
-    files: dict[str, dict[str, Path | bytes]] = {}
+    # A record that was torn here comes whole from elsewhere.
+    here = {row.id for row in store.rows() if not row.problem}
+    files: dict[str, dict[str, str]] = {}
     for name, text in state.entries("files").items():
         record_id, _, plain = name.partition("/")
-        try:
-            files.setdefault(record_id, {})[plain] = base64.b64decode(text, validate=True)
-        except binascii.Error:
-            found.left_out[record_id] = f"its file {plain!r:.80} is not base64"
+        files.setdefault(record_id, {})[plain] = text
     keyring = Keyring()
     kinds = [registry.records.get(name) for name in registry.records.names()]
     for record_id, text in sorted(state.entries("records").items()):
-        if record_id in here or record_id in found.left_out:
+        if record_id in here:
+            continue
+        with tempfile.TemporaryDirectory(prefix="ophamin-merge-") as folder:
+            beside = files.get(record_id, {})
+            try:
+                record = SignedRecord(*_identified(text, kinds), Path(folder) / RECORD)
+                if record.id != record_id:
+                    raise RecordError("it is filed under another id than its own")
+                there, odd = _unpacked(beside, Path(folder))
+                checked = verify(record, keyring)
+                if checked.exit_code == 3:
+                    checked.require()
+                kept, unbound = bound(record.object, there)
+                # What its graph is no PROV for is known before anything is stored.
+                provenance_of(record.object, record.kind.name, record.kind.id_field)
+                store.put(record.object, record.kind, kept)
+                take_in(lineage, record, checked, keyring.trusted())
+            except OphaminError as error:
+                found.tampered = found.tampered or error.exit_code == 3
+                found.left_out[record_id] = str(error)
+                continue
+        found.records.append(record_id)
+        found.files_left_out.update({f"{record_id}/{name}": why for name, why in {**odd, **unbound}.items()})
+
+
+def _identified(text: str, kinds: Sequence[RecordKind]) -> tuple[RecordKind, dict[str, JSON]]:
+    obj = parse(text.encode("utf-8"))
+    return identify(obj, kinds), obj
+
+
+def _unpacked(files: Mapping[str, str], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Write what came along where ``verify`` looks for it; a name that is not plain is written nowhere."""
+    there: dict[str, Path] = {}
+    odd: dict[str, str] = {}
+    for name, text in files.items():
+        if not _PLAIN(name) or name == RECORD:
+            odd[name] = "its name is not plain"
             continue
         try:
-            obj = parse(text.encode("utf-8"))
-            record = SignedRecord(identify(obj, kinds), obj)
-            if record.id != record_id:
-                raise RecordError("it is filed under another id than its own")
-            checked = verify(record, keyring)
-            if checked.exit_code == 3:
-                found.tampered = True
-                checked.require()
-            _check_files(record, files.get(record_id, {}))
-            store.put(obj, record.kind, files.get(record_id, {}))
-            take_in(lineage, record, checked, keyring.trusted())
-        except OphaminError as error:
-            found.left_out[record_id] = str(error)
+            data = base64.b64decode(text, validate=True)
+        except ValueError:
+            odd[name] = "it is not base64"
             continue
-        found.records.append(record_id)
-
-
-def _check_files(record: SignedRecord, files: Mapping[str, Path | bytes]) -> None:
-    """Observations travel gzipped beside the record; they are what it is bound to, or the record stays away."""
-    data = record.object.get("data")
-    stated = data.get("observations") if isinstance(data, dict) else None
-    packed = files.get("observations.jsonl.gz")
-    if not isinstance(stated, dict) or not isinstance(packed, bytes):
-        return
-    try:
-        with gzip.open(io.BytesIO(packed)) as rows:
-            data_bytes = rows.read(_LONGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise RecordError(f"its observations cannot be read ({error})") from error
-    if len(data_bytes) > _LONGEST or f"sha256:{hashlib.sha256(data_bytes).hexdigest()}" != stated.get("digest"):
-        raise RecordError("the observations beside it are not those it was made from")
+        there[name] = folder / name
+        there[name].write_bytes(data)
+    return there, odd
 
 
 @dataclass(frozen=True)
@@ -201,12 +217,13 @@ class _Runs:
 def _merge_runs(there: _Runs, lineage: LineageStore, found: Merged) -> None:
     known = {run.run_id for run in lineage.runs()}
     for run_id, (kind, name, started, attributes) in there.runs.items():
-        if run_id not in known:
+        # The run of a record is for the record to tell, which was verified; nobody else may speak for it.
+        if run_id not in known and not _ID(run_id):
             lineage.begin(kind, name, run_id=run_id, started_at=started, attributes=attributes)
             found.runs.append(run_id)
             known.add(run_id)
     for run_id, (ended, outcome) in there.ends.items():
-        if run_id in known:
+        if run_id in known and not _ID(run_id):
             lineage.end(run_id, outcome, ended_at=ended)
     for parent, child in there.links:
         with contextlib.suppress(UsageError):  # a circle, which only a forger makes, is not taken over
@@ -229,8 +246,8 @@ def _text(value: JSON) -> str:
 
 def _row(text: str, types: tuple[type, ...]) -> list[Any]:
     try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        row = parse_value(text.encode("utf-8"))
+    except (ValueError, RecordError) as error:
         raise RecordError(f"the file holds a run that is no JSON ({error})") from error
     if not isinstance(row, list) or [type(cell) for cell in row] != list(types):
         raise RecordError("the file holds a run that is not shaped as one")

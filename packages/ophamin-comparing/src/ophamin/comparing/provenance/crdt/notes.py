@@ -5,6 +5,7 @@ from __future__ import annotations
 from ophamin.comparing.provenance.crdt.replica import Replica, open_replica
 from ophamin.comparing.provenance.lineage import LineageStore
 from ophamin.proof.errors import UsageError
+from ophamin.proof.printable import text as storable
 
 __all__ = ["NOTED", "add_note", "note_name", "note_of", "notes_in"]
 
@@ -33,13 +34,13 @@ def add_note(lineage: LineageStore, record_id: str, text: str, *, backend: str =
     Raises:
         UsageError: It is empty or longer than 100,000 characters.
     """
-    text = text.strip()
-    if not text or len(text) > LONGEST:
+    words = storable(text.strip())
+    if not words or len(words) > LONGEST:
         raise UsageError(f"a note has 1 to {LONGEST:,} characters")
     replica = open_replica(lineage.updates(), backend)
     before = replica.state()
     replica.put(NOTED, [(record_id, "")])
-    replica.append(note_name(record_id), f"{text}\n")
+    replica.append(note_name(record_id), f"{words}\n")
     lineage.append_update(replica.update(before))
 
 

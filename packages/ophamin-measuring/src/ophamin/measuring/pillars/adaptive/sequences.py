@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincc, betaln, xlog1py, xlogy
 
 from ophamin.measuring.pillars._columns import Floats
+from ophamin.measuring.pillars.adaptive._beta_mixture import mixture_ends
 from ophamin.measuring.pillars.adaptive.mixture import mixture_rho, normal_mixture_bound
 from ophamin.proof.errors import UsageError
 
@@ -145,8 +146,7 @@ def beta_mixture_sequence(
 ) -> ConfidenceSequence:
     """Two-sided confidence sequence of a proportion by one Beta(a, b) mixture for every null: the interval at each n.
 
-    p is left out once B(a+s, b+n−s)/B(a, b) ≥ p^s (1−p)^(n−s)/α. Both ends are roots of a function concave in log p,
-    found by Halley's method for all n at once.
+    p is left out once B(a+s, b+n−s)/B(a, b) ≥ p^s (1−p)^(n−s)/α. Both ends are found for all n at once.
 
     Args:
         x: Outcomes 0 and 1 in order, shape (n,).
@@ -166,55 +166,17 @@ def beta_mixture_sequence(
     """
     _check(alpha, 2)
     outcomes, (a, b) = np.asarray(x, dtype=np.float64), (float(end) for end in prior)
-    binary = ((outcomes == 0) | (outcomes == 1)).all()
-    if outcomes.ndim != 1 or not len(outcomes) or not binary or not min(a, b) > 0:
+    ones = outcomes == 1
+    if outcomes.ndim != 1 or not len(outcomes) or not (ones | (outcomes == 0)).all() or not min(a, b) > 0:
         raise UsageError("a proportion is of at least one outcome, each 0 or 1, and a prior above 0")
     n = np.arange(1.0, len(outcomes) + 1)
-    s = np.cumsum(outcomes)
+    s = np.cumsum(ones).astype(np.float64)  # whole numbers add up faster
     # The mixture grows by the chance it gave each outcome: (a+s)/(a+b+n) for a 1, the rest for a 0.
-    chance = np.where(outcomes == 1, a + s - 1, b + n - s - 1) / (a + b + n - 1)
-    level = math.log(alpha) + np.cumsum(np.log(chance))
-    lower = _outer_root(s, n, level)
-    upper = 1 - _outer_root(n - s, n, level)
-    return _intersected(n, s / n, lower, upper, 0.0, 1.0, running_intersection)
-
-
-def _outer_root(s: Floats, n: Floats, level: Floats) -> Floats:
-    """p below s/n at which s·log p + (n−s)·log(1−p) is ``level``; 0 where s is 0."""
-    some = np.maximum(s, 1.0)
-    failures = np.where(s > 0, n - s, 0.0)
-    there = np.maximum(failures, 1.0)
-    log_mean = np.log(some / n)
-    top = some * log_mean + failures * np.log(there / n)
-    # The expansion of third order at the maximum begins near the root; where all agree, the root is known.
-    drop = np.sqrt(2 * np.maximum(top - level, 0.0) * failures / (some * n))
-    lowest = level / some
-    start = np.maximum(log_mean - drop * (1 + drop * (1 + 2 * some / there) / 6), lowest)
-    u = np.where(failures > 0, start, lowest)
-    p = np.exp(u)
-    step = _halley(u, some, failures, level, p)
-    # Cubic convergence: after a step this small, the error left is that cubed. Only small n are still open.
-    at = np.flatnonzero(np.abs(step) > 1e-5)
-    p *= 1 - step * (1 - step / 2 * (1 - step / 3))  # e^-step, to rounding where the step is small
-    u = u[at] - step[at]
-    for _ in range(60):
-        if not len(at):
-            break
-        step = _halley(u, some[at], failures[at], level[at], np.exp(u))
-        u = u - step
-        p[at] = np.exp(u)
-        still = np.abs(step) > 1e-5
-        at, u = at[still], u[still]
-    return np.where(s > 0, p, 0.0)
-
-
-def _halley(u: Floats, s: Floats, failures: Floats, level: Floats, p: Floats) -> Floats:
-    """One step of Halley's method towards s·u + failures·log(1 − e^u) = level; p is e^u."""
-    odds = p / (1 - p)
-    weight = failures * odds
-    slope = s - weight
-    step = (s * u - failures * np.log1p(odds) - level) / slope
-    return np.asarray(step / (1 + step * weight * (1 + odds) / (2 * slope)), dtype=np.float64)
+    chance = np.where(ones, s + (a - 1), n - s + (b - 1)) / (n + (a + b - 1))
+    lower, upper = mixture_ends(s, n, np.cumsum(np.log(chance)) + math.log(alpha))
+    if running_intersection:
+        lower, upper = np.maximum.accumulate(lower), np.minimum.accumulate(upper)
+    return ConfidenceSequence(n, s / n, lower, upper)
 
 
 # --- means

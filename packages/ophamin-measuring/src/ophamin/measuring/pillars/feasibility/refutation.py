@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
+from scipy.linalg.lapack import dgeqrf
+from threadpoolctl import ThreadpoolController
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.feasibility._effect import Rows, checked, one_arm
@@ -37,15 +40,27 @@ KINDS = ("placebo", "random-common-cause", "subset")
 
 
 def _linear(rows: Rows) -> float:
-    """Coefficient of the treatment in an additive regression, from the triangle of one QR decomposition."""
-    table = np.column_stack([np.ones(rows.n), rows.confounders, rows.treated, rows.outcome])
-    size = np.sqrt((table**2).sum(axis=0))
-    size[size == 0] = 1.0
-    corner: Any = np.linalg.qr(table / size, mode="r")
-    j = table.shape[1] - 2
-    if rows.n <= j or abs(corner[j, j]) <= 1e-10:
+    """Coefficient of the treatment in an additive regression, from the triangle of one QR decomposition.
+
+    LAPACK's own routine in the one buffer that is filled here: ``numpy.linalg.qr`` copies its table twice and holds
+    the interpreter's lock through half of its work, so that threads wait for each other.
+    """
+    p = rows.confounders.shape[1]
+    table = np.empty((p + 3, rows.n))  # a column of the design in each row, as LAPACK reads it
+    table[0] = 1.0
+    table[1 : p + 1] = rows.confounders.T
+    table[p + 1] = rows.treated
+    table[p + 2] = rows.outcome
+    if rows.n <= p + 1:
         return math.nan
-    return float(corner[j, j + 1] / corner[j, j] * size[j + 1] / size[j])
+    corner, _, _, _ = dgeqrf(table.T, lwork=_BLOCK * (p + 3), overwrite_a=1)
+    pivot, size = corner[p + 1, p + 1], np.linalg.norm(corner[: p + 2, p + 1])
+    # The treatment is told apart from the rest only where something of it is left; Q keeps the length of a column.
+    return float(corner[p + 1, p + 2] / pivot) if abs(pivot) > 1e-10 * size else math.nan
+
+
+_BLOCK = 32
+"""Columns that LAPACK takes at once: as many as ILAENV says for this routine."""
 
 
 ESTIMATORS: Mapping[str, Estimate] = {
@@ -139,19 +154,26 @@ def refute(
     reason = one_arm(rows) or ("the outcome is constant" if np.ptp(rows.outcome) == 0 else "")
     if reason:
         return summarised(kind, math.nan, np.empty(0), simulations, (reason,))
-    seeds = np.random.SeedSequence([seed, KINDS.index(kind)]).spawn(simulations)
+    root = np.random.SeedSequence([seed, KINDS.index(kind)])
 
     def one(i: int) -> float:
-        return call(_simulated(rows, kind, share, np.random.default_rng(seeds[i])))
+        spawned = np.random.SeedSequence(root.entropy, spawn_key=(i,))  # what root.spawn() gives, made in the thread
+        return call(_simulated(rows, kind, share, np.random.default_rng(spawned)))
 
     # One thread of BLAS for each of ours: sums keep their order, and workers do not fight over processors.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _libraries(len(sys.modules)).limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # outside the threads, within which filters cannot be set safely
         base = call(rows)
         if not math.isfinite(base):
             return summarised(kind, base, np.empty(0), simulations, ("the data as they are give no estimate",))
         estimates = spread_out(one, simulations, workers or os.cpu_count() or 1, budget)
     return summarised(kind, base, estimates, simulations)
+
+
+@lru_cache(maxsize=1)
+def _libraries(_modules: int) -> ThreadpoolController:
+    """The libraries with threads of their own. Looking takes as long as ten simulations: again after imports."""
+    return ThreadpoolController()
 
 
 def _simulated(rows: Rows, kind: str, share: float, rng: np.random.Generator) -> Rows:

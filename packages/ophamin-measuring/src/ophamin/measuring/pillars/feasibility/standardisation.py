@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -90,41 +89,50 @@ def g_formula(
     z: Floats = (whole[:, kept] - centre) / scale
     places = [i for i, j in enumerate(kept) if j in chosen]
 
-    def columns(x: Any, w: Any) -> Floats:
-        return np.column_stack([np.ones(len(x)), w, x, w[:, None] * x[:, places]])
-
-    design = columns(z[: rows.n], rows.treated * 1.0)
+    own, w = z[: rows.n], rows.treated * 1.0
+    design = np.column_stack([np.ones(rows.n), w, own, w[:, None] * own[:, places]])
     n, k = design.shape
-    if np.linalg.matrix_rank(design) < k:
+    cross = design.T @ design / n
+    if not _determined(design, cross):
         reason = f"the outcome model has {k} coefficients, which {n} rows of this kind do not determine"
         return unanswered(rows, reason, target=target, notes=notes)
     weight = {"ate": np.ones(len(z)), "att": flags * 1.0, "atc": 1.0 - flags}[target]
-    under = [columns(z, np.full(len(z), w)) for w in (1.0, 0.0)]
     try:
-        beta, influence = _fit(design, rows.outcome, outcome_model)
+        beta, residual, bread = _fit(design, cross, rows.outcome, outcome_model)
     except ArithmeticError as error:
         return unanswered(rows, str(error), target=target, notes=notes)
+    q = 2 + z.shape[1]
+    without: Floats = beta[0] + z @ beta[2:q]
+    gain: Floats = beta[1] + z[:, places] @ beta[q:]
     means, gradients, spreads = [], [], []
-    for one in under:
-        linear = one @ beta
-        value = linear if outcome_model == "linear" else expit(linear)
-        slope = np.ones(len(z)) if outcome_model == "linear" else value * (1 - value)
+    for one in (1.0, 0.0):
+        value = without + one * gain
+        slope = weight
+        if outcome_model == "logistic":
+            value = expit(value)
+            slope = weight * value * (1 - value)
         means.append(float(weight @ value / weight.sum()))
-        gradients.append((weight * slope) @ one / weight.sum())
+        along = slope @ z
+        gradients.append(np.concatenate([[slope.sum(), one * slope.sum()], along, one * along[places]]) / weight.sum())
         spreads.append(weight * (value - means[-1]))
     # Rows with an outcome move the coefficients; all rows move the average.
     part = (spreads[0] - spreads[1]) / weight.sum()
-    part[:n] += influence @ (gradients[0] - gradients[1]) / n
+    part[:n] += residual * (design @ np.linalg.solve(bread, gradients[0] - gradients[1])) / n
     se = float(np.sqrt((part**2).sum())) if n > k else math.nan
     return effect(rows, means[0], means[1], se, level=level, target=target, notes=notes, se_method="M-estimation")
 
 
-def _fit(design: Floats, y: Floats, kind: str) -> tuple[Floats, Floats]:
-    """Coefficients and their influence function, shape (n, k)."""
-    n = len(y)
+def _determined(design: Floats, cross: Floats) -> bool:
+    """Whether the columns are independent: told from their mean products where that is plain, as it mostly is."""
+    roots = np.linalg.eigvalsh(cross)
+    return bool(roots[0] > 1e-6 * roots[-1]) or int(np.linalg.matrix_rank(design)) == design.shape[1]
+
+
+def _fit(design: Floats, cross: Floats, y: Floats, kind: str) -> tuple[Floats, Floats, Floats]:
+    """Coefficients, residuals, and the mean derivative of the estimating equations (k, k): the bread of a sandwich."""
     if kind == "linear":
         beta = np.asarray(OLS(y, design).fit().params)
-        return beta, np.linalg.solve(design.T @ design / n, ((y - design @ beta)[:, None] * design).T).T
+        return beta, y - design @ beta, cross
     if np.ptp(y) == 0:
         raise ArithmeticError("the outcome is constant: a logistic model has no finite coefficients")
     with warnings.catch_warnings():
@@ -137,8 +145,7 @@ def _fit(design: Floats, y: Floats, kind: str) -> tuple[Floats, Floats]:
     if not done:
         raise ArithmeticError("the outcome model did not converge: treatment and confounders predict it perfectly")
     beta, fitted = np.asarray(fit.params), np.asarray(fit.predict())
-    bread = (design * (fitted * (1 - fitted))[:, None]).T @ design / n
-    return beta, np.linalg.solve(bread, ((y - fitted)[:, None] * design).T).T
+    return beta, y - fitted, (design * (fitted * (1 - fitted))[:, None]).T @ design / len(y)
 
 
 def effect_at(

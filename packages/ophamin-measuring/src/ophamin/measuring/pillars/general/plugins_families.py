@@ -161,6 +161,8 @@ class Power:
         for effect in effects[~np.isnan(effects)].tolist():
             n = given["n"] or sizes.sample_size(test, effect, target=given["power"], **common)
             rows.append((effect, n, None if n is None else sizes.power(test, effect, n, **common)))
+        if not rows:
+            notes.append("there is no effect to plan for")
         if any(n is None for _, n, _ in rows):
             notes.append("no n reaches the power for some effects")
         known = [(n, p) for _, n, p in rows if n is not None and p is not None]

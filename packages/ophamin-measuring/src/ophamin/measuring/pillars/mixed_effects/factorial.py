@@ -23,6 +23,9 @@ from ophamin.proof.errors import UsageError
 
 __all__ = ["Factorial", "Term", "factorial", "sum_contrasts"]
 
+WIDEST = 2000
+"""Most parameters of a model: interactions of factors with many levels would fill any memory."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -122,6 +125,12 @@ def factorial(
     terms: list[tuple[int, ...]] = [(0,)] if start else []
     for size in range(1, highest + 1):
         terms += list(combinations(range(start, len(names)), size))
+    width = 1 + sum(math.prod(len(levels[i][0]) - 1 for i in term) for term in terms)
+    if width > WIDEST:
+        raise UsageError(
+            f"the terms have {width} parameters, more than {WIDEST}; lower the order, or leave out a factor of many "
+            "levels"
+        )
     y = y - y.mean()
     blocks = [sum_contrasts(levels, term) for term in terms]
     shape = tuple(len(kinds) for kinds, _ in levels[start:])

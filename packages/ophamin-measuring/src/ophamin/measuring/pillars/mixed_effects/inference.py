@@ -127,7 +127,7 @@ def icc_interval(model: MixedModel, level: float = 0.95) -> tuple[float, float]:
         level: Two-sided confidence.
 
     Returns:
-        The interval, NaN for another random part.
+        The interval, NaN for another random part, or where nothing varies beside the model.
     """
     if model.random.structure != "intercept":
         return math.nan, math.nan
@@ -137,6 +137,8 @@ def icc_interval(model: MixedModel, level: float = 0.95) -> tuple[float, float]:
         return model.criterion.profiled(np.array([math.sqrt(icc / (1 - icc))])) - limit
 
     at, high = model.icc, 1 - 1e-9
+    if not (at < high and excess(at) <= 0):
+        return math.nan, math.nan
     lower = 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, at))
     upper = 1.0 if excess(high) <= 0 else float(brentq(excess, at, high))
     return lower, upper

@@ -101,6 +101,8 @@ class OneWayAnova:
         ]  # fmt: skip
         if found.ss_within <= 0:
             notes.append("no group varies, so no F exists")
+        elif math.isnan(found.welch.statistic):
+            notes.append("a group does not vary: Welch's F and Bartlett's test do not exist")
         elif found.brown_forsythe.p_value < 0.05:
             notes.append("the groups vary unequally (Brown–Forsythe): read Welch's F, not the classic one")
         table: dict[str, list[Any]] = {

@@ -132,6 +132,8 @@ class LinearMixedModel:
         if model.random.structure == "slope":
             evidence.append(finding(self.name, "correlation", model.correlation, criterion=criterion, **common))
         low, high = icc_interval(model, level)
+        if model.random.structure == "intercept" and math.isnan(low):
+            notes.append("nothing varies beside the model, so the intraclass correlation has no interval")
         evidence += [
             finding(self.name, "icc", model.icc, low=low, high=high, criterion=criterion, level=level,
                     method=None if math.isnan(low) else "profile-likelihood",

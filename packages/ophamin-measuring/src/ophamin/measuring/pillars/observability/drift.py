@@ -67,9 +67,12 @@ def make_detector(name: str, *, seed: int = 0, **parameters: Any) -> Any:
     if name == "kswin":
         parameters.setdefault("seed", seed)
     try:
-        return DETECTORS[name](**parameters)
+        detector = DETECTORS[name](**parameters)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the detector {name} does not take {parameters}: {error}") from error
+    if name == "adwin" and detector.clock < 1:  # river divides by it
+        raise UsageError(f"ADWIN's clock is a number of values from 1, not {detector.clock}")
+    return detector
 
 
 def detect(values: Iterable[float], name: str = "adwin", *, seed: int = 0, **parameters: Any) -> Drift:
@@ -90,24 +93,52 @@ def detect(values: Iterable[float], name: str = "adwin", *, seed: int = 0, **par
     """
     detector = make_detector(name, seed=seed, **parameters)
     stream = values if isinstance(values, list) else list(values)
+    if name in BINARY:
+        return _binary(detector, stream, name)
     # A sum that is finite has no part that is not; one that overflows is looked at closely.
     if not math.isfinite(sum(stream)) and not all(map(math.isfinite, stream)):
         raise UsageError("a stream holds finite numbers")
+    if name == "adwin":
+        return Drift(_adwin_changes(detector, stream), [], len(stream))
     changes: list[int] = []
-    warnings: list[int] = []
     update = detector.update
-    if name in BINARY:
-        if not set(stream) <= {0, 1}:
-            raise UsageError(f"{name} reads errors 0 and 1")
-        for i, value in enumerate(stream):
-            update(bool(value))
-            if detector.drift_detected:
-                changes.append(i)
-            elif detector.warning_detected:
-                warnings.append(i)
-        return Drift(changes, warnings, len(stream))
     for i, value in enumerate(stream):
         update(value)
         if detector.drift_detected:
             changes.append(i)
+    return Drift(changes, [], len(stream))
+
+
+def _binary(detector: Any, stream: list[float], name: str) -> Drift:
+    """Detectors of errors, which also warn."""
+    try:
+        errors = list(map({0.0: False, 1.0: True}.__getitem__, stream))  # checked and translated in one pass
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{name} reads errors 0 and 1") from error
+    changes: list[int] = []
+    warnings: list[int] = []
+    update = detector.update
+    for i, value in enumerate(errors):
+        update(value)
+        if detector.drift_detected:
+            changes.append(i)
+        elif detector.warning_detected:
+            warnings.append(i)
     return Drift(changes, warnings, len(stream))
+
+
+def _adwin_changes(detector: Any, stream: list[float]) -> list[int]:
+    """Positions at which ADWIN signals, asked no oftener than it can.
+
+    It looks at its window with every ``clock``-th value since its last signal and at no other: between two looks there
+    is nothing to ask, and asking takes a third of the time of a loop that does.
+    """
+    changes: list[int] = []
+    update, clock = detector.update, detector.clock
+    for start in range(0, len(stream), clock):
+        part = stream[start : start + clock]
+        for value in part:
+            update(value)
+        if detector.drift_detected:
+            changes.append(start + len(part) - 1)
+    return changes

@@ -66,9 +66,15 @@ def ewma(
     if not 0 < lam <= 1 or not width > 0 or limits not in ("time-varying", "asymptotic"):
         raise UsageError("lambda lies in (0, 1], the width above 0, and limits are time-varying or asymptotic")
     smooth, _ = lfilter([lam], [1, -(1 - lam)], values, zi=[(1 - lam) * target])
-    share = 1.0 if limits == "asymptotic" else 1 - (1 - lam) ** (2 * np.arange(1, len(values) + 1))
-    half = width * sigma * np.sqrt(lam / (2 - lam) * share) * np.ones(len(values))
-    return Ewma(smooth, target - half, target + half)
+    half = np.full(len(values), width * sigma * math.sqrt(lam / (2 - lam)))
+    if limits == "time-varying" and lam < 1:
+        # From here on 1 - (1 - lam)^2i is 1 to the last digit, and the powers are what takes long.
+        settled = math.ceil(54 * math.log(2) / (-2 * math.log1p(-lam)))
+        i = np.arange(1, min(settled, len(values)) + 1)
+        half[: len(i)] *= np.sqrt(-np.expm1(2 * i * math.log1p(-lam)))
+    lower = target - half
+    half += target
+    return Ewma(smooth, lower, half)
 
 
 @dataclass(frozen=True)

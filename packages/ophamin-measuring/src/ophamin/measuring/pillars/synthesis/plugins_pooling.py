@@ -91,6 +91,8 @@ class Meta:
                 finding(self.name, "tau2_interval", found.tau2, low=low, high=high, n=found.k, method="q-profile",
                         guarantee="approximate", level=level)
             )  # fmt: skip
+            if not low <= found.tau2 <= high:
+                notes.append(f"the Q-profile interval of τ² is made around the PM estimate and leaves out {method}'s")
             low, high = found.i2_interval(y, v, level)
             evidence.append(
                 finding(self.name, "I2_interval", found.i2, low=low, high=high, n=found.k, method="q-profile",
@@ -276,6 +278,8 @@ class MetaRegression:
                 self.name, "Q_residual", found.q_residual, p_value=found.q_residual_p_value, df=found.q_residual_df
             ),
         ]
+        if found.r2 is None or not math.isfinite(found.r2):
+            notes.append("R² has no value: without the moderators there is no τ² to explain")
         if len(rows["effect"]) < 10 * len(named):
             notes.append(f"{len(rows['effect'])} studies for {len(named)} moderators: fewer than 10 each find little")
         return PillarResult(evidence, warnings=notes)
