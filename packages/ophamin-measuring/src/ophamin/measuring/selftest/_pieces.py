@@ -18,7 +18,7 @@ __all__ = ["Counted", "Piece", "all_checks", "count", "pieces_of"]
 
 _CUTS = {"quick": 4, "full": 16}
 """Pieces each simulation is cut into: a full one is worth keeping in small parts."""
-_STRESSED = {"quick": 200, "full": 5000}
+_STRESSED = {"quick": 200, "full": 2000}
 """Most runs of a stress law, whose error is only shown."""
 
 
