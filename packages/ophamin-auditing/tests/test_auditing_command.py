@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from ophamin import registry
 from ophamin.auditing import checks
 from ophamin.auditing._command import audit
+from ophamin.auditing.record import AUDIT
 from ophamin.proof.errors import OphaminError, UnknownPlugin, UsageError
 
 
@@ -49,6 +50,16 @@ def test_a_missing_tool_is_undecided_under_a_gate_and_never_called_clean(command
     assert "no findings" not in said.stdout
     assert "pip install ruff" in said.stderr
     assert command(clean).exit_code == 0
+
+
+def test_a_tool_that_did_not_read_everything_is_nowhere_called_clean(command, tree, tmp_path):
+    root = tree({"a.py": "x = 1\n", "nul.py": "x = 1\0\n"})
+    said = command(root, "--tools", "radon", "--format", "github", "--out", tmp_path / "notes")
+    assert "no findings, some files not examined" in said.stdout
+    assert "no findings; radon did not examine everything" in (tmp_path / "notes").read_text("utf-8")
+    record = json.loads(Path(said.stdout.splitlines()[-1].removeprefix("record: ")).read_text("utf-8"))
+    # What JUnit and every other listing show.
+    assert [c["message"] for c in AUDIT.cases(record)] == ["no findings, some files not examined"]
 
 
 def test_a_hanging_tool_is_undecided_under_a_gate(command, clean, only_fakes):

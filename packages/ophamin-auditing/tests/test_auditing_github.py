@@ -91,3 +91,4 @@ def test_only_new_ones_once_each_and_a_failed_tool_is_a_warning():
     assert "findings of the baseline: 1" in report.lost
     output, _ = export(status="timeout")
     assert annotations(output) == [("warning", {"title": "ruff"}, "timeout: out of order")]
+    assert output.endswith(": no findings; ruff did not examine everything\n")

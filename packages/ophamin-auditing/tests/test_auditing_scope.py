@@ -175,6 +175,24 @@ def test_only_changed_renamed_and_untracked_files_count(repository, settings):
     assert verify(read(later.path, [AUDIT]), Keyring()).ok
 
 
+def test_what_is_no_source_stays_unread_also_when_only_changed_files_count(repository, settings, tmp_path, monkeypatch):
+    root, _ = repository
+    advisory = {
+        "id": "X-1",
+        "modified": "2026-01-01T00:00:00Z",
+        "affected": [{"package": {"ecosystem": "PyPI", "name": "a"}}],
+    }
+    (tmp_path / "osv").mkdir()
+    (tmp_path / "osv" / "x.json").write_text(json.dumps(advisory))
+    monkeypatch.setenv("OPHAMIN_OSV", str(tmp_path / "osv"))
+    (root / "requirements.txt").write_text("a==1\nloose\n")
+    done = audit(root, settings, tools=["pip-audit"], changed="HEAD", gates=["high == 0"])
+    (pillar,) = done.record["pillars"]
+    assert (pillar["status"], pillar["complete"]) == ("ok", False), pillar["error_message"]
+    assert [w for w in pillar["warnings"] if w.startswith("requirements.txt was not examined: ")]
+    assert done.outcome == "INCONCLUSIVE"
+
+
 @pytest.mark.parametrize("revision", ["absent", "--output=x", "HEAD^{tree}", ""])
 def test_what_is_no_revision_is_a_usage_error(revision, repository, settings, tree):
     root, _ = repository

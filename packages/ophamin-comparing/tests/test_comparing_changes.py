@@ -95,6 +95,17 @@ def test_a_watched_series_spends_its_alpha_over_the_scans(call: Call, store: Any
     assert said(call("accuracy", folder, "--watch", "--json"))["series"][0]["look"] == 4
 
 
+def test_series_that_come_later_share_what_is_left_of_alpha(call: Call, store: Any) -> None:
+    spent = 0.0
+    for i in range(4):
+        folder = store(n=8, falls_at=None, name=f"proofs/{i}", statement=f"Claim {i}.").parent
+        series = said(call("accuracy", folder, "--watch", "--json"))["series"]
+        assert [row["look"] for row in series] == [i + 1] * (i + 1)
+        spent += sum(row["alpha"] for row in series)
+    # Each as a first look of its own, they came to 0.074 of 0.05.
+    assert spent < 0.05
+
+
 def test_the_order_can_be_given(call: Call, store: Any, tmp_path: Path) -> None:
     folder = store()
     order = tmp_path / "order.txt"
@@ -102,6 +113,17 @@ def test_the_order_can_be_given(call: Call, store: Any, tmp_path: Path) -> None:
     found = said(call("accuracy", folder, "--order", order, "--json"))["series"][0]
     assert found["points"][0]["revision"] == f"{23:040x}"
     assert found["changes"][0]["index"] == 10
+
+
+def test_a_metric_that_repeats_itself_has_no_change_and_no_signal(
+    call: Call, write_proof: Any, body: Any, tmp_path: Path
+) -> None:
+    for i in range(20):
+        made = body(1 / 3, 0.3, 0.36, "INCONCLUSIVE", revision=f"{i:040x}", created=f"2026-11-24T10:{i:02d}:01+00:00")
+        write_proof(f"same/{i}/record.json", made)
+    result = call("accuracy", tmp_path / "same", "--chart", "individuals", "--json")
+    assert result.exit_code == 0, result.output
+    assert said(result)["charts"] == [[]]
 
 
 def test_a_metric_nobody_measured_is_named(call: Call, store: Any, tmp_path: Path) -> None:

@@ -177,6 +177,35 @@ def test_options_out_of_range(options: dict[str, object], said: str) -> None:
         table_drift(frame, frame, **options)  # type: ignore[arg-type]
 
 
+def test_the_joint_test_sees_a_shift_of_what_lies_far_from_zero() -> None:
+    # Milliseconds since 1970: their squares have no room for a difference of one.
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(1.7e12, 1, (100, 2)), rng.normal(1.7e12 + 1, 1, (100, 2))
+    assert mmd(x, y, seed=0).p == 0.001
+    near = mmd(x - 1.7e12, y - 1.7e12, seed=0)
+    assert mmd(x, y, seed=0).value == pytest.approx(near.value, abs=1e-3)
+
+
+def test_the_joint_test_is_of_numbers_of_any_size_and_of_many_equal_rows() -> None:
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(50, 2)), rng.normal(size=(50, 2))
+    assert mmd(x * 1e200, y * 1e200, seed=0).p == mmd(x, y, seed=0).p
+    few = np.zeros((100, 2))
+    few[:20] = 1.0
+    assert mmd(few + 0.1, np.zeros((100, 2)) + 0.1, seed=0).p == 0.001
+    assert mmd(few + 0.1, few[::-1] + 0.1, seed=0).p > 0.5
+
+
+def test_what_has_no_square_and_what_has_no_name_of_its_own_is_said() -> None:
+    huge = pd.DataFrame({"a": [1e308, -1e308] * 50, "b": range(100)})
+    found = table_drift(huge, huge)
+    assert found.skipped == [("a", "it holds numbers beyond 1e+150, whose squares are none")]
+    assert [c.name for c in found.columns] == ["b"]
+    twice = pd.DataFrame([[1, 2]] * 20, columns=["a", "a"])
+    with pytest.raises(UsageError, match="two columns 'a'"):
+        table_drift(twice, twice)
+
+
 def test_degenerate_columns_are_typed_results() -> None:
     one = pd.DataFrame({"a": [1.0], "b": ["x"], "inf": [np.inf], "empty": [np.nan]})
     found = table_drift(one, one)

@@ -90,6 +90,14 @@ def test_times_without_any_spread_decide_nothing():
     assert GateRule().look([1.0] * 10, [2.0] * 10).outcome == "INCONCLUSIVE"
 
 
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan])
+def test_a_time_that_is_none_is_said_and_decides_nothing(wrong):
+    good = [1.0, 1.1, 1.0, 1.2, 1.1]
+    for base, head in ((good, [*good[:4], wrong]), ([wrong, *good[1:]], good)):
+        with pytest.raises(UsageError, match="no time that the clock can tell"):
+            GateRule().look(base, head)
+
+
 def test_it_is_looked_at_only_when_it_was_registered():
     with pytest.raises(UsageError, match="after 5, 8, 10 rounds"):
         GateRule().look([1.0] * 6, [1.0] * 6)

@@ -365,6 +365,24 @@ def test_a_damaged_index_is_made_anew(put: Any, index: Any, tmp_path: Path, cont
     assert len(found.entries()) == 1
 
 
+@pytest.mark.parametrize("rot", [b"\x07", b"\xff"])
+def test_an_index_that_rots_inside_is_made_anew(
+    put: Any, index: Any, settled: None, tmp_path: Path, rot: bytes
+) -> None:
+    for i in range(30):
+        put(f"{i}/record.json", revision=f"r{i}")
+    put("torn.json").write_text("{")
+    with index() as found:
+        before, problems = found.entries(), found.problems()
+    file = tmp_path / "index.sqlite"
+    sound = file.read_bytes()
+    for page in range(4096, len(sound), 4096):
+        file.write_bytes(sound[:page] + rot * 4096 + sound[page + 4096 :])
+        with index() as found:
+            assert found.entries() == before, page
+            assert found.problems() == problems, page
+
+
 def test_an_index_that_cannot_be_written_is_kept_in_memory(put: Any, store: Path, tmp_path: Path) -> None:
     put()
     (tmp_path / "file").write_text("")

@@ -61,3 +61,52 @@ def test_a_corpus_and_the_store_are_tracked_and_come_back(project: Any, stored: 
     outside = CliRunner().invoke(commands.track, [str(root.parent)], obj=project)
     assert isinstance(outside.exception, UsageError)
     assert isinstance(CliRunner().invoke(commands.track, [str(root / "none")], obj=project).exception, UsageError)
+
+
+TORN = {
+    "cut off": b"outs:\n- md5: ",
+    "no version of DVC": b"outs:\n- path: /etc/hostname\n  md5: aaaa\n",
+    "makes objects": b"!!python/object/apply:os.system ['touch made']\n",
+    "no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("content", TORN.values(), ids=TORN)
+def test_a_file_of_dvc_that_somebody_tore_is_said_in_one_sentence(project: Any, home: Path, content: bytes) -> None:
+    from ophamin.comparing.provenance import dvc_data
+    from ophamin.proof.errors import UsageError
+
+    root = Path(project.project)
+    root.mkdir()
+    (root / "rows.csv").write_text("text,label\n")
+    dvc_data.track(root, [root / "rows.csv"])
+    (root / "torn.dvc").write_bytes(content)
+    with pytest.raises(UsageError, match="DVC"):
+        dvc_data.status(root)
+    assert not list(root.rglob("made"))
+
+
+def test_a_part_of_what_is_tracked_and_a_file_that_leads_out(project: Any, home: Path) -> None:
+    from ophamin.comparing.provenance import dvc_data
+
+    root = Path(project.project)
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "rows.csv").write_text("text,label\n")
+    [whole] = dvc_data.track(root, [root / "data"])
+    assert dvc_data.track(root, [root / "data" / "rows.csv"]) == [whole]
+    (root / "out.dvc").write_text("outs:\n- path: ../outside\n  md5: aaaa\n")
+    assert {item.path: item.state for item in dvc_data.status(root)} == {
+        "data": "same", str(root.parent / "outside"): "absent"
+    }  # fmt: skip
+
+
+def test_dvc_says_nothing_into_the_answer(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\n")
+    code = (
+        "import json, sys; from pathlib import Path; from ophamin.comparing.provenance import dvc_data\n"
+        "print(json.dumps([item.path for item in dvc_data.track(Path(), [Path('rows.csv')])]))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(said.stdout) == ["rows.csv"]

@@ -77,10 +77,44 @@ def test_what_cannot_be_scanned_is_refused(values, se):
         scan(values, se)
 
 
-def test_too_few_values_and_constant_ones_show_nothing():
+def test_too_few_values_show_nothing():
     assert "fewer than" in scan([1.0] * 7).problem
     assert scan([]).problem
-    assert not scan([2.0] * 30).changes
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 2.0, 1e9 + 0.1, 0.0])
+def test_one_value_that_repeats_itself_shows_nothing_whatever_rounding_makes_of_its_mean(value):
+    assert not scan([value] * 20).changes
+    assert not scan([value] * 20, np.random.default_rng(0).uniform(0.5, 2, 20)).changes
+    # The same sum, added up in another order since commit 10.
+    assert not scan([value] * 10 + [value * (1 + 4e-16)] * 10).changes
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.3), (1e9, 1e9 + 7), (-1e149, 1e149), (0.0, 1e-300)])
+def test_a_step_without_noise_is_found_where_it_is(low, high):
+    (change,) = scan([low] * 10 + [high] * 10).changes
+    assert (change.index, change.first, change.last) == (10, 10, 10)
+    assert not scan([low, high] * 10).changes
+
+
+def test_a_standard_error_that_outweighs_all_others_a_million_times_is_refused():
+    for tiny in (1e-7, 1e-100, 1e-200):
+        with pytest.raises(UsageError, match="weigh the values alike"):
+            scan([1.0, 2.0] * 5, [tiny] + [1.0] * 9)
+
+
+def test_a_series_has_standard_errors_only_where_each_is_one(proof):
+    def point(i, low, high):
+        return proof(0.95, low, high, revision=f"r{i}", created=f"2026-11-24T1{i}:00:01+00:00")
+
+    def se(*bounds):
+        (series,) = series_of([point(i, *b) for i, b in enumerate(bounds)])
+        return series.se
+
+    assert se((0.9, 0.99), (0.9, 0.98)) is not None
+    # Bounds that crossed, and a point that would decide alone.
+    assert se((0.9, 0.99), (0.96, 0.94)) is None
+    assert se((0.9, 0.99), (0.95 - 1e-9, 0.95 + 1e-9)) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -156,15 +190,32 @@ def test_without_whitening_autocorrelation_passes_for_change():
 @pytest.mark.slow
 def test_false_alarms_in_heavy_tails_and_uneven_precision():
     rng = np.random.default_rng(9)
-    runs, heavy, uneven = 1000, 0, 0
+    runs, heavy, uneven, plain = 1000, 0, 0, 0
     for i in range(runs):
         heavy += bool(scan(rng.standard_t(2, 30), seed=i, permutations=199).changes)
         se = np.exp(rng.normal(0, 1.5, 30))
         uneven += bool(scan(rng.normal(0, se), se, seed=i, autocorrelated=False).changes)
+        plain += bool(scan(rng.normal(0, 1, 30), seed=i, autocorrelated=False).changes)
     assert at_most(heavy, runs, 0.05), heavy / runs
     assert at_most(uneven, runs, 0.05), uneven / runs
+    assert at_most(plain, runs, 0.05), plain / runs
     # Not by never finding anything: without whitening the level is met, not only kept.
-    assert uneven >= binom.ppf(1e-5, runs, 0.05), uneven / runs
+    assert plain >= binom.ppf(1e-5, runs, 0.05), plain / runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_chance", [True, False])
+def test_standard_errors_that_say_nothing_of_the_noise_make_no_change(by_chance):
+    # White noise, and errors that differ from commit to commit or since one of them: weighted values alone showed a
+    # change in 35 to 55 % of such series.
+    rng = np.random.default_rng(13)
+    late = np.r_[np.ones(20), np.full(10, 0.1)]
+    runs = 500
+    wrong = sum(
+        bool(scan(rng.normal(0, 1, 30), np.exp(rng.normal(0, 1, 30)) if by_chance else late, seed=i).changes)
+        for i in range(runs)
+    )
+    assert at_most(wrong, runs, 0.05), wrong / runs
 
 
 @pytest.mark.slow

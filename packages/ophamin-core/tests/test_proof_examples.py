@@ -7,7 +7,20 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["canonical", "checks", "claims", "decision", "keys", "kinds", "migrate", "reading", "schemas", "signed"]
+MODULES = [
+    "canonical",
+    "checks",
+    "claims",
+    "decision",
+    "keeping",
+    "keys",
+    "kinds",
+    "migrate",
+    "printable",
+    "reading",
+    "schemas",
+    "signed",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

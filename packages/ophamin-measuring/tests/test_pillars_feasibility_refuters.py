@@ -6,6 +6,8 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,24 @@ def test_errors_within_a_simulation_come_out() -> None:
 
     with pytest.raises(ZeroDivisionError, match="planted"):
         refute(*study(6), kind="random-common-cause", estimator=fails, workers=3, simulations=20)
+
+
+def test_an_error_in_one_thread_ends_the_others() -> None:
+    failed, calls = threading.Event(), []
+
+    def fails_elsewhere(_rows: Any) -> float:
+        if threading.current_thread() is not threading.main_thread():
+            failed.set()
+            raise ZeroDivisionError("planted")
+        calls.append(1)
+        if len(calls) > 1:  # the first is the data as they are, before there is another thread
+            failed.wait()
+            time.sleep(0.001)
+        return 1.0
+
+    with pytest.raises(ZeroDivisionError, match="planted"):
+        refute(*study(6), estimator=fails_elsewhere, workers=2, simulations=20_000)
+    assert len(calls) < 20_000
 
 
 def test_failed_simulations_are_counted_not_averaged_away() -> None:

@@ -14,6 +14,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_ind
 
+from ophamin import registry
 from ophamin.measuring.pillars.general import means, power, proportions
 from ophamin.measuring.pillars.general.adjust import METHODS, adjust
 from ophamin.measuring.pillars.general.correlations import correlate, exact_spearman
@@ -283,3 +284,43 @@ def test_plugins_say_who_computed_what() -> None:
     missing = Adjust().compute({"p_value": [0.01, None]}, seed=0)
     assert missing.tables["adjusted"]["adjusted"] == [0.02, 1.0]
     assert Power().compute({"effect": [0.0]}, seed=0).evidence[0].statistic_value is None
+
+
+def test_the_power_of_equivalence_is_what_tests_show() -> None:
+    n = power.sample_size("tost", 0.8)
+    assert n is not None
+    assert power.power("tost", 0.8, n) >= 0.8 > power.power("tost", 0.8, n - 1)
+    runs, rng = 2000, np.random.default_rng(8)
+    for truth in (0.0, 0.4):
+        pairs = rng.normal([[truth], [0.0]], 1, (runs, 2, n))
+        tests = [means.t_test(x, y, equal_variance=True) for x, y in pairs]
+        shown = np.mean([means.tost(test, -0.8, 0.8).equivalent for test in tests])
+        # Four standard errors of a share of 2,000: a right power falls outside once in 15,000.
+        assert abs(shown - power.power("tost", 0.8, n, base=truth)) < 4 * np.sqrt(0.25 / runs)
+
+
+def test_the_power_of_non_inferiority_is_a_shifted_one_sided_t() -> None:
+    assert power.power("non-inferiority", 0.5, 40, base=0.1) == power.power("t", 0.6, 40, sides=1)
+    assert power.power("non-inferiority", 0.3, 40, base=-0.4) == 0.0
+    assert power.sample_size("non-inferiority", 0.5) == power.sample_size("t", 0.5, sides=1)
+
+
+def test_what_is_compared_with_unless_told() -> None:
+    assert power.power("correlation", 0.3, 80) == power.power("correlation", 0.3, 80, base=0.0) > 0.7
+    assert power.power("proportion", 0.1, 200) == power.power("proportion", 0.1, 200, base=0.5)
+    for test in ("tost", "non-inferiority"):
+        with pytest.raises(UsageError, match="margin"):
+            power.power(test, -0.5, 20)
+    found = Power().compute({"effect": [0.3]}, seed=0, test="correlation", base="0.1")
+    assert found.tables["power"]["n"] == [power.sample_size("correlation", 0.3, base=0.1)]
+    with pytest.raises(UsageError, match="is a number"):
+        Power().compute({"effect": [0.3]}, seed=0, base="x")
+
+
+@pytest.mark.parametrize("name", ["X.t_test", "X.tost", "X.non_inferiority", "X.smd", "X.permutation"])
+def test_n_counts_pairs_where_rows_are_paired(name: str) -> None:
+    first, second = [4.9, 5.2, 5.0, 5.3, 4.8], [4.1, 3.9, 4.4, 4.0, 4.2]
+    (paired,) = registry.get_pillar(name)().compute({"value": first, "other": second}, seed=0).evidence
+    table = {"value": first + second, "arm": ["a"] * 5 + ["b"] * 5}
+    (apart,) = registry.get_pillar(name)().compute(table, seed=0).evidence
+    assert (paired.n, apart.n) == (5, 10)

@@ -130,3 +130,19 @@ def test_strata_advice_speaks_of_strata_there_are():
     scenario = registry.get_scenario("metric")
     options = {**{k: o.default for k, o in scenario.options.items()}, "claim": "accuracy >= 0.9"}
     assert set(scenario.strata_advice) == set(scenario().strata(options))
+
+
+def test_a_plan_of_a_family_says_what_the_correction_asks(ask):
+    claim = ("metric", "--claim", "rate(answer) >= 0.9", "--set", "delta=0.05", "--family", "4")
+    words = ask(plan, *claim).stdout
+    assert "4 claims, corrected by holm at alpha 0.05; planned at 0.0125" in words
+    assert "if all truths lie δ inside" in words
+    found = json.loads(ask(plan, *claim, "--attempts", "2", "--correction", "by", "--json").stdout)
+    harmonic = 1 + 1 / 2 + 1 / 3 + 1 / 4
+    assert found["family"]["first_alpha"] == pytest.approx(0.025 / 4 / harmonic)  # α of one of two attempts
+    assert found["n"] == found["family"]["n"] == found["parts"][0]["n"]
+    assert json.loads(ask(plan, *claim[:5], "--json").stdout)["family"] is None
+    with pytest.raises(UsageError, match="--family M"):
+        ask(plan, *claim[:5], "--correction", "by")
+    with pytest.raises(UsageError, match="divided by 4"):
+        ask(plan, *claim, "--sequential")

@@ -163,6 +163,8 @@ def cases(record: Mapping[str, JSON]) -> list[dict[str, JSON]]:
     for pillar in record["pillars"]:
         found = ", ".join(f"{n} {severity}" for severity, n in pillar["severity_histogram"].items())
         message = (found or "no findings") if pillar["status"] == "ok" else pillar["error_message"]
+        if pillar["status"] == "ok" and not pillar.get("complete", True):
+            message += ", some files not examined"
         rows.append({"name": pillar["pillar_name"], "outcome": pillar["status"], "message": message})
     return rows
 

@@ -82,23 +82,29 @@ def changed_since(target: Target, revision: str) -> Changed:
 
 
 def keep_only(pillars: Sequence[dict[str, JSON]], files: Collection[str]) -> None:
-    """Leave out, in place, what lies in other files; also what could not be read there.
+    """Leave out, in place, what lies in other sources; also what could not be read there.
+
+    What is no source stays: a lock, advisories, the target as a whole when a tool read nothing of it.
 
     Args:
         pillars: Of the record.
         files: As the record names them.
     """
-    kept = frozenset(files)
+    changed = frozenset(files)
+
+    def kept(path: str) -> bool:
+        return path in changed or not path.endswith(SOURCES)
+
     for pillar in pillars:
-        pillar["findings"] = [f for f in pillar["findings"] if f["path"] in kept or not f["path"].endswith(SOURCES)]
+        pillar["findings"] = [f for f in pillar["findings"] if kept(f["path"])]
         pillar.update(pillar_counts(pillar["status"], pillar["findings"]))
-        unread = [u for u in pillar["extra"].get("unread", []) if u["path"] in kept]
+        unread = [u for u in pillar["extra"].get("unread", []) if kept(u["path"])]
         if pillar["status"] == "ok" and "unread" in pillar["extra"]:
             elsewhere = len(pillar["extra"]["unread"]) - len(unread)
             pillar["extra"] = {**pillar["extra"], "unread": unread, "unread_elsewhere": elsewhere}
             pillar["complete"] = not unread
             pillar["warnings"] = [
-                w for w in pillar["warnings"] if " was not examined: " not in w or w.split(" was not ")[0] in kept
+                w for w in pillar["warnings"] if " was not examined: " not in w or kept(w.split(" was not ")[0])
             ]
 
 

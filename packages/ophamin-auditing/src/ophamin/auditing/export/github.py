@@ -70,7 +70,10 @@ class GithubExporter:
                 written[command] += 1
                 lines.append(_annotation(command, finding))
         left = len(findings) - written.total()
+        missed = [p["pillar_name"] for p in record["pillars"] if not p.get("complete", p["status"] == "ok")]
         said = f"{len(findings)} findings, {left} of them without an annotation" if findings else "no findings"
+        if missed:
+            said += f"; {' and '.join(missed)} did not examine everything"
         lines.append(f"ophamin audit {record['audit_id'][:16]}: {said}")
         out.write("".join(f"{line}\n" for line in lines).encode("utf-8"))
         return LossReport(tuple(_lost(left, len(every) - len(findings))))

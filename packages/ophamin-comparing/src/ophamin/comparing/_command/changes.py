@@ -100,7 +100,11 @@ def _signals(series: Mapping[str, JSON], name: str | None) -> list[int]:
     """Positions at which a control chart signals."""
     from ophamin.comparing.series.charts import chart
 
-    result = chart([point["value"] for point in series["points"]], name or "individuals")
+    values = [point["value"] for point in series["points"]]
+    if not values or max(values) - min(values) <= 1e-9 * max(map(abs, values)):
+        # Limits around one value have no width, and rounding puts it beyond them.
+        return []
+    result = chart(values, name or "individuals")
     return sorted(set(_positions(result.diagnostics.get("signals"))))
 
 

@@ -117,11 +117,11 @@ def proof_of(record: Object, path: Path | None = None, *, verified: bool = True)
     """
     try:
         return Proof(
-            record["proof_id"],
+            _text(record["proof_id"]),
             _key(record),
-            record["claim"]["statement"],
-            record["verdict"]["outcome"],
-            record["identity"]["created_at"],
+            _text(record["claim"]["statement"]),
+            _text(record["verdict"]["outcome"]),
+            _text(record["identity"]["created_at"]),
             _facts(record),
             tuple(_parts(record)),
             record,
@@ -192,8 +192,8 @@ def _part(threshold: Object, decision: Object | None, where: Object, default_rul
         value or 0.0,
         value if exact else _number(interval.get("lower")),
         value if exact else _number(interval.get("upper")),
-        1.0 if exact else _or(interval.get("lower_confidence"), one_sided),
-        1.0 if exact else _or(interval.get("upper_confidence"), one_sided),
+        1.0 if exact else _or(_number(interval.get("lower_confidence")), one_sided),
+        1.0 if exact else _or(_number(interval.get("upper_confidence")), one_sided),
     )
     return Part(
         threshold["metric"],
@@ -206,6 +206,12 @@ def _part(threshold: Object, decision: Object | None, where: Object, default_rul
         estimator,
         decision.get("support"),
     )
+
+
+def _text(value: JSON) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
 
 
 def _number(value: JSON) -> float | None:

@@ -15,6 +15,7 @@ __all__ = ["MMD", "mmd"]
 
 SUBSAMPLE = 500
 PERMUTATIONS = 999
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def mmd(x: NDArray[np.float64], y: NDArray[np.float64], *, seed: int) -> MMD:
     """Compare two samples of vectors.
 
     Args:
-        x: Reference, shape ``(n, d)``, finite; columns are standardised by it.
-        y: Current, shape ``(m, d)``.
+        x: Reference, shape ``(n, d)``, finite, at least two rows.
+        y: Current, shape ``(m, d)``, likewise.
         seed: Of the subsample and the permutations.
 
     Example:
@@ -49,12 +50,12 @@ def mmd(x: NDArray[np.float64], y: NDArray[np.float64], *, seed: int) -> MMD:
     """
     rng = np.random.default_rng(seed)
     x, y = (a[rng.choice(len(a), min(SUBSAMPLE, len(a)), replace=False)] for a in (x, y))
-    scale = x.std(axis=0)
-    both = np.concatenate([x, y]) / np.where(scale > 0, scale, 1.0)
+    both = _standardised(np.concatenate([x, y]))
     norms = (both * both).sum(axis=1)
     squared = np.maximum(norms[:, None] + norms[None, :] - 2 * both @ both.T, 0.0)
     upper = squared[np.triu_indices(len(both), 1)]
-    width = float(np.median(upper)) or 1.0
+    # Where most rows are alike the median is rounding, and would take equal rows for different ones.
+    width = next((w for w in (float(np.median(upper)), float(upper.mean())) if w > _ROUNDING), 1.0)
     kernel = np.exp(-squared / width)
     np.fill_diagonal(kernel, 0.0)
     n, m = len(x), len(y)
@@ -70,3 +71,16 @@ def mmd(x: NDArray[np.float64], y: NDArray[np.float64], *, seed: int) -> MMD:
     # Equal permutations differ by rounding.
     more = int((values[1:] >= values[0] - 1e-12).sum())
     return MMD(float(values[0]), (more + 1) / (PERMUTATIONS + 1), (n, m), both.shape[1])
+
+
+def _standardised(both: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each column around 0 with a standard deviation of 1, over both samples together.
+
+    By one sample alone the two would not be exchangeable, which is what the permutation test asks; and distances of
+    what lies far from 0, as times do, would be lost in their squares.
+    """
+    largest = np.abs(both).max(axis=0)
+    small = both / np.where(largest > 0, largest, 1.0)
+    centred = small - small.mean(axis=0)
+    scale = centred.std(axis=0)
+    return np.asarray(centred / np.where(scale > 0, scale, 1.0))

@@ -26,6 +26,7 @@ State = Literal["drift", "stable", "undecided"]
 METHODS: tuple[Correction, ...] = ("by", "bh")
 """Of a false discovery rate: whatever the dependence of columns, or for independent and positively dependent ones."""
 _MOST_CATEGORIES = 1_000
+_LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,10 @@ def table_drift(
         )
     if method not in METHODS:
         raise UsageError(f"the correction is {' or '.join(METHODS)}, not {method!r}")
+    for what, frame in (("reference", reference), ("current table", current)):
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise UsageError(f"the {what} has two columns {twice!r}; a column is compared by its name")
     rng = np.random.default_rng(seed)
     if group is not None:
         for what, frame in (("reference", reference), ("current table", current)):
@@ -220,6 +225,8 @@ def _column(x: Any, y: Any) -> tuple[str, Distance, tuple[int, int]] | str:
         a, b = (s.to_numpy(dtype=float) for s in (x, y))
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             return "it holds infinite numbers"
+        if max(float(np.abs(a).max()), float(np.abs(b).max())) > _LARGEST:
+            return f"it holds numbers beyond {_LARGEST:g}, whose squares are none"
         return "number", numbers(a, b), n
     if any(plain):
         return "it holds numbers on one side and something else on the other"

@@ -95,12 +95,14 @@ class GateRule:
             head: Likewise, of the same rounds.
 
         Raises:
-            UsageError: It is not the time for a look.
+            UsageError: It is not the time for a look, or a time is none.
             MissingDependency: scipy is not there.
         """
         n = len(base)
         if n not in self.looks or len(head) != n:
             raise UsageError(f"looks are after {', '.join(map(str, self.looks))} rounds of both, not after {n}")
+        if not all(0 < time < math.inf for time in (*base, *head)):
+            raise UsageError("a pass took no time that the clock can tell; let one call do more, or give more records")
         ratios = [math.log(h / b) for b, h in zip(base, head, strict=True)]
         mean, error, df = trimmed_mean(ratios)
         level = self.levels[self.looks.index(n)]

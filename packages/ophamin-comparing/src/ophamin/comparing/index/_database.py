@@ -13,7 +13,7 @@ from typing import Any
 from ophamin.comparing.index._examine import Finding
 from ophamin.comparing.index._walk import Folder, Group
 
-__all__ = ["Database"]
+__all__ = ["Database", "forget"]
 
 _VERSION = 1
 _SCHEMA = """
@@ -51,7 +51,22 @@ class Database:
     def folders(self, parent: str | None) -> Mapping[str, Folder]:
         """What was remembered of the folders in one folder; ``None`` for the top itself."""
         found = self._db.execute("SELECT content FROM folders WHERE parent = ?", (_key(parent),)).fetchone()
-        return marshal.loads(found[0]) if found else {}
+        return self.loads(found[0], dict) if found else {}
+
+    @staticmethod
+    def loads(blob: bytes, kind: type) -> Any:
+        """What was remembered by ``marshal``.
+
+        Raises:
+            sqlite3.DatabaseError: It was damaged meanwhile.
+        """
+        try:
+            value = marshal.loads(blob)
+        except (ValueError, EOFError, TypeError) as error:
+            raise sqlite3.DatabaseError(f"damaged: {error}") from error
+        if not isinstance(value, kind):
+            raise sqlite3.DatabaseError(f"damaged: no {kind.__name__}")
+        return value
 
     def write(self, groups: Iterable[Group], findings: Mapping[str, Finding]) -> None:
         """Remember groups and what was found in their files; all of it or nothing."""
@@ -131,10 +146,15 @@ def _open(file: Path | None, stamp: str) -> sqlite3.Connection:
             # Corrupt, of another time or not writable: made anew, and where that fails kept in memory only.
             if source is None:
                 raise
-            for leftover in ("", "-journal", "-wal", "-shm"):
-                with contextlib.suppress(OSError):
-                    os.unlink(f"{source}{leftover}")
+            forget(source)
     raise AssertionError("the loop returns or raises")
+
+
+def forget(file: Path) -> None:
+    """Remove an index; it is made anew from what it is an index of."""
+    for leftover in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{file}{leftover}")
 
 
 def _connect(file: Path | None, stamp: str) -> sqlite3.Connection:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import marshal
 import multiprocessing
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ophamin import registry
 from ophamin.comparing.drift.mover import Bounds
 from ophamin.comparing.drift.proofs import Part, Proof, SeriesKey, proof_of
-from ophamin.comparing.index._database import Database
+from ophamin.comparing.index._database import Database, forget
 from ophamin.comparing.index._examine import Examiner, Finding
 from ophamin.comparing.index._types import Entry, Problem, Refreshed, Series
 from ophamin.comparing.index._walk import Group, walk
@@ -30,6 +30,7 @@ from ophamin.proof.signed import verify
 __all__ = ["ProofIndex"]
 
 JSON = Any
+T = TypeVar("T")
 Ticker = Callable[[int], None]
 
 _BATCH = 4096
@@ -101,6 +102,9 @@ class ProofIndex:
         Returns:
             How many files were read, and how many are gone.
         """
+        return self._healed(lambda: self._refresh(progress))
+
+    def _refresh(self, progress: Ticker | None = None) -> Refreshed:
         read = gone = 0
         with _Readers(self._keyring, self._workers) as readers:
             for groups in _batches(walk(str(self.root), self._db.folders)):
@@ -115,6 +119,25 @@ class ProofIndex:
 
     # --- answering, as of the last refresh
 
+    def _healed(self, look: Callable[[], T], *, empty: bool = True) -> T:
+        """What a look brings; an index whose file was damaged meanwhile is made anew first.
+
+        Args:
+            look: The look.
+            empty: Whether an index that knows nothing yet will do.
+        """
+        try:
+            return look()
+        except sqlite3.OperationalError:  # locked, or no room: making it anew would not help
+            raise
+        except sqlite3.DatabaseError:
+            self._db.close()
+            forget(self._file)
+            self._db = Database(self._file, _stamp(self.root, self._keyring))
+            if not empty:
+                self._refresh()
+            return look()
+
     def entries(self) -> list[Entry]:
         """Every proof once, oldest first; of several copies the one with a known signer, then the first by path."""
         return sorted(self._copies()[0].values(), key=lambda entry: (entry.created_at, entry.proof_id))
@@ -128,18 +151,17 @@ class ProofIndex:
 
     def problems(self) -> list[Problem]:
         """Every file that is no proof to be trusted, by path; records of other kinds are none."""
+        copies = self._copies()[1]
         found = [
-            Problem(self._path(path), state, reason)
-            for path, state, reason, _, _ in self._db.others()
-            if state != "other"
+            Problem(self._path(path), state, reason) for path, state, reason, _, _ in self._others() if state != "other"
         ]
-        found += self._copies()[1]
+        found += copies
         return sorted(found, key=lambda problem: problem.path)
 
     def others(self) -> dict[str, int]:
         """How many sound records of other kinds lie here, by kind."""
         found: dict[str, int] = {}
-        for _, state, _, kind, _ in self._db.others():
+        for _, state, _, kind, _ in self._others():
             if state == "other":
                 found[kind] = found.get(kind, 0) + 1
         return found
@@ -161,15 +183,21 @@ class ProofIndex:
     def _path(self, path: bytes) -> Path:
         return self.root / os.fsdecode(path)
 
+    def _others(self) -> list[tuple[bytes, str, str, str, str]]:
+        return self._healed(lambda: list(self._db.others()), empty=False)
+
     def _copies(self) -> tuple[dict[str, Entry], list[Problem]]:
         """Proofs by id, and their other copies."""
+        return self._healed(self._read_copies, empty=False)
+
+    def _read_copies(self) -> tuple[dict[str, Entry], list[Problem]]:
         kept: dict[str, Entry] = {}
         copies: list[Problem] = []
         keys: dict[tuple[str, ...], SeriesKey] = {}
         for path, state, proof_id, signer, outcome, created_at, about, *rest in self._db.proofs():
             *key, claim = rest
             shared = keys.setdefault(tuple(key), SeriesKey(*key))
-            facts, parts = marshal.loads(about)
+            facts, parts = self._db.loads(about, tuple)
             entry = Entry(
                 self._path(path), proof_id, shared, claim, outcome, created_at, facts, tuple(map(_part, parts)),
                 state == "proof", signer,

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from distributed import Client, LocalCluster
 
-from ophamin.comparing.orchestration._output import to_standard_error
+from ophamin.comparing._output import to_standard_error
 from ophamin.comparing.orchestration.executors import Pool
 from ophamin.proof.errors import SubstrateFailure, UsageError
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ophamin.comparing.orchestration._output import to_standard_error
+from ophamin.comparing._output import to_standard_error
 from ophamin.proof.errors import MissingDependency, UsageError
 
 __all__ = ["Pool", "open_executor"]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ophamin.comparing._output import to_standard_error
 from ophamin.proof.errors import MissingDependency, UnknownRecord, UsageError
 
 # Read when it is imported and when it is used: without it DVC reports home.
@@ -59,8 +59,9 @@ def track(project: Path, paths: Sequence[Path]) -> list[Tracked]:
             Repo.init(str(project), no_scm=not (project / ".git").exists()).close()
         with contextlib.closing(Repo(str(project))) as repo:
             repo.add([str(project / path) for path in inside])
-    known = {item.path: item for item in status(project)}
-    return [known[path] for path in inside]
+    known = status(project)
+    # What lies in a folder that is tracked is a part of it.
+    return [next(item for item in known if f"{path}/".startswith(f"{item.path}/")) for path in inside]
 
 
 def status(project: Path) -> list[Tracked]:
@@ -93,14 +94,19 @@ def _inside(project: Path, path: Path) -> str:
 
 
 def _relative(project: Path, path: Path) -> str:
-    return path.resolve().relative_to(project.resolve()).as_posix()
+    """From the project; whole where a ``.dvc`` file that somebody wrote leads out of it."""
+    whole, root = path.resolve(), project.resolve()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else whole.as_posix()
 
 
 @contextlib.contextmanager
 def _said() -> Iterator[None]:
     try:
-        # DVC talks to people; standard output is for results.
-        with contextlib.redirect_stdout(sys.stderr):
+        # DVC talks to people by the standard output it found when it was imported; that is for results.
+        with to_standard_error():
             yield
-    except (DvcException, SCMError, OSError) as error:
+    except (DvcException, SCMError, OSError, ImportError) as error:
         raise UsageError(f"DVC refuses: {error}") from error
+    except Exception as error:  # DVC raises whatever comes of a file of its own that somebody wrote or tore
+        said = str(error) or type(error).__name__
+        raise UsageError(f"DVC cannot read what tracks the data here ({said}); look at the newest .dvc file") from error

@@ -29,6 +29,12 @@ PERMUTATIONS = 999
 LOCATION = 7.35
 """95 % point of the likelihood ratio of the place of a shift (Hansen 2000, Table 1)."""
 _HIGHEST_RHO = 0.95
+_ALIKE = 1e-9
+"""Values that differ by less than this share of themselves are one value: a metric that is computed, not sampled,
+repeats itself up to rounding, and rounding has steps."""
+_EXACT = 1e-10
+"""Least share of the squares that is taken to be left within the segments: what is less is lost in their difference."""
+_RATIO = 1e6
 _BIAS = 3.5
 _ENOUGH = 20
 
@@ -91,20 +97,22 @@ def scan(
     The largest weighted F statistic over all splits is held against that of permutations of the values; a split that is
     found opens two segments, each of which is looked at with half of α. On a series without a change α is the chance
     that any is shown: exact for exchangeable noise of any law, approximate for autocorrelated noise (simulated: at most
-    10 % at α = 5 % and ρ = 0.5) and where standard errors differ (simulated: 5 % where they differ by chance, 7 % where
-    those of the last third are 20 times the others).
+    10 % at α = 5 % and ρ = 0.5).
+
+    With standard errors a change has to be shown twice, by weighted values and by values taken alike: α holds where
+    commits differ by no more than their standard errors, and where those say nothing of how commits differ.
 
     Args:
         values: The metric by commit, in order of time; shape (n,), finite.
-        se: Standard error of each value, above 0; only their ratios count, for commits differ by more than the
-            sampling of one. Default: equal.
+        se: Standard error of each value, above 0; only their ratios count. Default: equal.
         alpha: Of this scan, in (0, 0.5).
         seed: Of the permutations.
         permutations: How many at least, unless fewer settle it; more are drawn where α is small.
         autocorrelated: Whether neighbouring values may depend on each other.
 
     Raises:
-        UsageError: A value is not finite, a standard error not above 0, or their numbers differ.
+        UsageError: A value is not finite, a standard error not above 0, their numbers differ, or one standard error
+            is more than a million times another.
 
     Source:
         Sup-F over unknown splits: Andrews (1993), Econometrica 61:821; permutation null: Antoch & Hušková (2001),
@@ -146,11 +154,14 @@ def _checked(values: Sequence[float], se: Sequence[float] | None) -> tuple[Float
         raise UsageError("the values of a series are finite, and their standard errors are above 0")
     if not len(x):
         return x, errors
-    # Scales that would overflow when squared say nothing that their ratios do not.
-    centred, scale = x - np.median(x), float(np.median(errors))
-    if float(np.abs(centred).max(initial=0.0)) > 1e150 or not 1e-150 < scale < 1e150:
-        raise UsageError("the values of a series are too large or too small to be squared; use other units")
-    return x, (scale / errors) ** 2
+    if float(np.abs(x).max()) > 1e150:
+        raise UsageError("the values of a series are too large to be squared; use other units")
+    scale = float(np.median(errors))
+    with np.errstate(over="ignore", under="ignore"):
+        ratios = scale / errors
+    if not (ratios >= 1 / _RATIO).all() or not (ratios <= _RATIO).all():
+        raise UsageError("one standard error of the series is a million times another; weigh the values alike")
+    return x, ratios**2
 
 
 def _search(
@@ -158,13 +169,20 @@ def _search(
     found: list[tuple[int, int, int, float, float]],
 ) -> tuple[float, float]:  # fmt: skip
     """Look at one segment, then at both halves if it splits; its p-value and autocorrelation."""
-    if len(x) < SHORTEST:
+    size = float(np.abs(x).max())
+    if len(x) < SHORTEST or float(np.ptp(x)) <= _ALIKE * size:
         return 1.0, 0.0
-    rho = _autocorrelation(x, w) if autocorrelated else 0.0
-    y, v = (x[1:] - rho * x[:-1], w[1:]) if rho else (x, w)
+    # From the first value and in units of the largest: what is equal then stays equal, and no square overflows.
+    values, x = x, (x - x[0]) / size
+    y, v, rho = _whitened(x, w, autocorrelated)
     lost = len(x) - len(y)
     statistic, split, ratios = _best(y, v)
     p = _p_value(statistic, y, v, draws, rng)
+    if np.ptp(w):
+        # Weights are right where the standard errors are all that makes commits differ. Where they are not, values
+        # taken alike are what a shuffle leaves as it was. What is not shown both ways may come from the weights.
+        u, one, _ = _whitened(x, np.ones(len(x)), autocorrelated)
+        p = max(p, _p_value(_best(u, one)[0], u, one, draws, rng))
     if p <= alpha:
         inside = np.flatnonzero(ratios <= LOCATION)
         at, step = split + lost, _margin(len(y))
@@ -172,8 +190,14 @@ def _search(
             offset + at, offset + step + lost + int(inside[0]), offset + step + lost + int(inside[-1]), p, alpha,
         ))  # fmt: skip
         for part, start in ((slice(None, at), 0), (slice(at, None), at)):
-            _search(x[part], w[part], offset + start, alpha / 2, 2 * draws + 1, rng, autocorrelated, found)
+            _search(values[part], w[part], offset + start, alpha / 2, 2 * draws + 1, rng, autocorrelated, found)
     return p, rho
+
+
+def _whitened(x: Floats, w: Floats, autocorrelated: bool) -> tuple[Floats, Floats, float]:
+    """Values without their autocorrelation, which costs the first one, their weights, and ρ."""
+    rho = _autocorrelation(x, w) if autocorrelated else 0.0
+    return (x[1:] - rho * x[:-1], w[1:], rho) if rho else (x, w, 0.0)
 
 
 def _p_value(statistic: float, y: Floats, v: Floats, draws: int, rng: np.random.Generator) -> float:
@@ -211,8 +235,9 @@ def _statistics(x: Floats, w: Floats) -> Floats:
     centred = x - (x @ w / total)[:, None]
     sums = np.cumsum(centred * w, axis=1)[:, h - 1 : n - h]
     between = sums**2 * (total / (below * (total - below)))
-    within = (centred**2 @ w)[:, None] - between
-    return between / np.maximum(within, np.finfo(float).tiny)  # type: ignore[no-any-return]  # numpy's stubs
+    squares = (centred**2 @ w)[:, None]
+    within = np.maximum(squares - between, _EXACT * squares)
+    return np.asarray(np.divide(between, within, out=np.zeros_like(between), where=within > 0))
 
 
 def _best(y: Floats, v: Floats) -> tuple[float, int, Floats]:
@@ -232,7 +257,8 @@ def _autocorrelation(x: Floats, w: Floats) -> float:
         residuals[part] = x[part] - np.average(x[part], weights=w[part])
     residuals *= np.sqrt(w)
     square = float(residuals @ residuals)
-    if square == 0.0:
+    # A step without noise leaves rounding, and that has no autocorrelation to take out.
+    if square <= _EXACT * float((x - np.average(x, weights=w)) ** 2 @ w):
         return 0.0
     raw = float(residuals[1:] @ residuals[:-1]) / square
     # A mean estimated from m values lowers it by (1+3ρ)/m: of two halves that is 2(1+3ρ)/n, and the search for the

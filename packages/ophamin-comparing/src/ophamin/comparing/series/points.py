@@ -10,6 +10,8 @@ from ophamin.comparing.drift.proofs import Part, Proof, SeriesKey
 
 __all__ = ["Point", "Series", "series_of"]
 
+_RATIO = 1e6
+
 
 @dataclass(frozen=True)
 class Point:
@@ -57,9 +59,11 @@ class Series:
 
     @property
     def se(self) -> list[float] | None:
-        """Standard error of each point; ``None`` unless every one has one above 0."""
-        known = [point.se for point in self.points if point.se]
-        return known if len(known) == len(self.points) else None
+        """Standard error of each point; ``None`` unless every one has one above 0, none a million times another."""
+        known = [point.se for point in self.points if point.se is not None and point.se > 0]
+        if len(known) < len(self.points) or max(known, default=1.0) > _RATIO * min(known, default=1.0):
+            return None
+        return known
 
 
 def series_of(proofs: Iterable[Proof], order: Sequence[str] = ()) -> list[Series]:
@@ -107,4 +111,5 @@ def _se(part: Part) -> float | None:
     levels = [c for c in (b.lower_confidence, b.upper_confidence) if c is not None and 0.5 < c < 1]
     if len(levels) != 2:
         return None
-    return (b.upper - b.lower) / sum(NormalDist().inv_cdf(c) for c in levels)
+    # Bounds that crossed, as those of a sequence may after a drift, are no error of anything.
+    return (b.upper - b.lower) / sum(NormalDist().inv_cdf(c) for c in levels) if b.upper >= b.lower else None

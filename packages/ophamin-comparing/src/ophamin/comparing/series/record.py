@@ -63,7 +63,8 @@ def _series_problems(settings: Object, series: Object) -> Iterator[str]:
 def _means(points: Sequence[Object], edges: Sequence[int]) -> list[float]:
     """Weighted means of the segments."""
     errors = [p["se"] for p in points]
-    weights = [1 / (e * e) for e in errors] if all(errors) else [1.0] * len(points)
+    # In units of one of them: the square of a small one alone may be no number.
+    weights = [(errors[0] / e) ** 2 for e in errors] if all(errors) else [1.0] * len(points)
     return [
         math.fsum(p["value"] * w for p, w in zip(points[a:b], weights[a:b], strict=True)) / math.fsum(weights[a:b])
         for a, b in pairwise(edges)

@@ -43,8 +43,8 @@ def report_changes(
         settings: Of the project.
         alpha: Chance that anything is shown where nothing changed: of this scan of all series (Holm), or of all scans
             for ever when watched.
-        watched: Whether the series are scanned again as they grow. Earlier scans of a series are counted from the
-            records in the project's store, and each may spend only its share of α.
+        watched: Whether the series are scanned again as they grow. Earlier watched scans of the metric are counted
+            from the records in the project's store, and each may spend only its share of α.
         order: Revisions from old to new; default: by the time of measuring.
         seed: Of the permutations.
         key_file: Signing key.
@@ -79,23 +79,17 @@ def _family(found: Sequence[Series], alpha: float, seed: int) -> list[Look]:
 
 
 def _watched(found: Sequence[Series], settings: Settings, metric: str, alpha: float, seed: int) -> list[Look]:
-    """Each series has an equal share of α, and each look at it a share of that."""
-    seen: list[JSON] = []
+    """Each scan has a share of α, and each series in it an equal part of that.
+
+    Counted are the scans, not those of each series: were every new series a first look, each would bring an α of its
+    own, and the scans of a metric that gains series would spend more than α together.
+    """
+    number = 1
     for row in Store(Path(settings.store)).rows("change-points"):
         if not row.problem:
             record = read_object(row.location)
-            if record.get("metric") == metric and record.get("settings", {}).get("watched"):
-                seen += [(s["key"], s["comparator"], s["theta"]) for s in record["series"]]
-    return [
-        watch(
-            s.values,
-            s.se,
-            look=1 + seen.count((asdict(s.key), s.comparator, s.theta)),
-            alpha=alpha / len(found),
-            seed=seed,
-        )
-        for s in found
-    ]
+            number += bool(record.get("metric") == metric and record.get("settings", {}).get("watched"))
+    return [watch(s.values, s.se, look=number, alpha=alpha / len(found), seed=seed) for s in found]
 
 
 def _row(series: Series, look: Look) -> dict[str, JSON]:

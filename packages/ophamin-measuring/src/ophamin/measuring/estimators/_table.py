@@ -24,6 +24,9 @@ MIN_GROUPS = 20
 
 OWN = "ophamin-measuring"
 
+LARGEST = 1e150
+"""Greater values have no variance: their squares overflow."""
+
 
 @cache
 def installed(distribution: str) -> str:
@@ -113,7 +116,7 @@ def read(columns: Columns, *names: str, infinite: bool = False) -> Table:
         infinite: Whether ±∞ is a value (it is for quantiles).
 
     Returns:
-        The table; its ``problem`` names a missing column, a text value or a NaN.
+        The table; its ``problem`` names a text value, a NaN, or a number that has no square (a quantile needs none).
 
     Raises:
         UsageError: A named column is absent, or lengths differ.
@@ -132,6 +135,10 @@ def read(columns: Columns, *names: str, infinite: bool = False) -> Table:
             array = np.array([_number(column[i]) for i in keep], dtype=np.float64)
         except (TypeError, ValueError):
             array, problem = np.zeros(len(keep)), f"column {name!r} holds something that is not a number"
+        except OverflowError:
+            array, problem = np.zeros(len(keep)), f"column {name!r} holds a whole number beyond all floats"
+        if not infinite and len(keep) and LARGEST < np.abs(array).max() < np.inf:
+            problem = f"column {name!r} reaches {np.abs(array).max():g}, whose square is no number"
         if np.isnan(array).any() or (not infinite and np.isinf(array).any()):
             problem = f"column {name!r} holds a value that is not finite"
         arrays[name] = array

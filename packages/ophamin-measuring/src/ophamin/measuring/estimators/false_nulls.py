@@ -59,7 +59,7 @@ def false_nulls(
         raise UsageError(f"the estimator needs a column 'value'; there are {', '.join(columns) or 'none'}")
     rows = [1.0 if p is None else p for p in columns["value"]]
     problem = "" if rows else "there are no hypotheses"
-    if any(isinstance(p, str) or not 0 <= p <= 1 for p in rows):
+    if any(not hasattr(p, "__float__") or not 0 <= p <= 1 for p in rows):
         problem = "a p-value lies between 0 and 1"
     if problem:
         return Estimate(

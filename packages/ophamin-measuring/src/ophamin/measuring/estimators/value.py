@@ -73,8 +73,11 @@ def value(
     elif statistic != "only" and any(isinstance(v, str) for v in rows):
         problem = f"the {statistic} of text is not defined"
     else:
-        result = _STATISTICS[statistic](rows)
-        if result is None:
+        try:
+            result = _STATISTICS[statistic](rows)
+        except (TypeError, OverflowError):
+            problem = f"the {statistic} of these values is no number"
+        if result is None and not problem:
             problem = "the rows differ where one value was claimed"
     return Estimate(
         result, result, result, len(rows), method="exact", library="ophamin-measuring",

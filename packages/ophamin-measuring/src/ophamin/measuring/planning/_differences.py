@@ -11,11 +11,12 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaincinv, nctdtr, nctdtrit, ndtr, ndtri, stdtrit
+from scipy.special import nctdtr, nctdtrit, ndtr, ndtri, stdtrit
 
 from ophamin.measuring.estimators._shares import newcombe
 from ophamin.measuring.estimators.difference import exact_difference
 from ophamin.measuring.estimators.slope import LEAST
+from ophamin.measuring.pillars.general.equivalence import equivalence_power, estimated_errors
 from ophamin.measuring.planning._assume import Floats, Part
 from ophamin.proof.errors import UsageError
 
@@ -193,15 +194,11 @@ class EquivalencePower(_OfSpread):
     def _power(self, n: Floats, truth: float, alpha: float, *, upper_side: bool) -> Floats:
         scale, df = self._design(n)
         error = self._sd() * scale
-        level = (np.arange(400) + 0.5) / 400
-        spread = np.sqrt(2 * gammaincinv(df / 2, level[:, None]) / df) * error  # chi-squared quantiles
-        if upper_side:  # |d| − t(1−α/2)·s > θ
-            reach = self.theta + stdtrit(df, 1 - alpha / 2) * spread
-            chance = ndtr((truth - reach) / error) + ndtr((-truth - reach) / error)
-        else:  # |d| + t(1−α)·s < θ
-            reach = self.theta - stdtrit(df, 1 - alpha) * spread
-            chance = np.maximum(ndtr((reach - truth) / error) - ndtr((-reach - truth) / error), 0.0)
-        return np.asarray(chance.mean(axis=0))
+        if not upper_side:  # |d| + t(1−α)·s < θ
+            return equivalence_power(self.theta, truth, error, df, alpha)
+        reach = self.theta + stdtrit(df, 1 - alpha / 2)[:, None] * estimated_errors(error, df)  # |d| − t(1−α/2)·s > θ
+        spread = error[:, None]
+        return np.asarray((ndtr((truth - reach) / spread) + ndtr((-truth - reach) / spread)).mean(axis=1))
 
 
 class SlopePower(_Power):

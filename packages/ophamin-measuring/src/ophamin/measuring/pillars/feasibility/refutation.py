@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -40,23 +40,35 @@ KINDS = ("placebo", "random-common-cause", "subset")
 
 
 def _linear(rows: Rows) -> float:
-    """Coefficient of the treatment in an additive regression, from the triangle of one QR decomposition.
+    """Coefficient of the treatment in an additive regression."""
+    return _coefficient(_table(rows))
 
-    LAPACK's own routine in the one buffer that is filled here: ``numpy.linalg.qr`` copies its table twice and holds
-    the interpreter's lock through half of its work, so that threads wait for each other.
-    """
+
+def _table(rows: Rows) -> Floats:
+    """Ones, confounders, treatment and outcome, a column of the regression in each row, as LAPACK reads it."""
     p = rows.confounders.shape[1]
-    table = np.empty((p + 3, rows.n))  # a column of the design in each row, as LAPACK reads it
+    table = np.empty((p + 3, rows.n))
     table[0] = 1.0
     table[1 : p + 1] = rows.confounders.T
     table[p + 1] = rows.treated
     table[p + 2] = rows.outcome
-    if rows.n <= p + 1:
+    return table
+
+
+def _coefficient(table: Floats) -> float:
+    """Of the last column but one in the regression of the last, from the triangle of one QR decomposition.
+
+    By LAPACK's own routine, which writes over the table: ``numpy.linalg.qr`` copies it twice and holds the
+    interpreter's lock through half of its work, so that threads wait for each other.
+    """
+    k, n = table.shape
+    if n < k - 1:
         return math.nan
-    corner, _, _, _ = dgeqrf(table.T, lwork=_BLOCK * (p + 3), overwrite_a=1)
-    pivot, size = corner[p + 1, p + 1], np.linalg.norm(corner[: p + 2, p + 1])
+    corner, _, _, _ = dgeqrf(table.T, lwork=_BLOCK * k, overwrite_a=1)
+    pivot = float(corner[k - 2, k - 2])
     # The treatment is told apart from the rest only where something of it is left; Q keeps the length of a column.
-    return float(corner[p + 1, p + 2] / pivot) if abs(pivot) > 1e-10 * size else math.nan
+    told_apart = abs(pivot) > 1e-10 * math.hypot(*corner[: k - 1, k - 2].tolist())
+    return float(corner[k - 2, k - 1]) / pivot if told_apart else math.nan
 
 
 _BLOCK = 32
@@ -156,9 +168,18 @@ def refute(
         return summarised(kind, math.nan, np.empty(0), simulations, (reason,))
     root = np.random.SeedSequence([seed, KINDS.index(kind)])
 
+    threads = workers or os.cpu_count() or 1
+    # A simulation is many short steps, each of which takes the interpreter's lock again, and a decomposition is one
+    # long step without it: where at most half of the threads simulate, they seldom wait for each other.
+    steps: tuple[Any, Any] = (_table, _coefficient) if estimator == "linear" else (_as_they_are, call)
+    prepare, finish = steps
+    turns = [Lock() for _ in range(max(1, threads // 2))]
+
     def one(i: int) -> float:
-        spawned = np.random.SeedSequence(root.entropy, spawn_key=(i,))  # what root.spawn() gives, made in the thread
-        return call(_simulated(rows, kind, share, np.random.default_rng(spawned)))
+        with turns[i % len(turns)]:
+            spawned = np.random.SeedSequence(root.entropy, spawn_key=(i,))  # what root.spawn() gives
+            prepared = prepare(_simulated(rows, kind, share, np.random.default_rng(spawned)))
+        return float(finish(prepared))
 
     # One thread of BLAS for each of ours: sums keep their order, and workers do not fight over processors.
     with _libraries(len(sys.modules)).limit(limits=1), warnings.catch_warnings():
@@ -166,8 +187,12 @@ def refute(
         base = call(rows)
         if not math.isfinite(base):
             return summarised(kind, base, np.empty(0), simulations, ("the data as they are give no estimate",))
-        estimates = spread_out(one, simulations, workers or os.cpu_count() or 1, budget)
+        estimates = spread_out(one, simulations, threads, budget)
     return summarised(kind, base, estimates, simulations)
+
+
+def _as_they_are(rows: Rows) -> Rows:
+    return rows
 
 
 @lru_cache(maxsize=1)
@@ -178,21 +203,27 @@ def _libraries(_modules: int) -> ThreadpoolController:
 
 def _simulated(rows: Rows, kind: str, share: float, rng: np.random.Generator) -> Rows:
     if kind == "placebo":  # permuting zeros and ones is choosing which are ones
-        treated = np.zeros(rows.n, dtype=bool)
-        treated[_chosen(rows.n, int(rows.treated.sum()), rng)] = True
-        return Rows(rows.outcome, treated, rows.confounders)
+        return Rows(rows.outcome, _chosen(rows.n, int(np.count_nonzero(rows.treated)), rng), rows.confounders)
     if kind == "random-common-cause":
-        return Rows(rows.outcome, rows.treated, np.column_stack([rows.confounders, rng.standard_normal(rows.n)]))
-    kept = np.sort(_chosen(rows.n, max(1, round(share * rows.n)), rng))
-    return Rows(rows.outcome[kept], rows.treated[kept], rows.confounders[kept])
+        wider = np.empty((rows.n, rows.confounders.shape[1] + 1), order="F")
+        wider[:, :-1] = rows.confounders
+        wider[:, -1] = rng.standard_normal(rows.n)
+        return Rows(rows.outcome, rows.treated, wider)
+    kept = np.flatnonzero(_chosen(rows.n, max(1, round(share * rows.n)), rng))
+    return Rows(rows.outcome.take(kept), rows.treated.take(kept), rows.confounders.take(kept, axis=0))
 
 
 def _chosen(n: int, size: int, rng: np.random.Generator) -> Any:
-    """A random subset, without replacement: those with the smallest keys.
+    """A random subset, without replacement, as a mask: those with the smallest keys.
 
     ``choice`` and ``permutation`` keep the interpreter's lock, so that threads would wait for each other.
     """
-    return np.argpartition(rng.random(n), size - 1)[:size] if size < n else np.arange(n)
+    keys = rng.random(n)
+    mask = keys <= np.partition(keys, size - 1)[size - 1]
+    if np.count_nonzero(mask) > size:  # equal keys at the edge: once in 10^8 sets of 10,000
+        mask = np.zeros(n, dtype=bool)
+        mask[np.argpartition(keys, size - 1)[:size]] = True
+    return mask
 
 
 def spread_out(one: Callable[[int], float], simulations: int, workers: int, budget: float) -> Floats:
@@ -201,20 +232,26 @@ def spread_out(one: Callable[[int], float], simulations: int, workers: int, budg
     numbers, stop, end = count(), Event(), time.monotonic() + budget
 
     def work() -> None:
-        while not stop.is_set() and time.monotonic() < end and (i := next(numbers)) < simulations:
-            out[i] = one(i)
-            done[i] = True
+        try:
+            while not stop.is_set() and time.monotonic() < end and (i := next(numbers)) < simulations:
+                out[i] = one(i)
+                done[i] = True
+        except BaseException:
+            stop.set()  # an error or Ctrl-C ends the others after the simulation they are at
+            raise
 
-    if workers == 1:
+    helpers = min(workers, simulations) - 1
+    if not helpers:
         work()
     else:
-        with ThreadPoolExecutor(min(workers, simulations)) as pool:
-            running = [pool.submit(work) for _ in range(min(workers, simulations))]
+        with ThreadPoolExecutor(helpers) as pool:
+            running = [pool.submit(work) for _ in range(helpers)]
             try:
+                work()  # this thread is one of the workers, and a warm one
                 for future in running:
                     future.result()
             finally:
-                stop.set()  # an error or Ctrl-C ends the others after the simulation they are at
+                stop.set()  # Ctrl-C while waiting
     return out[: simulations if done.all() else int(np.argmin(done))]
 
 

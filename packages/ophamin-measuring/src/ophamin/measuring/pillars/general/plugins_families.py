@@ -133,12 +133,16 @@ class Power:
     library = "statsmodels"
     columns: Mapping[str, str] = {"effect": "effect on the scale of the test"}
     options: Mapping[str, OptionSpec] = {
-        "test": OptionSpec("t", "; ".join(f"{name} ({words})" for name, (_, words, _) in sizes.TESTS.items())),
+        "test": OptionSpec("t", "; ".join(f"{name} ({words})" for name, (_, words, _, _) in sizes.TESTS.items())),
         "n": OptionSpec(0, "size; 0 asks for it"),
         "power": OptionSpec(0.8, "power wanted where n is asked for"),
-        "alpha": OptionSpec(0.05, "α of the test, both sides together"),
+        "alpha": OptionSpec(0.05, "α of the test, both sides together; of each test of tost"),
         "sides": OptionSpec(2, "1 or 2"),
-        "base": OptionSpec(0.5, "share under the null, correlation under it, or share of discordant pairs"),
+        "base": OptionSpec(
+            None,
+            "share under the null or of discordant pairs (default 0.5), correlation under the null or true difference "
+            "in standard deviations (default 0)",
+        ),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -156,7 +160,7 @@ class Power:
             raise UsageError(f"no test is called {test!r}; use {', '.join(sizes.TESTS)}")
         effects = numbers(self.name, columns, "effect")
         notes = left_out(int(np.isnan(effects).sum()))
-        common = {"alpha": given["alpha"], "sides": given["sides"], "base": given["base"]}
+        common = {"alpha": given["alpha"], "sides": given["sides"], "base": _base(given["base"])}
         rows: list[tuple[float, int | None, float | None]] = []
         for effect in effects[~np.isnan(effects)].tolist():
             n = given["n"] or sizes.sample_size(test, effect, target=given["power"], **common)
@@ -178,3 +182,11 @@ class Power:
             "effect": [e for e, _, _ in rows], "n": [n for _, n, _ in rows], "power": [p for _, _, p in rows],
         }  # fmt: skip
         return PillarResult([item], {"power": table}, warnings=notes)
+
+
+def _base(value: Any) -> float | None:
+    """The option as a number; one without a default of its own comes from a command line as text."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"option 'base' is a number, such as 0.5; {value!r} is not") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
@@ -34,7 +34,13 @@ def _t(pillar: str, columns: Columns, given: Mapping[str, Any], level: float) ->
         found = means.paired(x, y, level=level)
     else:
         found = means.t_test(x, y, equal_variance=given["equal_variance"], level=level)
-    return found, {"arms": arms, "n_by_sample": [len(x), len(y)]}, notes + ([found.problem] if found.problem else [])
+    detail = {"arms": arms, "n_by_sample": [len(x), len(y)], "paired": paired}
+    return found, detail, notes + ([found.problem] if found.problem else [])
+
+
+def _n(sizes: Sequence[int], *, paired: bool) -> int:
+    """Independent units: rows of both samples, or pairs."""
+    return sizes[0] if paired else sum(sizes)
 
 
 class StudentTest:
@@ -68,8 +74,8 @@ class StudentTest:
         found, detail, notes = _t(self.name, columns, given, given["level"])
         item = finding(
             self.name, "difference", found.estimate, library="scipy", low=found.lower, high=found.upper,
-            p_value=found.p_value, n=sum(detail["n_by_sample"]), method=found.method, guarantee="approximate",
-            level=given["level"], t=finite(found.statistic), df=finite(found.df),
+            p_value=found.p_value, n=_n(detail["n_by_sample"], paired=detail["paired"]), method=found.method,
+            guarantee="approximate", level=given["level"], t=finite(found.statistic), df=finite(found.df),
             standard_error=finite(found.standard_error), **detail,
         )  # fmt: skip
         return PillarResult([item], warnings=notes)
@@ -145,7 +151,7 @@ class NonInferiority:
 def _tost(pillar: str, found: means.Tost, detail: Mapping[str, Any], margins: list[float | None]) -> Any:
     return finding(
         pillar, "difference", found.test.estimate, library="scipy", low=found.lower, high=found.upper,
-        p_value=found.p_value, n=sum(detail["n_by_sample"]), method=f"tost-{found.test.method}",
+        p_value=found.p_value, n=_n(detail["n_by_sample"], paired=detail["paired"]), method=f"tost-{found.test.method}",
         guarantee="approximate", level=1 - 2 * found.alpha, margins=margins, t_lower=finite(found.t_lower),
         p_lower=finite(found.p_lower), t_upper=finite(found.t_upper), p_upper=finite(found.p_upper),
         df=finite(found.test.df), equivalent=bool(found.equivalent), **detail,
@@ -222,7 +228,7 @@ class StandardizedDifference:
             notes.append(found.problem)
         item = finding(
             self.name, "hedges_g", found.g, library="scipy", low=found.lower, high=found.upper, effect_size=found.g,
-            n=len(x) + len(y), method="noncentral-t", guarantee="approximate", level=given["level"],
+            n=_n([len(x), len(y)], paired=paired), method="noncentral-t", guarantee="approximate", level=given["level"],
             cohen_d=finite(found.d), df=finite(found.df), paired=paired, arms=arms, n_by_sample=[len(x), len(y)],
         )  # fmt: skip
         return PillarResult([item], warnings=notes)
@@ -263,7 +269,8 @@ class PermutationTest:
             notes.append(found.problem)
         item = finding(
             self.name, f"difference_of_{given['statistic']}s", found.statistic, library="scipy",
-            p_value=found.p_value, n=len(x) + len(y), method="exact" if found.exact else "random permutations",
+            p_value=found.p_value, n=_n([len(x), len(y)], paired=paired),
+            method="exact" if found.exact else "random permutations",
             seed=seed, resamples=found.resamples, paired=paired, arms=arms, n_by_sample=[len(x), len(y)],
         )  # fmt: skip
         return PillarResult([item], warnings=notes)

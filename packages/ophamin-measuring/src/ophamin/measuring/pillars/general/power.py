@@ -11,6 +11,7 @@ from scipy.stats import binom
 from statsmodels.stats.power import NormalIndPower, TTestIndPower, TTestPower
 from statsmodels.stats.proportion import proportion_effectsize
 
+from ophamin.measuring.pillars.general.equivalence import equivalence_power
 from ophamin.proof.errors import UsageError
 
 __all__ = ["TESTS", "power", "sample_size"]
@@ -77,30 +78,54 @@ def _mcnemar(effect: float, n: float, alpha: float, sides: int, base: float) -> 
     return up + (float(ndtr((-effect * math.sqrt(n) - z) / spread)) if sides == 2 else 0.0)
 
 
-TESTS: Mapping[str, tuple[Callable[[float, float, float, int, float], float], str, str]] = {
-    "t": (_t, "d, standardised difference; n per arm", "statsmodels"),
-    "paired-t": (_paired_t, "standardised mean of the differences; n pairs", "statsmodels"),
-    "proportion": (_proportion, "share − base, exact binomial test; n rows", "scipy"),
-    "proportions": (_proportions, "share − base of two arms, arcsine; n per arm", "statsmodels"),
-    "correlation": (_correlation, "correlation − base, Fisher z; n rows", "scipy"),
-    "mann-whitney": (_mann_whitney, "auc − 0.5, Noether; n per arm", "scipy"),
-    "mcnemar": (_mcnemar, "difference of paired shares, base = share of discordant pairs; n pairs", "scipy"),
+def _tost(effect: float, n: float, alpha: float, sides: int, base: float) -> float:
+    if not effect > 0:
+        raise UsageError("the effect of TOST is the margin in standard deviations, greater than 0")
+    return float(equivalence_power(effect, base, math.sqrt(2 / n), 2 * n - 2, alpha))
+
+
+def _non_inferiority(effect: float, n: float, alpha: float, sides: int, base: float) -> float:
+    if not effect > 0:
+        raise UsageError("the effect of a non-inferiority test is the margin in standard deviations, greater than 0")
+    return _t(effect + base, n, alpha, 1, 0.0) if effect + base > 0 else 0.0
+
+
+TESTS: Mapping[str, tuple[Callable[[float, float, float, int, float], float], str, str, float]] = {
+    "t": (_t, "d, standardised difference; n per arm", "statsmodels", 0.0),
+    "paired-t": (_paired_t, "standardised mean of the differences; n pairs", "statsmodels", 0.0),
+    "proportion": (_proportion, "share − base, exact binomial test; n rows", "scipy", 0.5),
+    "proportions": (_proportions, "share − base of two arms, arcsine; n per arm", "statsmodels", 0.5),
+    "correlation": (_correlation, "correlation − base, Fisher z; n rows", "scipy", 0.0),
+    "mann-whitney": (_mann_whitney, "auc − 0.5, Noether; n per arm", "scipy", 0.0),
+    "mcnemar": (_mcnemar, "difference of paired shares, base = share of discordant pairs; n pairs", "scipy", 0.5),
+    "tost": (_tost, "margin / sd, base = true difference / sd; alpha of each test; n per arm", "scipy", 0.0),
+    "non-inferiority": (
+        _non_inferiority,
+        "margin / sd, base = true difference / sd; alpha of the one test; n per arm",
+        "statsmodels",
+        0.0,
+    ),
 }
+"""By name: the power, what effect and n are, the library, and what base is where it is not given."""
 
 
-def power(test: str, effect: float, n: float, *, alpha: float = 0.05, sides: int = 2, base: float = 0.5) -> float:
+def power(
+    test: str, effect: float, n: float, *, alpha: float = 0.05, sides: int = 2, base: float | None = None
+) -> float:
     """Power of a test.
 
     Source: noncentral t by statsmodels; Cohen (1988) for two shares; Noether (1987), JASA 82:645; Connor (1987),
-    Biometrics 43:207 for McNemar; the exact binomial test by its tails.
+    Biometrics 43:207 for McNemar; Phillips (1990), J. Pharmacokinet. Biopharm. 18:137 for TOST; the exact binomial
+    test by its tails.
 
     Args:
         test: One of :data:`TESTS`.
         effect: Effect on that test's scale.
         n: Size on that test's scale.
         alpha: α of the test, both sides together.
-        sides: 1 (the effect is positive) or 2.
-        base: The share under the null, the correlation under it, or the share of discordant pairs.
+        sides: 1 (the effect is positive) or 2; TOST and non-inferiority have their own.
+        base: The share under the null (0.5), the correlation under it (0), the share of discordant pairs (0.5), or the
+            true difference in standard deviations (0).
 
     Raises:
         UsageError: Unknown test, or a value out of range.
@@ -113,9 +138,10 @@ def power(test: str, effect: float, n: float, *, alpha: float = 0.05, sides: int
         raise UsageError(f"no test is called {test!r}; use {', '.join(TESTS)}")
     if not 0 < alpha < 1 or sides not in (1, 2) or not n > 0 or not math.isfinite(effect):
         raise UsageError("power needs alpha in (0, 1), sides 1 or 2, n above 0 and a finite effect")
-    if test in ("t", "paired-t", "proportions") and n < 2:
+    if test in ("t", "paired-t", "proportions", "tost", "non-inferiority") and n < 2:
         return 0.0
-    return min(1.0, max(0.0, TESTS[test][0](effect, n, alpha, sides, base)))
+    own, _, _, usual = TESTS[test]
+    return min(1.0, max(0.0, own(effect, n, alpha, sides, usual if base is None else base)))
 
 
 def sample_size(test: str, effect: float, *, target: float = 0.8, **options: Any) -> int | None:
