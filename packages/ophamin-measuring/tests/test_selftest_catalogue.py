@@ -30,6 +30,7 @@ def test_every_check_judges_something_and_is_named_once() -> None:
         assert check.most is not None or check.least is not None, check.label
         assert check.sides, check.label
         assert check.full >= check.quick, check.label
+        assert check.full > 0, check.label
 
 
 def test_every_approximate_method_is_tried_beyond_its_promise() -> None:

@@ -210,7 +210,7 @@ def _naive_quantile(x, *, q, alpha=0.05, sides=2, looks=(), **more):
 @pytest.mark.parametrize(
     ("name", "wrong", "line"),
     [
-        ("bernoulli_sequence", _naive_share, "proportion, every look up to 60, each side"),
+        ("bernoulli_sequence", _naive_share, "proportion, every look up to 40, each side"),
         ("subgaussian_sequence", _naive_mean, "normal mean, every look up to 200, each side"),
         ("hoeffding_sequence", _naive_mean, "hoeffding, uniform, every look up to 200"),
         ("empirical_bernstein_sequence", _naive_mean, "empirical bernstein, uniform, every look up to 200"),

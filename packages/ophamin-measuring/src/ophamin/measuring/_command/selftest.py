@@ -40,7 +40,7 @@ def _proofs(settings: Settings | None) -> Path:
 
 @click.command("selftest", short_help="Try every interval, test and stopping rule on data whose truth is known.")
 @click.option("--quick/--full", "quick", default=True, show_default=True,
-              help="Under a minute on two cores; or ten times the runs and what is too dear for that, for a release.")  # fmt: skip
+              help="Under a minute on two cores; or ten times the runs, and the dear ones, for a release.")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=None, help="Seed of the simulations.  [default: fixed]"
 )

@@ -82,9 +82,9 @@ def _adjusted() -> list[Check]:
         )  # fmt: skip
     made += [
         Check("F.regression", f"effect of 1, n = 80, {errors}", errors, "approximate", most=_SIDE + 2 * MARGIN,
-              least=_SIDE - MARGIN, run=_ends(lambda *s, e=errors: regression.regression(*s, errors=e), 80),  # type: ignore[misc]
+              least=_SIDE - MARGIN, run=_ends(lambda *s, e=errors: regression.regression(*s, errors=e), 80),
               quick=0, full=8000,
-              stress=(Stress(_HEAVY, _ends(lambda *s, e=errors: regression.regression(*s, errors=e), 80, True)),))  # type: ignore[misc]
+              stress=(Stress(_HEAVY, _ends(lambda *s, e=errors: regression.regression(*s, errors=e), 80, True)),))
         for errors in regression.ERRORS if errors != "classical"
     ]  # fmt: skip
     return made
@@ -135,7 +135,10 @@ def _learned() -> list[Check]:
 
         return learning.causal_forest(*study, trees=100, folds=2)
 
-    cases = (("F.linear_dml", "debiased ML", linear, 300, 2000), ("F.causal_forest", "bootstrap of little bags", forest, 500, 200))  # fmt: skip
+    cases = (
+        ("F.linear_dml", "debiased ML", linear, 300, 2000),
+        ("F.causal_forest", "bootstrap of little bags", forest, 500, 200),
+    )
     return [
         Check(family, f"effect of 1, n = {n}", method, "approximate", most=_SIDE + 2 * MARGIN, run=_ends(estimate, n),
               quick=0, full=full, stress=(Stress(_HEAVY, _ends(estimate, n, True)),))
@@ -152,7 +155,7 @@ def _refuted() -> list[Check]:
             x, treated = rng.normal(size=(60, 1)), (rng.random(60) < 0.5).astype(float)
             y = x[:, 0] + effect * treated + rng.normal(size=60)
             return refutation.refute(
-                y, treated, x, simulations=99, workers=1, seed=int(rng.integers(2**31))
+                y, treated, x, simulations=39, workers=1, seed=int(rng.integers(2**31))
             ).p_value  # fmt: skip
 
         return p_value

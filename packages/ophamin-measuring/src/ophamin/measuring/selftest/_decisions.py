@@ -141,7 +141,7 @@ def _simulated() -> list[Check]:
         ("calibration error <= 0.1", "sign-vectors", Threshold("ece", "<=", 0.1),
          Decision(estimator="calibration-error"), gap, "approximate", wide, None, 600),
         ("Brier skill > 0", "paired-t", Threshold("skill", ">", 0.0),
-         Decision(estimator="brier-skill"), skill, "approximate", wide, None, 200),
+         Decision(estimator="brier-skill"), skill, "approximate", wide, None, 100),
         ("exponent <= 1.5", "ols-t", Threshold("exponent", "<=", 1.5),
          Decision(estimator="exponent"), growing(), "approximate", ALPHA, 0.028, 4000),
     )  # fmt: skip

@@ -70,7 +70,9 @@ def _terms() -> list[Check]:
     made = [
         Check("M.anova_factorial", f"{words}, type {kind}, 2 by 3 cells of 4", f"F, type {kind}", exact, kind="type I",
               most=ALPHA, least=ALPHA, sides=_ABOVE, run=rejection_run(crossed(term, kind)), quick=quick, full=6000)
-        for term, words, kind, quick in ((1, "second factor", 2, 100), (2, "interaction", 3, 0), (1, "second factor", 1, 0))
+        for term, words, kind, quick in (
+            (1, "second factor", 2, 100), (2, "interaction", 3, 0), (1, "second factor", 1, 0),
+        )
     ]  # fmt: skip
     made.append(
         Check("M.anova_rm", "8 subjects, 3 doses, none differs", "F, within subjects", exact, kind="type I",

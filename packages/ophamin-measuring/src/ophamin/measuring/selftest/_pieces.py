@@ -1,4 +1,4 @@
-"""A simulation cut into pieces: each is counted by itself, here or in a worker, now or when an interrupted run goes on."""
+"""A simulation cut into pieces: each is counted by itself, here or in a worker, now or when a run goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Counted", "Piece", "all_checks", "count", "pieces_of"]
 
 _CUTS = {"quick": 4, "full": 16}
 """Pieces each simulation is cut into: a full one is worth keeping in small parts."""
-_STRESSED = {"quick": 250, "full": 5000}
+_STRESSED = {"quick": 200, "full": 2000}
 """Most runs of a stress law, whose error is only shown."""
 
 

@@ -148,7 +148,8 @@ def _learners() -> list[Check]:
     return [
         Check(
             "comparing learners", "two that are alike, 10 random splits", "corrected resampled t", "approximate",
-            most=_SIDE + MARGIN, run=interval_run(_rivals(lambda rng, n: rng.normal(size=n)), 0.0), quick=1000, full=10_000,
+            most=_SIDE + MARGIN, run=interval_run(_rivals(lambda rng, n: rng.normal(size=n)), 0.0),
+            quick=1000, full=10_000,
             stress=(Stress("log-normal target", interval_run(skewed, 0.0)),),
         )
     ]  # fmt: skip
@@ -208,8 +209,8 @@ def _pooled() -> list[Check]:
         ),
         Check(
             "pooled effect", "10 studies, τ² = 0.2", "DL, Hartung–Knapp, factor ≥ 1", "approximate",
-            most=_SIDE + MARGIN, run=interval_run(_pool(_studies(10, 0.2), "DL", floor), 0.0), stress=_hard("DL", floor),
-            quick=2000, full=20_000,
+            most=_SIDE + MARGIN, run=interval_run(_pool(_studies(10, 0.2), "DL", floor), 0.0),
+            stress=_hard("DL", floor), quick=2000, full=20_000,
         ),
         Check(
             "pooled effect", "10 studies, τ² = 0.2, as published", "DL, Hartung–Knapp", "approximate",

@@ -25,7 +25,7 @@ __all__ = ["sequential"]
 Rng = np.random.Generator
 Draw = Callable[[Rng], np.ndarray]
 _N = 200
-_COUNTED = 60
+_COUNTED = 40
 _SEQUENCE = "confidence sequence"
 
 

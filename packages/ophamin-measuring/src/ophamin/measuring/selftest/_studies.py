@@ -78,7 +78,7 @@ def _sizes() -> list[Check]:
     )
     return [
         Check("I.effect_sizes", f"{words} ± z·√v", words, "approximate", most=_SIDE + MARGIN, least=_SIDE - MARGIN,
-              run=covered(draw), quick=8000, full=80_000, stress=(Stress("few or rare", covered(hard)),))
+              run=covered(draw), quick=20_000, full=200_000, stress=(Stress("few or rare", covered(hard)),))
         for words, draw, hard in cases
     ]  # fmt: skip
 

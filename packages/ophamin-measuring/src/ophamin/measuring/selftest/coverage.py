@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ophamin.measuring.selftest._pieces import all_checks
-from ophamin.measuring.selftest.catalogue import REFERENCES
 from ophamin.registry import estimators, pillars
 
 __all__ = ["NOT_SIMULATED", "TRIED_AS", "WHEEL", "not_simulated", "tried", "unknown"]
@@ -88,8 +87,3 @@ def not_simulated(mode: str) -> dict[str, str]:
     """
     dear = {c.label: "too dear for --quick; --full tries it" for c in all_checks().values() if not c.belongs_to(mode)}
     return {**NOT_SIMULATED, **dear}
-
-
-def held_by_reference(family: str) -> bool:
-    """Whether a reference number is about this family."""
-    return any(r.family == family for r in REFERENCES)
