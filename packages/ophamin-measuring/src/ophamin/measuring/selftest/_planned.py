@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -88,6 +89,18 @@ def _mcnemar(effect: float, n: int) -> Rejects:
     return rejects
 
 
+def _within(effect: float, n: int, *, one_sided: bool) -> Rejects:
+    """Two arms of one mean, shown to lie within the margin: at both ends, or above the lower one."""
+
+    def rejects(rng: Rng, runs: int) -> np.ndarray:
+        x, y = rng.normal(size=(2, runs, n))
+        half = float(stdtrit(2 * n - 2, 1 - ALPHA)) * np.sqrt((x.var(axis=1, ddof=1) + y.var(axis=1, ddof=1)) / n)
+        gap = x.mean(axis=1) - y.mean(axis=1)
+        return np.asarray((gap - half > -effect) & (one_sided | (gap + half < effect)))
+
+    return rejects
+
+
 def planned() -> list[Check]:
     """Every check of this kind."""
 
@@ -100,6 +113,8 @@ def planned() -> list[Check]:
         "proportion": (_share, 0.15, 80, 0.5, 0.0),
         "proportions": (_two_shares, 0.2, 100, 0.5, 0.03), "correlation": (_correlation, 0.4, 50, 0.0, 0.02),
         "mann-whitney": (_mann_whitney, 0.15, 60, 0.5, 0.05), "mcnemar": (_mcnemar, 0.15, 120, 0.3, 0.03),
+        "tost": (partial(_within, one_sided=False), 1.0, 18, 0.0, 0.0),
+        "non-inferiority": (partial(_within, one_sided=True), 0.8, 18, 0.0, 0.0),
     }  # fmt: skip
     made = []
     for test, (make, effect, n, base, about) in cases.items():
