@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -185,14 +186,18 @@ def test_the_server_refuses_what_makes_no_sense_and_goes_on(service, path, body,
     assert ask(service, "/v1/vulns/OPH-1")[0] == 200
 
 
-@pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not on PATH")
+# The Makefile names its own uv, which need not be on PATH.
+UV = shutil.which(os.environ.get("UV", "uv"))
+
+
+@pytest.mark.skipif(UV is None, reason="there is no uv, neither in the variable UV nor on PATH")
 def test_uv_audit_agrees(service, tree):
     lock = 'version = 1\nrevision = 3\nrequires-python = ">=3.11"\n\n[[package]]\nname = "me"\nversion = "0.1"\nsource = { virtual = "." }\ndependencies = [{ name = "pkg" }]\n\n[package.metadata]\nrequires-dist = [{ name = "pkg" }]\n\n[[package]]\nname = "pkg"\nversion = "1.5"\nsource = { registry = "https://pypi.org/simple" }\n'
     project = '[project]\nname = "me"\nversion = "0.1"\nrequires-python = ">=3.11"\ndependencies = ["pkg"]\n'
     root = tree({"uv.lock": lock, "pyproject.toml": project}, "uvproject")
     where = service.removesuffix("/v1/query")
     done = subprocess.run(
-        ["uv", "audit", "--frozen", "--service-url", where], cwd=root, capture_output=True, text=True, check=False
+        [os.path.abspath(UV), "audit", "--frozen", "--service-url", where], cwd=root, capture_output=True, text=True, check=False
     )  # fmt: skip
     if "unrecognized subcommand" in done.stderr:
         pytest.skip("this uv has no audit")
