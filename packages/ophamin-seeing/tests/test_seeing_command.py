@@ -149,6 +149,29 @@ def test_a_program_that_never_reads_does_not_block_us(program) -> None:
     assert result.error == "timeout after 0.5 s"
 
 
+def test_requests_that_do_not_fit_the_pipe_arrive_whole_and_in_order(program) -> None:
+    # It pauses after every tenth: some requests find room at once, others wait for the thread that writes the rest.
+    substrate = program(
+        'if state["n"] % 10 == 0: time.sleep(0.1)\nsay(d, {"n": state["n"], "size": len(text), "last": text[-3:]})',
+        pipeline=16,
+    )
+    texts = [("x" * (50_000 if i % 3 else 10)) + f"{i:03}" for i in range(60)]
+    results = run(substrate, *texts)
+    assert [r.output for r in results] == [
+        {"n": i + 1, "size": len(text), "last": text[-3:]} for i, text in enumerate(texts)
+    ]
+
+
+@pytest.mark.parametrize("pipeline", [2, 16])
+def test_a_program_that_waits_for_the_whole_window(program, pipeline: int) -> None:
+    substrate = program(
+        f"held.append(d)\nif len(held) == {pipeline}:\n    for h in held: say(h, h['input'])\n    held.clear()",
+        pipeline=pipeline,
+    )
+    texts = [f"t{i}" for i in range(4 * pipeline)]
+    assert [r.output for r in run(substrate, *texts)] == [{"output": text} for text in texts]
+
+
 @pytest.mark.parametrize("pipeline", [1, 3])
 def test_an_answer_to_the_reset_line_is_called_that(program, pipeline: int) -> None:
     substrate = program("pass", pipeline=pipeline)

@@ -186,29 +186,35 @@ class LineTalk:
         settled: dict[int, CycleResult] = {}
         outgoing: list[bytes] = []
         following = emitted = 0
-        while emitted < len(records):
+        total, window = len(records), self._pipeline
+        quarter = max(1, window // 4)
+        while emitted < total:
             # An id in flight is not sent again: its two answers could not be told apart.
-            while following < len(records) and len(waiting) < self._pipeline and records[following].id not in waiting:
+            while following < total and len(waiting) < window and records[following].id not in waiting:
                 record = records[following]
                 try:
                     request = self._request(record, seed)
                 except UnsuitableOutput:
                     settled[following] = self._ask(following, record, seed, timeout_s)
                 else:
-                    self._started()
+                    if self._process is None:
+                        self._started()
                     outgoing.append(request)
                     waiting[record.id] = following
                 following += 1
             if waiting:
                 try:
-                    assert self._process is not None  # something is for it
-                    # Requests go out together, once the answers at hand are worked off: waking the writer for each
-                    # costs more than all the rest.
-                    if outgoing and not self._process.pending():
-                        self._process.send(b"".join(outgoing))
+                    process = self._process
+                    assert process is not None  # something is for it
+                    answers = process.answers
+                    # Requests go out together, a quarter of the window at a time: each write costs as much as a cycle,
+                    # and a child left without any would be idle while we work off its answers.
+                    if outgoing and (not answers or len(outgoing) >= quarter):
+                        process.send(b"".join(outgoing))
                         outgoing.clear()
-                    line, _ = self._process.receive(time.perf_counter() + timeout_s)
-                    identifier, output, error_text = _parsed(line)
+                    if not answers:
+                        process.wait(time.perf_counter() + timeout_s)
+                    identifier, output, error_text = _parsed(answers.popleft())
                     if identifier not in waiting:
                         _refuse(f"it answered for the id {identifier!r}, which is not in flight")
                 except (TimeoutError, StreamEnded, _BadAnswer):
@@ -221,7 +227,12 @@ class LineTalk:
                     self._deaths = 0
                     index = waiting.pop(identifier)
                     status: Any = "error" if error_text is not None else "ok"
-                    settled[index] = CycleResult(index, identifier, "", status, output, error_text)
+                    result = CycleResult(index, identifier, "", status, output, error_text)
+                    if index == emitted:
+                        yield result
+                        emitted += 1
+                    else:
+                        settled[index] = result
             while emitted in settled:
                 yield settled.pop(emitted)
                 emitted += 1
@@ -290,23 +301,33 @@ def _answer(line: bytes, identifier: str) -> tuple[Any, str | None]:
 def _parsed(line: bytes) -> tuple[str, Any, str | None]:
     """``(id, output, error)`` of one answer."""
     try:
-        answer = _decode(line.decode("utf-8"))
+        answer = _decode(line.decode())
     except (ValueError, RecursionError):
         _refuse(f"its answer is not JSON: {line[:80]!r}")
-    if isinstance(answer, dict) and answer.get("id", "") is None:
+    if type(answer) is not dict or "id" not in answer:
+        _refuse(f"its answer has no id: {line[:80]!r}")
+    identifier = answer["id"]
+    if identifier is None:
         # Every request has an id to give back; only the reset line has none.
         _refuse('it answered the reset line {"op": "reset"}, which has no answer')
-    if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
+    if type(identifier) is not str:
         _refuse(f"its answer has no id: {line[:80]!r}")
-    if ("output" in answer) == ("error" in answer):
-        _refuse("its answer must have either output or error")
     if "error" in answer:
-        return answer["id"], None, str(answer["error"])[:2000] or "the program said error without a reason"
+        if "output" in answer:
+            _refuse("its answer must have either output or error")
+        return identifier, None, str(answer["error"])[:2000] or "the program said error without a reason"
+    if "output" not in answer:
+        _refuse("its answer must have either output or error")
     output = answer["output"]
-    if len(line) < _PLAIN_LINE and b"\\u" not in line and line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
+    size = len(line)
+    if (
+        size < _PLAIN_LINE
+        and b"\\u" not in line
+        and (size < MAX_DEPTH or line.count(b"{") + line.count(b"[") <= MAX_DEPTH)
+    ):
         # Just read as JSON, and too short to be too long, too deep or to hide half a character: nothing to convert.
-        return answer["id"], output if type(output) is dict else {"output": output}, None
+        return identifier, output if type(output) is dict else {"output": output}, None
     try:
-        return answer["id"], as_output(output), None
+        return identifier, as_output(output), None
     except UnsuitableOutput as error:
-        return answer["id"], None, str(error)
+        return identifier, None, str(error)

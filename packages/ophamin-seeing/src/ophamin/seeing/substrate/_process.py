@@ -61,14 +61,16 @@ class LineProcess:
             start_new_session=True,
         )
         self._out: queue.Queue[tuple[list[bytes] | None, float]] = queue.Queue(_QUEUED_CHUNKS)
-        self._lines: deque[bytes] = deque()
+        self.answers: deque[bytes] = deque()
+        """Lines that came and were not taken yet, without their newlines; taken from the left."""
         self._arrived = 0.0
-        self._in: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        assert self._popen.stdin is not None
+        self._in = _Inlet(self._popen.stdin)
         self._stderr: deque[bytes] = deque()
         self._stopped = threading.Event()
         self._ended_by_us = False
         self._threads = [
-            _thread(_write_all, self._popen.stdin, self._in),
+            _thread(self._in.work_off),
             _thread(_read_lines, self._popen.stdout, self._out, self._stopped),
             _thread(_drain, self._popen.stderr, self._stderr),
         ]
@@ -85,15 +87,11 @@ class LineProcess:
         return self._popen.poll() is None
 
     def send(self, line: bytes) -> None:
-        """Queue one line or more (with their newlines) for the child; never blocks, never fails."""
-        self._in.put(line)
+        """Give it one line or more, with their newlines; what it does not take now is queued. Never blocks or fails."""
+        self._in.write(line)
 
-    def pending(self) -> bool:
-        """Whether a line has come that was not received yet."""
-        return bool(self._lines)
-
-    def receive(self, deadline: float) -> tuple[bytes, float]:
-        """The next line without its newline, and when it came.
+    def wait(self, deadline: float) -> None:
+        """Wait until there is an answer.
 
         Args:
             deadline: ``time.perf_counter`` seconds until which to wait.
@@ -102,18 +100,22 @@ class LineProcess:
             TimeoutError: Nothing came in time.
             StreamEnded: It closed its output or sent more than 10 MB without a newline.
         """
-        if not self._lines:
-            try:
-                lines, self._arrived = self._out.get(timeout=max(0.0, deadline - time.perf_counter()))
-            except queue.Empty:
-                raise TimeoutError from None
-            if lines is None:
-                raise StreamEnded("it closed its standard output")
-            self._lines.extend(lines)
-        line = self._lines.popleft()
-        if len(line) > MAX_LINE:
+        if self.answers:
+            return
+        try:
+            lines, self._arrived = self._out.get(timeout=max(0.0, deadline - time.perf_counter()))
+        except queue.Empty:
+            raise TimeoutError from None
+        if lines is None:
+            raise StreamEnded("it closed its standard output")
+        if len(lines[0]) > MAX_LINE:  # the only one that may have begun before what was read at once
             raise StreamEnded(f"it sent a line of more than {MAX_LINE // 1_000_000} MB")
-        return line, self._arrived
+        self.answers.extend(lines)
+
+    def receive(self, deadline: float) -> tuple[bytes, float]:
+        """The next line and when it came; see ``wait``."""
+        self.wait(deadline)
+        return self.answers.popleft(), self._arrived
 
     def stop(self, grace_s: float = 0.0) -> None:
         """End it and its whole process group, and reap it; may be called twice.
@@ -123,7 +125,7 @@ class LineProcess:
         """
         # Without a moment of grace even a tidy exit is our doing: we close its standard input.
         self._ended_by_us |= not grace_s and self.alive()
-        self._in.put(None)
+        self._in.close()
         if grace_s:
             with contextlib.suppress(subprocess.TimeoutExpired):  # killed below
                 self._popen.wait(grace_s)
@@ -172,26 +174,71 @@ def _kill(popen: subprocess.Popen[bytes]) -> None:
     popen.wait()
 
 
-def _write_all(pipe: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
+class _Inlet:
+    """The child's standard input: written at once while it takes all, by a thread where it does not.
+
+    A thread alone would wait for the caller to pause: the child would be idle while its answers are worked off.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._left = bytearray()  # what the thread is to write; while there is any, nothing overtakes it
+        self._changed = threading.Condition(threading.Lock())
+        self._closing = self._broken = False
+        self._direct = _set_blocking(pipe, False)
+
+    def write(self, data: bytes) -> None:
+        with self._changed:
+            if self._closing or self._broken:
+                return
+            written = 0
+            if self._direct and not self._left:
+                try:
+                    written = os.write(self._pipe.fileno(), data)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    self._broken = True  # it does not listen any more; whoever waits for its answer learns why
+                    return
+            if written < len(data):
+                self._left += memoryview(data)[written:]
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Close it once what waits is written."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+
+    def work_off(self) -> None:
+        """The thread."""
+        with contextlib.suppress(OSError), self._pipe:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._left or self._closing)
+                    if not self._left:
+                        return
+                    part = bytes(memoryview(self._left)[:_CHUNK])
+                    _set_blocking(self._pipe, True)
+                try:
+                    written = self._pipe.write(part)
+                except OSError:
+                    with self._changed:
+                        self._broken = True
+                    raise
+                with self._changed:
+                    del self._left[:written]
+                    if not self._left:
+                        _set_blocking(self._pipe, False)
+
+
+def _set_blocking(pipe: IO[bytes], blocking: bool) -> bool:
+    """Whether the platform can."""
     try:
-        with pipe:
-            ended = False
-            while not ended and (line := lines.get()) is not None:
-                parts = [line]
-                size = len(line)
-                # What is waiting goes in one write: with many requests in flight most of the time went into waking up.
-                while size < _CHUNK and not lines.empty():
-                    following = lines.get()
-                    if following is None:
-                        ended = True
-                        break
-                    parts.append(following)
-                    size += len(following)
-                view = memoryview(b"".join(parts))
-                while view:
-                    view = view[pipe.write(view) :]
-    except OSError:
-        pass  # it does not listen any more; whoever waits for its answer learns why
+        os.set_blocking(pipe.fileno(), blocking)
+    except (AttributeError, OSError):
+        return False  # Windows, before Python 3.12
+    return True
 
 
 def _read_lines(pipe: IO[bytes], out: queue.Queue[tuple[list[bytes] | None, float]], stopped: threading.Event) -> None:
