@@ -157,6 +157,8 @@ def _checked(values: Sequence[float], se: Sequence[float] | None) -> tuple[Float
         return x, errors
     if float(np.abs(x).max()) > 1e150:
         raise UsageError("the values of a series are too large to be squared; use other units")
+    if float(np.ptp(errors)) <= _ALIKE * float(errors.max()):
+        errors = np.ones(len(x))  # what differs by rounding is alike
     scale = float(np.median(errors))
     with np.errstate(over="ignore", under="ignore"):
         ratios = scale / errors
@@ -197,6 +199,9 @@ def _search(
 def _whitened(x: Floats, w: Floats, autocorrelated: bool) -> tuple[Floats, Floats, float]:
     """Values without their autocorrelation, which costs the first one, their weights, and ρ."""
     rho = _autocorrelation(x, w) if autocorrelated else 0.0
+    if autocorrelated and np.ptp(w):
+        # As weighed, few values may be all that is seen of it.
+        rho = max(rho, _autocorrelation(x, np.ones(len(x))))
     if not rho:
         return x, w, 0.0
     # What is taken off a precise value with its neighbour brings that one's error with it.
