@@ -228,6 +228,6 @@ def _forest(points: Sequence[Mapping[str, JSON]], theta: float) -> list[str]:
         row[left : right + 1] = "-" * (right - left + 1)
         row[at(theta)] = "|"
         row[at(step["value"])] = "o"
-        name = point["revision"][:12] or point["created_at"][:16]
-        lines.append(f"  {name:16} {''.join(row)} {step['value']:.4g} [{step['lower']:.4g}, {step['upper']:.4g}]")
+        name = point["revision"][:12] or point["created_at"][:19]
+        lines.append(f"  {name:19} {''.join(row)} {step['value']:.4g} [{step['lower']:.4g}, {step['upper']:.4g}]")
     return lines
