@@ -1,7 +1,7 @@
 """More points like the reference: blocks of it drawn again, or a fitted model where there are too few to draw from.
 
 Sources: Künsch (1989), Annals of Statistics 17:1217 (moving blocks); first-order autoregression and a two-state Markov
-chain are textbook models.
+chain are textbook models; innovations drawn again: Efron & Tibshirani (1986), Statistical Science 1:54.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ MIN_POINTS = 1_000
 MIN_BLOCKS = 50
 _LEAST_IN_A_TAIL = 10
 _HEAVIEST = 0.9
+_BOUND = 1.645
+"""One-sided 95 %, in standard errors."""
 """With fewer points or blocks than these, drawing again only repeats a few of them, and a model is used."""
 
 
@@ -36,7 +38,7 @@ class Reference:
 
     Example:
         >>> Reference.of([1.0, 2.0, 4.0] * 4).method
-        'first-order autoregression'
+        'first-order autoregression of innovations drawn again'
     """
 
     values: NDArray[np.float64]
@@ -68,7 +70,7 @@ class Reference:
         """How further points are made, in words."""
         if not self.model_based:
             return f"moving blocks of {self.block} points"
-        return "two-state Markov chain" if self.binary else "first-order autoregression"
+        return "two-state Markov chain" if self.binary else "first-order autoregression of innovations drawn again"
 
     def simulate(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """``n`` further points."""
@@ -95,7 +97,7 @@ def _autoregression(x: NDArray[np.float64], n: int, rng: np.random.Generator) ->
     rho = float(np.clip(centred[:-1] @ centred[1:] / (centred @ centred), -0.99, 0.99))
     noise = _Innovations(centred[1:] - rho * centred[:-1]).draw(n, rng)
     noise[0] = rng.choice(centred)
-    # As for the tails: corrected for its bias (Marriott & Pope 1954, Biometrika 41:390), and a standard error above.
+    # Likewise on the careful side: without its bias (Marriott & Pope 1954, Biometrika 41:390), a standard error above.
     rho = float(np.clip(rho + (1 + 3 * rho) / len(x) + math.sqrt((1 - rho * rho) / len(x)), -0.99, 0.99))
     if rho == 0.0:
         return noise + float(x.mean())
@@ -108,8 +110,8 @@ class _Innovations:
     """The law of a few innovations: as they fell in the middle, and tails that go on beyond the furthest of them.
 
     A budget of one alarm in 10,000 points asks for what a few hundred have not shown. The tails are those of a
-    generalised Pareto law, with the shape its standard error heavier than estimated: too light a tail would let a
-    detector pass that alarms more often than it may, too heavy a one only makes it slower.
+    generalised Pareto law, as heavy as the upper 95 % bound of its shape: too light a tail would let a detector pass
+    that alarms more often than it may, too heavy a one only makes it slower.
 
     Source: Pickands (1975), Annals of Statistics 3:119; fitted by probability-weighted moments, standard error of the
     shape likewise (Hosking & Wallis 1987, Technometrics 29:339).
@@ -151,7 +153,7 @@ def _tail(descending: NDArray[np.float64], count: int) -> tuple[float, float, fl
     # The standard error has no finite formula from 1/2 on; that of 0.4 stands for what is heavier.
     s = min(shape, 0.4)
     variance = (1 - s) * (1 - s + 2 * s**2) * (2 - s) ** 2 / ((1 - 2 * s) * (3 - 2 * s)) / count
-    shape = min(shape + math.sqrt(variance), _HEAVIEST)
+    shape = min(shape + _BOUND * math.sqrt(variance), _HEAVIEST)
     # The mean excess stays what it was.
     return threshold, first * (1 - shape), shape
 
