@@ -111,7 +111,7 @@ def instrumented(
     r_z = r_z / np.sqrt(size[2:])
     if q > 1 and np.linalg.matrix_rank(r_z, tol=1e-7) < q:
         return _nothing(n, ("an instrument is a linear combination of the others and the controls", *notes))
-    # Net of the controls both stages need no constant (Frisch & Waugh 1933); an orthonormal basis spans the instruments.
+    # Net of the controls both stages need no constant (Frisch & Waugh 1933); the basis spans the instruments.
     basis = np.linalg.qr(r_z)[0]
     along = basis.T @ r_w
     off = r_w - basis @ along

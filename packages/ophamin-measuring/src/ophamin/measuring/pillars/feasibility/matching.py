@@ -178,9 +178,7 @@ def matching(
 
 def _unlike(mine: _Arm, theirs: _Arm, found: list[NDArray[np.intp]], exact: int) -> int:
     """Rows with a neighbour that differs in the last ``exact`` coordinates."""
-    lone = [
-        bool((theirs.places[places, -exact:] != mine.places[i, -exact:]).any()) for i, places in enumerate(found)
-    ]
+    lone = [bool((theirs.places[places, -exact:] != mine.places[i, -exact:]).any()) for i, places in enumerate(found)]
     return int(mine.size[np.array(lone)].sum())
 
 

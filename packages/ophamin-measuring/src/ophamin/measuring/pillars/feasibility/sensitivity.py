@@ -75,9 +75,7 @@ def e_value(
     return EValue(_e(ratio / truth), bound, ratio)
 
 
-def e_value_of_difference(
-    table: Sequence[Sequence[int]], *, null: float = 0.0, level: float = 0.95
-) -> EValue:
+def e_value_of_difference(table: Sequence[Sequence[int]], *, null: float = 0.0, level: float = 0.95) -> EValue:
     """E-value of a risk difference from a 2 × 2 table, and of its lower bound.
 
     Args:
