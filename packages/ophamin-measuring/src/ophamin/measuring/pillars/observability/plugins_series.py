@@ -322,4 +322,9 @@ class DriftDetector:
         notes.append(
             "how often it alarms on a stable stream depends on the stream: calibrate it before it wakes anybody"
         )
+        if given["detector"] == "page-hinkley":
+            notes.append(
+                "its threshold counts in units of the stream: the default of 50 is crossed by noise of standard "
+                "deviation 1 every few thousand values"
+            )
         return PillarResult([item], {}, {"changes": found.changes, "warnings": found.warnings[:1000]}, notes)
