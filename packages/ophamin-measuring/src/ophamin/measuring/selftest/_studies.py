@@ -34,7 +34,7 @@ def studies() -> list[Check]:
 def _sizes() -> list[Check]:
     def shares(measure: str, truth: float, p: float, q: float) -> Callable[[Rng, int], tuple[Any, float]]:
         return lambda rng, runs: (
-            effects.counts(measure, rng.binomial(80, p, size=runs), 80, rng.binomial(60, q, size=runs), 60),  # type: ignore[arg-type]
+            effects.counts(measure, rng.binomial(80, p, size=runs), 80, rng.binomial(60, q, size=runs), 60),
             truth,
         )
 
