@@ -126,7 +126,7 @@ class Criterion:
             found = self._descend(at)
             if best is None or found[0] < best[0]:
                 best = found
-        if best is None:
+        if best is None or self._endless(best[1]):
             return None
         # A simplex that was folded against an edge stays there: from a fresh one it may leave it.
         for _ in range(6):
