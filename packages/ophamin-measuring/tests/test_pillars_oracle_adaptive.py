@@ -18,6 +18,7 @@ from scipy.stats import norm
 
 from ophamin.measuring.pillars.adaptive import sequences, sprt
 from ophamin.measuring.pillars.adaptive.evalues import bernoulli_e_process, calibrate
+from ophamin.measuring.pillars.adaptive.futility import futility_boundaries
 from ophamin.measuring.pillars.adaptive.group_sequential import (
     crossing,
     design_boundaries,
@@ -92,6 +93,42 @@ asKD1|eq5|2|0.05 2.575829304 2.49196922 2.410825096 2.339142837 2.275513448
 asKD3|eq5|2|0.05 3.540083799 2.974310644 2.604514204 2.30635678 2.045479842
 asHSD-4|eq5|2|0.05 3.252668488 2.986045949 2.691657446 2.37366695 2.025320999
 asHSD1|eq5|2|0.05 2.44867725 2.418984704 2.39838139 2.391230337 2.394759081
+"""
+# LOOKS|TYPE|typeBetaSpending|β, one-sided α 0.025, bindingFutility = FALSE, bsKD with γ 2 and bsHSD with −2: futility
+# boundaries, and the shift (the squared drift).
+FUTILITY = """
+eq3|asOF|bsOF|0.1 -0.6945411659 1.002459561 11.13149526
+eq3|asOF|bsOF|0.2 -0.2361446099 1.170372031 8.667784932
+eq3|asOF|bsP|0.1 0.3766789595 1.278468612 12.84347482
+eq3|asOF|bsP|0.2 0.465943608 1.318005551 9.75478934
+eq3|asOF|bsKD|0.1 -0.3553855663 0.9742260468 11.18816452
+eq3|asOF|bsKD|0.2 -0.3420913764 0.9605654231 8.344504397
+eq3|asOF|bsHSD|0.1 -0.2417748365 0.9366652914 11.20630838
+eq3|asOF|bsHSD|0.2 -0.2162147701 0.9227145524 8.36158392
+eq3|asP|bsOF|0.1 -0.5730145456 1.178973006 12.58035659
+eq3|asP|bsOF|0.2 -0.1264970121 1.333451226 9.822115282
+eq3|asP|bsP|0.1 0.4872416017 1.446486314 14.25273539
+eq3|asP|bsP|0.2 0.5658515669 1.473435859 10.86566933
+eq3|asP|bsKD|0.1 -0.2337992852 1.150674193 12.64133123
+eq3|asP|bsKD|0.2 -0.226961218 1.127971577 9.536342247
+eq3|asP|bsHSD|0.1 -0.1198430567 1.113283569 12.66487599
+eq3|asP|bsHSD|0.2 -0.1008061206 1.090200829 9.557582448
+un4|asOF|bsOF|0.1 -2.791330382 -0.2346588173 1.122779251 11.22557728
+un4|asOF|bsOF|0.2 -1.963305096 0.1487642103 1.2664812 8.761128239
+un4|asOF|bsP|0.1 -0.5963371398 0.5024257391 1.340653481 13.07243244
+un4|asOF|bsP|0.2 -0.4643781365 0.5820094575 1.374795949 9.95486124
+un4|asOF|bsKD|0.1 -1.540257271 -0.05731438613 1.082548069 11.27614043
+un4|asOF|bsKD|0.2 -1.488856655 -0.05354745546 1.067952682 8.410483953
+un4|asOF|bsHSD|0.1 -1.242343713 -0.03399323532 1.038182045 11.29942988
+un4|asOF|bsHSD|0.2 -1.167226133 -0.02128900168 1.022149009 8.434631528
+un4|asP|bsOF|0.1 -2.702910957 -0.0901694824 1.321881381 12.80750339
+un4|asP|bsOF|0.2 -1.883092491 0.2800665577 1.452494455 10.03006866
+un4|asP|bsP|0.1 -0.5144967956 0.63695222 1.533430679 14.64510816
+un4|asP|bsP|0.2 -0.3896722452 0.7051638751 1.555581237 11.20925337
+un4|asP|bsKD|0.1 -1.451602883 0.08763374062 1.281814912 12.86585975
+un4|asP|bsKD|0.2 -1.404556383 0.08429969335 1.258192489 9.720338919
+un4|asP|bsHSD|0.1 -1.153253886 0.111685256 1.237829278 12.89881056
+un4|asP|bsHSD|0.2 -1.082528413 0.1172345434 1.212678358 9.752706022
 """
 LOOKS = {
     "eq3": [1 / 3, 2 / 3, 1],
@@ -179,6 +216,33 @@ def test_designs_of_unequal_looks_through_the_pillar() -> None:
         spending_boundaries([0.5, 1], spending="power", rho=1.0),
     )
     assert linear.z == pytest.approx(power.z)
+
+
+@pytest.mark.parametrize("line", FUTILITY.strip().splitlines(), ids=lambda line: line.split()[0])
+def test_futility_is_that_of_rpact(line: str) -> None:
+    name, *numbers = line.split()
+    looks, kind, spending, beta = name.split("|")
+    options = {
+        "bsOF": {"spending": "obrien-fleming"}, "bsP": {"spending": "pocock"},
+        "bsKD": {"spending": "power", "rho": 2.0}, "bsHSD": {"spending": "hwang-shih-decani", "gamma": -2.0},
+    }[spending]  # fmt: skip
+    upper = spending_boundaries(LOOKS[looks], alpha=0.025, sides=1, **TYPES[kind])
+    found = futility_boundaries(upper, beta=float(beta), **options)
+    assert [*found.z[:-1], found.drift**2] == pytest.approx([float(v) for v in numbers], abs=2e-6)
+    # At that drift the chances add up: β below, the rest above.
+    ends = crossing(upper.z, LOOKS[looks], drift=found.drift, sides=1, futility=found.z)
+    assert (ends.lower.sum(), ends.power) == pytest.approx((float(beta), 1 - float(beta)), abs=1e-7)
+
+
+def test_futility_through_the_pillar() -> None:
+    table = {"information": [1 / 3, 2 / 3, 1.0], "z": [-1.0, None, None]}
+    result = GroupSequential().compute(table, seed=0, sides=1, alpha=0.025, beta=0.1)
+    assert result.tables["looks"]["futility_z"][0] == pytest.approx(-0.6945411659, abs=1e-6)
+    assert any("look 1 lies below" in note for note in result.warnings)
+    two, early = spending_boundaries([0.5, 1.0]), spending_boundaries([0.5, 0.9], alpha=0.025, sides=1)
+    for bounds, beta in ((two, 0.1), (early, 0.1), (spending_boundaries([1.0], alpha=0.025, sides=1), 0.99)):
+        with pytest.raises(UsageError):
+            futility_boundaries(bounds, beta=beta)
 
 
 def test_futility_peeking_and_conditional_power_by_integration() -> None:
