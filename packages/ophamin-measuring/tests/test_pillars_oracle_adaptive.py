@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import betaln
+from scipy.stats import beta as beta_law
 from scipy.stats import norm
 
 from ophamin.measuring.pillars.adaptive import sequences, sprt
@@ -444,6 +445,31 @@ def test_a_sub_gaussian_sequence_is_robbins_boundary() -> None:
         time = n * 2.25
         half = math.sqrt((time + rho) * math.log((time + rho) / (rho * 0.01))) / n
         assert (found.lower[n - 1], found.upper[n - 1]) == pytest.approx((x[:n].mean() - half, x[:n].mean() + half))
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "sides"), [(7, 40, 2), (7, 40, 1), (0, 25, 1), (180, 200, 2), (180, 200, 1)]
+)
+def test_the_ends_of_a_proportion_are_where_the_mixture_reaches_its_threshold(
+    successes: int, n: int, sides: int
+) -> None:
+    found = sequences.bernoulli_sequence(successes=[successes], n=[n], alpha=0.1, sides=sides, t_opt=50, alpha_opt=0.05)
+    # Tuned for alpha_opt: of both sides together, or twice that where each side has its own.
+    tuned = math.log(20) if sides == 2 else math.log(10)
+    weight = max(50 / (2 * tuned + math.log1p(2 * tuned)) - 1, 1e-3)
+    for end, hits in ((float(found.lower[0]), successes), (1 - float(found.upper[0]), n - successes)):
+        if hits == 0:
+            assert end == 0.0
+            continue
+        prior = beta_law(weight * end, weight * (1 - end))
+        start = end if sides == 1 else 0.0  # one side mixes over what lies beyond the null
+
+        def ratio(q: float, hits: int = hits, end: float = end, prior: Any = prior) -> float:
+            gain = hits * math.log(q / end) + (n - hits) * math.log((1 - q) / (1 - end))
+            return float(prior.pdf(q)) * math.exp(gain)
+
+        mass = quad(ratio, start + 1e-12, 1 - 1e-12, points=[hits / n], limit=400)[0] / float(prior.sf(start))
+        assert mass == pytest.approx(1 / 0.1, rel=1e-5)
 
 
 def test_a_quantile_sequence_holds_the_counts_of_a_one_sided_mixture() -> None:
