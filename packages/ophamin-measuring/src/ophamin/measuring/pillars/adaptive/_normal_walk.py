@@ -40,7 +40,7 @@ def leave(drift: float, step: float, low: float, high: float, truncate_at: int |
     count = max(48, math.ceil(4 * width / step))
     if count > _MOST:
         raise UsageError(
-            "one observation says too little for the exact characteristic: ask for method wald, which is about right there"
+            "one observation says too little for the exact characteristic: ask for method wald, which serves"
         )
     nodes, weights = np.polynomial.legendre.leggauss(count)
     x, w = width / 2 * nodes + (high + low) / 2, width / 2 * weights
