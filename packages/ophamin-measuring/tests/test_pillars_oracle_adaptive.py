@@ -210,8 +210,9 @@ def test_designs_of_unequal_looks_through_the_pillar() -> None:
             design_boundaries(looks)
     with pytest.raises(UsageError):
         design_boundaries(3, design="wang-tsiatis", delta=0.7)
-    with pytest.raises(UsageError):
-        spending_boundaries([0.5, 1.0], spending="hwang-shih-decani", gamma=math.nan)
+    for gamma in (math.nan, -800.0):
+        with pytest.raises(UsageError):
+            spending_boundaries([0.5, 1.0], spending="hwang-shih-decani", gamma=gamma)
     linear, power = (
         spending_boundaries([0.5, 1], spending="hwang-shih-decani", gamma=0.0),
         spending_boundaries([0.5, 1], spending="power", rho=1.0),
@@ -312,6 +313,9 @@ def test_walds_approximation_of_a_bernoulli_test() -> None:
     assert near.average_n == pytest.approx(flat.average_n[0], rel=1e-2)
     ends = sprt.bernoulli_characteristic([1e-6, 0.999], 0.01, 0.1, 0.05, 0.1, method="wald")
     assert ends.reject == pytest.approx([0, 1], abs=1e-3)
+    far = sprt.normal_characteristic([1e6, -1e6, math.nan], 0, 1, 1, 0.05, 0.1)
+    assert far.reject[:2].tolist() == [1.0, 0.0]
+    assert math.isnan(far.reject[2])
 
 
 def test_a_truncated_test_decides_by_the_sign() -> None:

@@ -196,9 +196,11 @@ def spent(spending: str, t: float, alpha: float, rho: float, gamma: float) -> fl
         return alpha * math.log1p((math.e - 1) * t)
     if spending == "power" and rho > 0:
         return float(alpha * t**rho)
-    if spending == "hwang-shih-decani" and math.isfinite(gamma):
+    if spending == "hwang-shih-decani" and abs(gamma) <= 100:
         return alpha * (math.expm1(-gamma * t) / math.expm1(-gamma) if gamma else t)
-    raise UsageError(f"alpha is spent by {', '.join(SPENDING)} (with rho above 0), not {spending!r}")
+    raise UsageError(
+        f"alpha is spent by {', '.join(SPENDING)} (with rho above 0, gamma from -100 to 100), not {spending!r}"
+    )
 
 
 def design_boundaries(
