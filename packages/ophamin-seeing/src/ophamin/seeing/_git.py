@@ -116,7 +116,7 @@ def git_output(
             timeout=timeout_s,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:  # ValueError: a NUL in a word
         raise GitError(str(error)) from error
     if done.returncode:
         raise GitError(first_line(done.stderr) or f"git {arguments[0]} ended with status {done.returncode}")
