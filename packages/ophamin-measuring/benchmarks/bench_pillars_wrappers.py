@@ -123,12 +123,12 @@ def _anova(rng: Any) -> Iterator[Pair]:
         "Tukey's test, 10 groups, 200,000 rows / statsmodels' pairwise_tukeyhsd",
         lambda: tukey_hsd(v, group), lambda: pairwise_tukeyhsd(v, group),
     )  # fmt: skip
-    shape = (400, 3, 4)
+    shape = (60, 3, 4)
     s, f, g = (i.ravel() for i in np.indices(shape))
     z = rng.normal(size=len(s)) + s / 100
     frame = pd.DataFrame({"z": z, "s": s, "f": f, "g": g})
     yield (
-        "repeated measures, 400 subjects in 3 x 4 cells / statsmodels' AnovaRM",
+        "repeated measures, 60 subjects in 3 x 4 cells / statsmodels' AnovaRM",
         lambda: repeated_measures(z, s, {"f": f, "g": g}),
         lambda: AnovaRM(frame, "z", "s", within=["f", "g"]).fit(),
     )
@@ -155,7 +155,7 @@ def anova_table(frame: pd.DataFrame, kind: int) -> Any:
 
 
 def _effects(rng: Any) -> Iterator[Pair]:
-    n, p = 50_000, 10
+    n, p = 20_000, 5
     x = rng.normal(size=(n, p))
     t = (rng.random(n) < 1 / (1 + np.exp(-0.5 * x[:, 0]))).astype(float)
     y = x.sum(axis=1) + t + rng.normal(size=n)
@@ -164,7 +164,7 @@ def _effects(rng: Any) -> Iterator[Pair]:
     def adjusted() -> Any:
         return OLS(y, np.column_stack([np.ones(n), centred, centred * t[:, None], t])).fit().HC2_se
 
-    yield "Lin's adjustment, 50,000 rows of 10 confounders / statsmodels' OLS with HC2", lambda: lin(y, t, x), adjusted
+    yield "Lin's adjustment, 20,000 rows of 5 confounders / statsmodels' OLS with HC2", lambda: lin(y, t, x), adjusted
 
     def weighted(form: str, rows: int) -> Any:
         score = Logit(t[:rows], add_constant(x[:rows])).fit(disp=0)
@@ -172,11 +172,11 @@ def _effects(rng: Any) -> Iterator[Pair]:
         return getattr(effect, form)()
 
     yield (
-        "IPW, 5,000 rows of 10 confounders / statsmodels' TreatmentEffect",
+        "IPW, 5,000 rows of 5 confounders / statsmodels' TreatmentEffect",
         lambda: ipw(y[:5_000], t[:5_000], x[:5_000]), lambda: weighted("ipw", 5_000),
     )  # fmt: skip
     yield (
-        "IPWRA, 5,000 rows of 10 confounders / statsmodels' TreatmentEffect",
+        "IPWRA, 5,000 rows of 5 confounders / statsmodels' TreatmentEffect",
         lambda: ipwra(y[:5_000], t[:5_000], x[:5_000]), lambda: weighted("ipw_ra", 5_000),
     )  # fmt: skip
     arm, value = rng.random(1_000_000) < 0.5, rng.normal(size=1_000_000)
@@ -200,10 +200,10 @@ def _studies(rng: Any) -> Iterator[Pair]:
 
     def tables() -> Any:
         table = StratifiedTable(cells)
-        return table.logodds_pooled, table.logodds_pooled_confint()
+        return table.logodds_pooled, table.logodds_pooled_confint(), table.test_equal_odds()
 
     yield (
-        "Mantel-Haenszel odds ratio of 200,000 tables / statsmodels' StratifiedTable",
+        "Mantel-Haenszel odds ratio of 200,000 tables and their heterogeneity / statsmodels' StratifiedTable",
         lambda: mantel_haenszel("OR", first, size, second, size), tables,
     )  # fmt: skip
     error = np.sqrt(v)
