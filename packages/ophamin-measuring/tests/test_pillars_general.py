@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_ind
 
@@ -172,6 +173,9 @@ def test_a_permutation_test_is_exact_or_counts_itself() -> None:
     assert pairs.p_value == pytest.approx(2 / 16)
 
 
+STATSMODELS = {"holm": "holm", "hochberg": "simes-hochberg", "bonferroni": "bonferroni", "bh": "fdr_bh", "by": "fdr_by"}
+
+
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=9))
 @settings(max_examples=40, deadline=None)
 def test_adjusted_p_values_keep_order_and_only_grow(p: list[float]) -> None:
@@ -180,6 +184,8 @@ def test_adjusted_p_values_keep_order_and_only_grow(p: list[float]) -> None:
         assert (adjusted >= np.array(p) - 1e-15).all()
         order = np.argsort(p, kind="stable")
         assert (np.diff(adjusted[order]) >= -1e-12).all()
+        theirs = multipletests(p, method=STATSMODELS[method])[1]
+        assert adjusted == pytest.approx(theirs, rel=1e-9, abs=1e-300)
     assert (adjust(p, "hochberg") <= adjust(p, "holm") + 1e-12).all()
     assert (adjust(p, "bh") <= adjust(p, "by") + 1e-12).all()
 
