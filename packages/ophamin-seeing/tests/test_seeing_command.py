@@ -3,7 +3,9 @@ from __future__ import annotations
 import gc
 import os
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,6 +123,8 @@ def test_what_it_does_wrong_is_the_error_of_that_cycle_alone(program, name: str,
     assert [r.status for r in results] == ["ok", "ok", "error", "ok", "ok"]
     assert [r.output for r in results if r.output] == [{"output": t} for t in "abcd"]
     assert expected in results[2].error
+    if "10 MB" in expected:
+        assert "exit status" not in results[2].error, "it ends because we do not listen any more"
     assert [r.record_id for r in results] == [f"r{i}" for i in range(5)]
     assert "\n" not in results[2].error
     assert len(results[2].error) < 1000
@@ -221,6 +225,60 @@ def test_an_abandoned_batch_leaves_no_answers_behind(program) -> None:
     assert [r.output["output"] for r in run(substrate, *"uvw")] == list("uvw")
 
 
+@pytest.mark.parametrize("pipeline", [1, 4])
+def test_a_second_answer_is_never_taken_for_the_next(program, pipeline: int) -> None:
+    answers = 'b"".join(json.dumps({"id": d["id"], "output": n}).encode() + b"\\n" for n in (state["seed"], -1))'
+    substrate = program(f"raw({answers})", pipeline=pipeline)
+    for seed in (5, 6):
+        substrate.reset(seed)
+        [result] = run(substrate, "x")
+        assert result.output in ({"output": seed}, None)
+        assert result.error in (None, "it answered for the id 'r0' once more than it was asked")
+
+
+@pytest.mark.parametrize("pipeline", [1, 4])
+def test_an_answer_that_was_waited_for_when_ctrl_c_came_reaches_nobody(program, pipeline: int) -> None:
+    body = 'if text == "slow": os.kill(os.getppid(), signal.SIGUSR1); time.sleep(0.3)\nsay(d, text)'
+    substrate = program(body, pipeline=pipeline)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(substrate, "slow")
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert [r.output for r in run(substrate, "quick", "b")] == [{"output": "quick"}, {"output": "b"}]
+
+
+@pytest.mark.parametrize("pipeline", [1, 4])
+def test_one_that_died_while_its_child_holds_the_pipe_is_not_called_slow(program, pipeline: int) -> None:
+    body = 'if text == "bad":\n    subprocess.Popen(["sleep", "60"]); os._exit(3)\nsay(d, text)'
+    results = run(program(body, pipeline=pipeline), "a", "bad", "c", timeout_s=3)
+    assert [(r.status, r.error) for r in results] == [
+        ("ok", None),
+        ("error", "timeout after 3 s (exit status 3)"),
+        ("ok", None),
+    ]
+
+
+def test_what_is_asked_again_is_given_as_it_comes(program, tmp_path: Path) -> None:
+    log = tmp_path / "asked"
+    body = f'open({str(log)!r}, "a").write(text + " ")\nif text == "bad": time.sleep(60)\nsay(d, text)'
+    batch = program(body, pipeline=4).run_batch(records("bad", "a", "bad", "b"), seed=1, timeout_s=3)
+    assert next(batch).status == "error"
+    assert next(batch).output == {"output": "a"}
+    assert log.read_text(encoding="utf-8") == "bad bad a ", "nobody waits for the others yet"
+    batch.close()
+
+
+@pytest.mark.parametrize("timeout_s", [1e12, float("inf")])
+def test_any_patience_is_possible(program, timeout_s: float) -> None:
+    assert run(program("say(d, text)"), "a", timeout_s=timeout_s)[0].output == {"output": "a"}
+
+
 def test_a_program_that_cannot_live_stops_the_run(program, tmp_path: Path) -> None:
     with pytest.raises(SubstrateFailure, match="10 times in a row") as caught:
         run(program('sys.stderr.write("no model"); sys.exit(1)'), *("x" * 30))
@@ -245,12 +303,21 @@ def test_its_children_go_with_it(program) -> None:
 def test_a_forgotten_substrate_leaves_no_process(program, tmp_path: Path) -> None:
     path = tmp_path / "idle.py"
     path.write_text("import sys\nfor l in sys.stdin: pass", encoding="utf-8")
+    before = set(threading.enumerate())
     substrate = make_substrate(f"command:{shlex.join([sys.executable, str(path)])}")
     substrate.reset(1)
     [pid] = substrate.processes()
-    del substrate
+    path.write_text("import sys\nwhile True: sys.stdout.write('flood\\n' * 1000)", encoding="utf-8")
+    flooding = make_substrate(f"command:{shlex.join([sys.executable, str(path)])}")
+    flooding.reset(1)
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 6
+    del substrate, flooding
     gc.collect()
     assert gone(pid)
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def test_what_cannot_be_sent_is_unmeasured(program) -> None:

@@ -182,6 +182,66 @@ def test_a_damaged_archive(tmp_path: Path, sample: Path) -> None:
     assert make_corpus(f"enron:{path}").availability().state == "partial"
 
 
+def header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def block(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 512)
+
+
+def pax(size: bytes) -> bytes:
+    """A header that says another size for the member after it."""
+    said = b" size=" + size + b"\n"
+    body = next(b"%d" % n + said for n in range(len(said), len(said) + 9) if len(b"%d" % n + said) == n)
+    info = tarfile.TarInfo("PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, len(body)
+    return info.tobuf() + block(body)
+
+
+ONE = header("maildir/a/in/1.", len(MAIL % 1)) + block(MAIL % 1)
+TWO = header("maildir/a/in/2.", len(MAIL % 1)) + block(MAIL % 2)
+END = bytes(1024)
+DAMAGED = {
+    "no end": (ONE + TWO, 2, "the archive is truncated"),
+    "a bad header": (ONE + TWO.replace(b"ustar", b"uStar", 1) + END, 1, "the archive is damaged (bad checksum)"),
+    "no header": (ONE + b"x" * 512 + TWO + END, 1, "the archive is damaged (invalid header)"),
+    "half a header": (ONE + TWO[:200], 1, "the archive is truncated"),
+    "two archives": (
+        ONE + END + TWO + END,
+        1,
+        "the archive is followed by something else, which was not read",
+    ),
+    "a size beyond the end": (ONE + header("maildir/a/in/2.", 1 << 40) + block(MAIL), 1, "the archive is truncated"),
+    "a size beyond all ends": (ONE + pax(b"9" * 200) + TWO + END, 1, "the archive is truncated"),
+    "a negative size": (ONE + pax(b"-5") + TWO + END, 1, "the archive is damaged (a negative size)"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_mail_is_lost_in_silence(tmp_path: Path, name: str, packed: bool) -> None:
+    data, read, reason = DAMAGED[name]
+    path = tmp_path / "enron_mail.tar"
+    path.write_bytes(gzip.compress(data) if packed else data)
+    corpus = make_corpus(f"enron:{path}")
+    assert [r.id for r in corpus.records()] == ["a/in/1.", "a/in/2."][:read]
+    assert dict(corpus.problems()) == {reason: 1}  # type: ignore[attr-defined]
+    found = corpus.availability()
+    assert (found.state, reason in found.found) == ("partial", True)
+
+
+def test_what_is_no_archive_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "enron.tar"
+    path.write_bytes(b"these are just words\n" * 60)
+    found = make_corpus(f"enron:{path}").availability()
+    assert (found.state, "invalid header" in found.found) == ("wrong", True)
+    os.mkfifo(tmp_path / "enron.csv")
+    assert make_corpus(f"enron:{tmp_path}/enron.csv").availability().state == "absent"
+
+
 def write_csv(path: Path, rows: list[list[str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,34 @@ def test_only_newline_separates_lines(tmp_path: Path) -> None:
         ("a\u2028b\x0bc\x85", "1"),
         ("second\rhalf", "2"),
     ]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_sentence(tmp_path: Path) -> None:
+    root = files(tmp_path, xx_Latn=b"\xef\xbb\xbfa\nb\n", yy_Latn=b"1\n\xef\xbb\xbf2\n")
+    about = root / "flores" / "flores200_dataset" / "metadata_dev.tsv"
+    about.write_bytes(b"\xef\xbb\xbfURL\tdomain\nu\td\n\te\n")
+    records = list(make_corpus("flores?langs=xx_Latn,yy_Latn", root).records())
+    assert [(r.payload, r.labels["label"], r.group) for r in records] == [("a", "1", "u"), ("b", "\ufeff2", None)]
+    assert records[0].meta == {"line": 1, "domain": "d"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a\rb\rc\r", "ends its lines in carriage returns alone"),
+        ("a\nb\n".encode("utf-16"), "is UTF-16 text"),
+        (b"\x1f\x8b\x08", "is a gzip archive, not text"),
+        (None, "is neither a file nor a folder"),
+    ],
+)
+def test_what_would_put_other_lines_side_by_side_is_wrong(tmp_path: Path, content: bytes | None, says: str) -> None:
+    root = files(tmp_path, xx_Latn=content or b"", yy_Latn=b"1\n2\n3\n")
+    if content is None:
+        path = tmp_path / "flores/flores200_dataset/dev/xx_Latn.dev"
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(CorpusUnavailable, match=says):
+        list(make_corpus("flores?langs=xx_Latn,yy_Latn", root).records())
 
 
 def test_what_is_missing_short_or_damaged_is_named(tmp_path: Path) -> None:

@@ -240,6 +240,12 @@ def test_a_late_answer_may_be_registered_as_behaviour(ask) -> None:
     assert [r.status for r in ask("reset", timeout_s=2, retries=0, late="error")] == ["unmeasured"]
 
 
+@pytest.mark.parametrize("query", ["", "?concurrency=3"])
+@pytest.mark.parametrize("timeout_s", [1e12, float("inf")])
+def test_any_patience_is_possible(ask, query: str, timeout_s: float) -> None:
+    assert [r.status for r in ask("a", "b", query=query, timeout_s=timeout_s)] == ["ok", "ok"]
+
+
 def test_wall_s_is_the_answered_exchange_alone(ask) -> None:
     [result] = ask(records=[Record(f"w{time.monotonic_ns()}", "twice-wait 1")], retries=1)
     assert result.status == "ok"

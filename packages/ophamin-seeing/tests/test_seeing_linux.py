@@ -183,6 +183,10 @@ def test_an_empty_and_a_broken_repository(tmp_path: Path) -> None:
     assert [r.payload for r in corpus.records()] in (["c3\n"], ["c3\n", "c2\n"])
     [reason] = corpus.problems()  # type: ignore[attr-defined]
     assert reason.startswith("the history breaks off (")
+    found = corpus.availability()
+    assert (found.state, reason in found.found) == ("partial", True), "once it was read it is known"
+    with pytest.raises(CorpusUnavailable, match="embedded null byte"):
+        list(make_corpus(f"linux:{target}?rev=a%00b").records())
 
 
 def test_odd_objects(tmp_path: Path) -> None:
@@ -224,6 +228,14 @@ def test_odd_objects(tmp_path: Path) -> None:
     cut = make_corpus(f"linux:{path}")
     assert cut.count() == 5
     assert cut.problems()["the history breaks off (the stream ends within an object)"] == 1  # type: ignore[attr-defined]
+    for size, says in (
+        ("99999999999999", "an object of 99999999999999 bytes"),
+        ("-1", "an object of -1 bytes"),
+        ("1e3", "no stream"),
+    ):
+        path.write_bytes(b"%040d commit %s\nabcdefghij\n" % (1, size.encode()))
+        [reason] = make_corpus(f"linux:{path}").problems()  # type: ignore[attr-defined]
+        assert reason.startswith(f"the history breaks off ({says}")
 
 
 @pytest.mark.data

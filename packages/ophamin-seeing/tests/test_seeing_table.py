@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,6 +83,10 @@ MISTAKES = {
     "two equal columns": ("text,x,x\na,1,2\n", "", "'x' comes twice"),
     "no id": ("id,text\n,a\n", "", "no value in the column 'id'"),
     "open quote": ('text\n"a\n', "", "line 2"),
+    "text after a quote": ('text,n\na,1\n"b"x,2\n', "", "line 3: ',' expected after"),
+    "text after an empty quote": ('text,n\n""b,2\n', "", "line 2: ',' expected after"),
+    "a quote within quotes": ('text,n\n"a,"b",2\n', "", "line 2: ',' expected after"),
+    "another separator": ("text;label\na;1\n", "", "'text;label' is one column; if it is several, add sep=semicolon"),
 }
 
 
@@ -112,6 +117,96 @@ def test_a_bad_json_line_is_counted_and_takes_no_neighbour_with_it(tmp_path: Pat
     assert dict(corpus.problems()) == {reason: 2}
     assert corpus.problems().places(reason) == ("line 2", "line 4")
     assert corpus.table()["text"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("number", ["1e400", "-2E+0309", "9" * 310 + ".0"])
+def test_a_number_no_record_can_hold_costs_its_line(tmp_path: Path, number: str) -> None:
+    path = write(tmp_path / "rows.jsonl", f'{{"text":"a","v":{number}}}\n{{"text":"b","v":1e-400}}\n')
+    corpus = make_corpus(f"table:{path}")
+    assert [(r.payload, r.labels["v"]) for r in corpus.records()] == [("b", 0.0)]
+    assert corpus.problems().places("half a character or a number beyond all floats (left out)") == ("line 1",)
+
+
+def test_half_a_character_costs_its_line(tmp_path: Path) -> None:
+    lines = ['{"text":"a\\ud83d"}', '{"text":"b","id":"\\uDFFF"}', '{"text":"\\ud83d\\ude00"}', '{"text":"\\\\ud83d"}']
+    corpus = make_corpus(f"table:{write(tmp_path / 'rows.jsonl', chr(10).join(lines))}")
+    assert [r.payload for r in corpus.records()] == ["\U0001f600", "\\ud83d"]
+    assert corpus.problems().total == 2
+    assert corpus.table()["text"].tolist() == ["\U0001f600", "\\ud83d"]
+
+
+def test_zero_is_an_id(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", '{"text":"a","id":0}\n{"text":"b","id":1}\n')
+    assert [r.id for r in make_corpus(f"table:{path}").records()] == ["0", "1"]
+    write(path, '{"text":"a","id":null}\n')
+    with pytest.raises(UsageError, match="no value in the column 'id'"):
+        list(make_corpus(f"table:{path}").records())
+
+
+def test_the_line_that_is_not_utf8_is_the_one_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"text\n" + b"a\n" * 5000 + b"\xe9\n" + b"a\n" * 5000)
+    with pytest.raises(UsageError, match="line 5002: not UTF-8"):
+        list(make_corpus(f"table:{path}").records())
+
+
+@pytest.mark.parametrize("begin", ["\n\n", "\r\n", "\ufeff\n", "\n" * 600])
+def test_empty_lines_before_the_header(tmp_path: Path, begin: str) -> None:
+    path = write(tmp_path / "rows.csv", f"{begin}text,n\na,1\n")
+    corpus = make_corpus(f"table:{path}")
+    [record] = corpus.records()
+    assert (record.payload, record.labels, record.meta["line"]) == ("a", {"n": 1}, begin.count("\n") + 2)
+    assert corpus.problems().total == 0
+    assert corpus.table().to_dict("list") == {"text": ["a"], "n": [1]}
+    assert list(make_corpus(f"table:{write(tmp_path / 'empty.csv', begin)}").records()) == []
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    for name, data, says in (
+        ("a.csv", gzip.compress(b"text\na\n"), "a.csv is a gzip archive, not text"),
+        ("a.csv.gz", b"text\na\n", "is something else, not a gzip archive"),
+        ("b.csv", "text\na\n".encode("utf-16"), "b.csv is UTF-16 text, not UTF-8"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(CorpusUnavailable, match=says):
+            list(make_corpus(f"table:{tmp_path / name}").records())
+
+
+CELLS = st.sampled_from(
+    ["a", "1", '"', '""', ",", "\n", "\r\n", "\r", 'x"y', '"q"', '"a,b"', '"l\nm"', " ", "é", "0.5", ""]
+)
+
+
+def both(path: Path) -> tuple[Any, Any]:
+    """What the records and the data frame say, or why they say nothing."""
+
+    def told(read: Any) -> Any:
+        try:
+            return read(make_corpus(f"table:{path}"))
+        except UsageError as error:
+            return str(error)
+
+    def framed(corpus: Any) -> Any:
+        frame = corpus.table()
+        return list(zip(frame["text"].tolist(), frame["label"].tolist(), strict=True)) if len(frame) else []
+
+    return told(lambda corpus: [(r.payload, r.labels["label"]) for r in corpus.records()]), told(framed)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(CELLS, max_size=14))
+def test_a_data_frame_says_what_the_records_say(tmp_path: Path, cells: list[str]) -> None:
+    records, frame = both(write(tmp_path / "rows.csv", "text,label\n" + "".join(cells)))
+    assert frame == records
+
+
+@pytest.mark.parametrize("cells", ['"a""b",1\n', '"a"b,1\n', 'a,"b\n"\n', "a,1\r\n", "\r,"])
+def test_quotes_at_the_seam_of_two_reads(tmp_path: Path, cells: str) -> None:
+    head = "text,label\n"
+    for before in range(len(cells) + 1):
+        long = "z" * ((1 << 20) - len(head) - len(",1\n") - before)
+        records, frame = both(write(tmp_path / "rows.csv", f"{head}{long},1\n{cells}c,2\n"))
+        assert frame == records
 
 
 def test_json_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -379,6 +380,17 @@ def test_more_series_than_two_scrapes_of_a_record_hold_are_told(answering, proje
     assert len(report_telemetry(url, project).record["families"][0]["samples"]) == 16_000
     with pytest.raises(errors.ResponseTooBig, match="narrower"):
         report_telemetry(url, project, window_s=0.1)
+
+
+def test_too_many_series_are_refused_before_they_are_parsed() -> None:
+    text = b"# HELP m of many\n# TYPE m gauge\n" + b"".join(b'm{i="%d"} 1\n' % i for i in range(100_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.ResponseTooBig, match="x has 100000 series, more than the 40000"):
+            parse_metrics(text, "text", "x")
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_series_that_stands_twice_counts_once_and_is_told(answering, project) -> None:

@@ -181,7 +181,14 @@ def break_huge(file: Any) -> None:
     file.create_group("t0_fields").create_dataset("bomb", (1, T, 10**6, 10**6), "f4", chunks=(1, 1, 10, 10))
 
 
+def break_chain(file: Any) -> None:
+    file["hop"] = h5py.ExternalLink("../train/a.hdf5", "/t0_fields/pressure")
+    del file["t0_fields/pressure"]
+    file["t0_fields/pressure"] = h5py.SoftLink("/hop")
+
+
 BROKEN = {
+    break_chain: "pressure is a link into another file",
     break_shape: "which its flags and dimensions do not give",
     break_text: "the field words holds no numbers",
     break_external: "has its data in another file",

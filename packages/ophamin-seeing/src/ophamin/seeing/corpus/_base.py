@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import heapq
 import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -91,6 +93,9 @@ def foreign(path: Path, expected: str = "") -> str:
             "" for anything.
     """
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a pipe would be waited for
+            return f"{path.name} is neither a file nor a folder"
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as error:
@@ -104,6 +109,8 @@ def foreign(path: Path, expected: str = "") -> str:
         return f"{path.name} is a git-annex pointer, not the file: run git annex get"
     if start.startswith((b"<!doctype html", b"<html")):
         return f"{path.name} is an HTML page, not the file: the download was answered by a web page"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f"{path.name} is UTF-16 text, not UTF-8: convert it by iconv -f utf-16 -t utf-8"
     is_now = next((words for sign, words in _FORMATS if head.startswith(sign)), "")
     if not expected or is_now == expected or (expected == "text" and not is_now):
         return ""

@@ -19,6 +19,7 @@ http                    ``csic*/`` or ``http*/``,         file name: ``normal*``
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     # Only \n ends a line: payloads hold every other separator on purpose.
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)  # no part of the first payload
             yield number, line.removesuffix(b"\n").removesuffix(b"\r")
 
 

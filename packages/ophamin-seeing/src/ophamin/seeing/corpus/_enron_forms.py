@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import Self
 
 from ophamin.seeing.corpus._problems import Problems
 
@@ -18,7 +19,8 @@ __all__ = ["FORMS", "MailName", "mail_files", "mail_name", "mails_of"]
 
 FORMS = ("tar", "maildir", "csv")
 LARGEST = 64 << 20
-_LEAF = re.compile(r"(\d+)[._]?")
+_AT_ONCE = 1 << 20
+_LEAF = re.compile(r"(\d+)[._]?", re.ASCII)
 _FIELD_LIMIT = 2**31 - 1  # what a C long holds everywhere
 
 MailName = tuple[str, str, str]
@@ -56,14 +58,39 @@ def mails_of(form: str, path: Path, problems: Problems) -> Iterator[tuple[MailNa
     return {"tar": _tar, "maildir": _maildir, "csv": _csv}[form](path, problems)
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header; tarfile takes one that is damaged, or none at all, for the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As the method it extends, but only the block of zeros that ends an archive is its end.
+
+        Raises:
+            EOFError: The archive ends without that block.
+            ReadError: It goes on with something else.
+        """
+        if not buf:
+            raise EOFError
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf.strip(b"\0"):
+                raise tarfile.ReadError(str(error)) from error
+            raise
+
+
 def _tar(path: Path, problems: Problems) -> Iterator[tuple[MailName, bytes]]:
     last = path.name
     try:
         # gzip's reader rather than tarfile's own "r|gz": that one neither checks the sum nor sees a cut end.
-        with _inflated(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        with _inflated(path) as file, tarfile.open(fileobj=file, mode="r|", tarinfo=_Header) as archive:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep every header it ever saw
                 last = member.name
+                if member.size < 0:
+                    raise tarfile.ReadError("a negative size")
+                if member.size > LARGEST:
+                    _skip(archive, member.size)
                 if not member.isfile():
                     if not member.isdir():
                         problems.add(last, "neither a file nor a folder")
@@ -77,14 +104,34 @@ def _tar(path: Path, problems: Problems) -> Iterator[tuple[MailName, bytes]]:
                     content = archive.extractfile(member)
                     assert content is not None  # isfile() said so
                     yield name, content.read()
-            while file.read(1 << 20):
-                pass  # up to the end, where gzip checks its sum
+            if _goes_on(archive):
+                problems.add(f"after {last}", "the archive is followed by something else, which was not read")
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         problems.add(f"after {last}", _archive_reason(error))
 
 
+def _goes_on(archive: tarfile.TarFile) -> bool:
+    """Whether anything but zeros follows the end of the archive; reads up to the end, where gzip checks its sum."""
+    stream, found = archive.fileobj, False
+    assert stream is not None  # it is open
+    while chunk := stream.read(_AT_ONCE):
+        found = found or bool(chunk.strip(b"\0"))
+    return found
+
+
+def _skip(archive: tarfile.TarFile, size: int) -> None:
+    """Go past a member's content: tarfile itself would try for hours to skip the size that a damaged header claims."""
+    stream = archive.fileobj
+    assert stream is not None  # it is open
+    while size > 0:
+        got = len(stream.read(min(size, _AT_ONCE)))
+        if not got:
+            raise EOFError
+        size -= got
+
+
 def _archive_reason(error: Exception) -> str:
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+    if isinstance(error, EOFError) or str(error) in ("unexpected end of data", "truncated header"):
         return "the archive is truncated"
     return f"the archive is damaged ({error})"
 

@@ -13,7 +13,7 @@ from ophamin.protocols import Record
 from ophamin.seeing.corpus._financial_dates import DayOrder, decide_order, slashed
 from ophamin.seeing.corpus._financial_forms import Form
 from ophamin.seeing.corpus._financial_rows import MISSING
-from ophamin.seeing.corpus._pandas_csv import has_nul, read_plain
+from ophamin.seeing.corpus._pandas_csv import doubtful, read_plain
 
 __all__ = ["from_records", "joined", "quick"]
 
@@ -34,7 +34,7 @@ def quick(path: Path, form: Form, order: DayOrder, price: str) -> pd.DataFrame |
     text = [place for place in (form.date, form.instrument) if place is not None]
     missing = sorted(MISSING)
     try:
-        if has_nul(path):
+        if doubtful(path, form.separator):
             return None
         frame = read_plain(
             path,

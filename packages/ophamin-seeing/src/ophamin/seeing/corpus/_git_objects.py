@@ -13,6 +13,7 @@ from ophamin.proof.git import GitError, first_line, git_command, git_environment
 __all__ = ["framed", "git_dir", "object_stream", "repository_says"]
 
 _BUFFER = 1 << 20
+_LARGEST = 1 << 30
 
 
 def git_dir(place: Path) -> Path | None:
@@ -97,6 +98,8 @@ def framed(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
                 yield words[0], b"missing", b""
                 continue
             raise GitError("no stream of git cat-file --batch") from None
+        if not 0 <= length <= _LARGEST:
+            raise GitError(f"an object of {length} bytes")
         data = read(length + 1)
         if len(data) != length + 1:
             raise GitError("the stream ends within an object")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ophamin.seeing.corpus._pandas_csv import has_nul, read_plain
+from ophamin.seeing.corpus._pandas_csv import doubtful, read_plain
 
 __all__ = ["from_rows", "quick"]
 
@@ -17,8 +17,8 @@ __all__ = ["from_rows", "quick"]
 def quick(path: Path, header: Sequence[str], separator: str, text: Collection[str], unique: str) -> pd.DataFrame | None:
     """The file as pandas reads it, or ``None`` where its reading could differ from the row reader's.
 
-    pandas fills a short row with missing values and ends a field at a NUL, silently; it also cannot see that an id
-    comes twice.
+    pandas fills a short row with missing values silently and cannot see that an id comes twice; for what else it takes
+    without a word see ``doubtful``.
 
     Args:
         path: CSV file, UTF-8, perhaps gzip.
@@ -29,7 +29,7 @@ def quick(path: Path, header: Sequence[str], separator: str, text: Collection[st
     """
     missing = {name: [""] for name in header if name not in text}
     try:
-        if has_nul(path):
+        if doubtful(path, separator):
             return None
         frame = read_plain(path, text, missing, sep=separator)
     except (ValueError, OSError, EOFError, Warning):

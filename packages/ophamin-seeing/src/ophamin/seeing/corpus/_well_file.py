@@ -325,20 +325,25 @@ class WellFile:
 
 def _group(parent: Any, name: str) -> Any:
     """A group inside the same file, or ``None``."""
-    link = parent.get(name, getlink=True)
-    if link is None:
+    if parent.get(name, getlink=True) is None:
         return None
-    if isinstance(link, h5py.ExternalLink):
+    found = _inside(parent, name)
+    return found if isinstance(found, h5py.Group) else None
+
+
+def _inside(parent: Any, name: str) -> Any:
+    """What a name leads to; it may lead over a link within the file to one out of it."""
+    if isinstance(parent.get(name, getlink=True), h5py.ExternalLink):
         raise WellFileError(f"{name} is a link into another file")
     found = parent[name]
-    return found if isinstance(found, h5py.Group) else None
+    if found.file.filename != parent.file.filename:
+        raise WellFileError(f"{name} is a link into another file")
+    return found
 
 
 def _dataset(parent: Any, name: str) -> Any:
     """A dataset whose bytes lie in this file; a hostile one could name any other file of the reader's."""
-    if isinstance(parent.get(name, getlink=True), h5py.ExternalLink):
-        raise WellFileError(f"{name} is a link into another file")
-    found = parent[name]
+    found = _inside(parent, name)
     if not isinstance(found, h5py.Dataset):
         raise WellFileError(f"{name} is no dataset")
     if found.external or found.is_virtual:

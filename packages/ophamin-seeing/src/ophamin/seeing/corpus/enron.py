@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from ophamin.protocols import Availability, DatasetInfo, Record
 from ophamin.protocols.types import JSON
@@ -90,7 +91,8 @@ class EnronCorpus(StreamedCorpus):
             return Availability("wrong", looked, wrong, _HOW, _SIZE, _LICENCE)
         users, cut = self._whole(form, path)
         if cut:
-            return Availability("partial", looked, f"{path}: {cut}", _HOW, _SIZE, _LICENCE)
+            state: Literal["wrong", "partial"] = "partial" if users or "truncated" in cut else "wrong"
+            return Availability(state, looked, f"{path}: {cut}", _HOW, _SIZE, _LICENCE)
         if users == 0:
             return Availability("wrong", looked, f"{path} holds no mail", _HOW, _SIZE, _LICENCE)
         if _generated(path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from ophamin.proof.errors import UsageError
@@ -44,7 +45,8 @@ class FloresCorpus(StreamedCorpus):
 
     Labels: ``language`` (of the payload), one label per other language, and ``label``, the translation, when there are
     two. ``group`` is the document a sentence comes from. Lines end in ``\\n``, one ``\\r`` before it is dropped, and
-    nothing else separates lines; the sentences' bytes are kept as they are, normalised or not.
+    nothing else separates lines; a byte order mark at the beginning is no part of the first. The sentences' bytes are
+    kept as they are, normalised or not.
 
     Args:
         arg: Takes none.
@@ -86,7 +88,7 @@ class FloresCorpus(StreamedCorpus):
             found = f"{refused}; in {folder} are: {', '.join(sorted(files))}"
             return Availability("absent", looked, found, how, size, _LICENCE)
         chosen = {lang: files[lang] for lang in self._codes(files)}
-        wrong = [reason for path in chosen.values() if (reason := foreign(path))]
+        wrong = [reason for path in chosen.values() if (reason := foreign(path, "text") or _one_line(path))]
         if wrong:
             return Availability("wrong", looked, wrong[0], how, size, _LICENCE)
         lengths = {lang: counted(_lines(path)) for lang, path in chosen.items()}
@@ -205,7 +207,7 @@ class FloresCorpus(StreamedCorpus):
         name = "DOCUMENT_IDS.tsv" if self._split == "ntrex" else f"metadata_{self._split}.tsv"
         return folder.parent / name if (folder.parent / name).is_file() else None
 
-    def _documents(self) -> Iterator[tuple[str, dict[str, str]]]:
+    def _documents(self) -> Iterator[tuple[str | None, dict[str, str]]]:
         """Per line the document it is from, and what else is known of it."""
         path = self._metadata()
         if path is None:
@@ -214,11 +216,20 @@ class FloresCorpus(StreamedCorpus):
         header = ["document"] if self._split == "ntrex" else next(rows, ["URL"])
         for row in rows:
             about = dict(zip(header, row, strict=False))
-            yield row[0], {name: value for name, value in about.items() if name not in ("URL", "document")}
+            yield row[0] or None, {name: value for name, value in about.items() if name not in ("URL", "document")}
+
+
+def _one_line(path: Path) -> str:
+    """That lines end in carriage returns alone, in words, or "": all of them would be one beside another's first."""
+    lines = list(islice(_lines(path), 2))
+    if len(lines) == 1 and b"\r" in lines[0]:
+        return f"{path.name} ends its lines in carriage returns alone: convert it by tr '\\r' '\\n'"
+    return ""
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     # Only \n ends a line: str.splitlines would cut at U+2028 and others that occur inside sentences.
     with path.open("rb") as file:
-        for line in file:
+        first = file.readline().removeprefix(codecs.BOM_UTF8)  # no part of the first sentence
+        for line in chain([first] if first else [], file):
             yield line.removesuffix(b"\n").removesuffix(b"\r")

@@ -27,6 +27,7 @@ _HOW = (
 _SIZE = "about 1 GB without trees and files, 1.4 million commits"
 _LICENCE = "GPL-2.0 (Linux); of another repository its own; commits carry names and addresses of their authors"
 _SOURCE = "https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git"
+_BREAKS_OFF = "the history breaks off"
 _PREFERRED = ("linux.git", "linux", "torvalds-linux.git")
 
 
@@ -89,6 +90,9 @@ class LinuxCorpus(StreamedCorpus):
         if shallow:
             found = f"{path} is a shallow clone, its older history is cut off: run git fetch --unshallow there"
             return Availability("partial", looked, found, _HOW, _SIZE, _LICENCE)
+        broken = next((reason for reason in self._passed or () if reason.startswith(_BREAKS_OFF)), "")
+        if broken:
+            return Availability("partial", looked, f"{path}: {broken}", _HOW, _SIZE, _LICENCE)
         found = f"{path}: generated sample" if _generated(path) else str(path)
         if others:
             found += f"; also there: {', '.join(others)} (name one: linux:{others[0]})"
@@ -170,7 +174,7 @@ class LinuxCorpus(StreamedCorpus):
                 meta = CommitMeta(head, text, encoding, people)
                 yield Record(identifier, text, address.lower() or None, labels, meta)
         except GitError as error:
-            problems.add(str(path), f"the history breaks off ({error})")
+            problems.add(str(path), f"{_BREAKS_OFF} ({error})")
 
     def _objects(self, path: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
         repository = None if path.is_file() else git_dir(path)

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import random
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ __all__ = ["TableCorpus"]
 _HOW = "name a file of your own: table:rows.csv?text=prompt&label=answer"
 _YOURS = "that of your file"
 PAYLOAD_NAMES = ("text", "prompt", "payload", "input")
+# What JSON can say and no record can hold, or looks like it.
+_SUSPECT = re.compile(r"\\u[dD][89a-fA-F]|[eE]\+?0*[1-9]\d\d|\d{300}", re.ASCII)
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
@@ -102,7 +105,8 @@ class TableCorpus(StreamedCorpus):
         looked = tuple(map(str, self._places)) or ("no place, because no file is named",)
         if not self._arg or not self._path.exists():
             return Availability("absent", looked, "", _HOW, _YOURS, _YOURS)
-        wrong = f"{self._path} is a folder" if self._path.is_dir() else foreign(self._path)
+        expected = "a gzip archive" if self._path.suffix == ".gz" else "text"
+        wrong = f"{self._path} is a folder" if self._path.is_dir() else foreign(self._path, expected)
         found = wrong or f"{self._path.stat().st_size} bytes"
         return Availability("wrong" if wrong else "ok", looked, found, _HOW, _YOURS, _YOURS)
 
@@ -164,10 +168,11 @@ class TableCorpus(StreamedCorpus):
     def _header(self) -> list[str]:
         try:
             with open_text(self._path) as file:
-                _, rows = next(batches(file, self._separator), ((), [[]]))
+                found = (row for _, rows in batches(file, self._separator) for row in rows if row)
+                header = next(found, [])
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, BrokenRow):
             return []  # said by the pass over the rows
-        return rows[0] if len(set(rows[0])) == len(rows[0]) else []
+        return header if len(set(header)) == len(header) else []
 
     def _read(self, problems: Problems) -> Iterator[Record]:
         """All rows in the file's order, read lazily; only the ids are held, to refuse one that comes twice.
@@ -183,7 +188,7 @@ class TableCorpus(StreamedCorpus):
             with open_text(self._path) as file:
                 yield from (self._json_records if self._is_json else self._csv_records)(file, problems)
         except UnicodeDecodeError:
-            self._fail(self._line + 1, "not UTF-8 text; convert the file, e.g. by iconv -f latin1 -t utf-8")
+            self._fail(_undecodable(self._path), "not UTF-8 text; convert the file, e.g. by iconv -f latin1 -t utf-8")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             self._fail(self._line + 1, f"the gzip file is damaged ({error})")
         except BrokenRow as error:
@@ -198,7 +203,8 @@ class TableCorpus(StreamedCorpus):
             if row.get(roles["text"]) is None:
                 problems.add(f"line {line}", "no value in the payload column (left out)")
                 continue
-            name = str(row.get(roles["id"]) or "") if roles["id"] else _content_id(row)
+            named = row.get(roles["id"]) if roles["id"] else _content_id(row)
+            name = "" if named is None else str(named)
             yield self._record(roles, row, line, self._unique(name, line, seen, bool(roles["id"])))
 
     def _unique(self, name: str, line: int, seen: dict[str, int], named: bool) -> str:
@@ -221,6 +227,9 @@ class TableCorpus(StreamedCorpus):
             if not isinstance(row, dict):
                 problems.add(f"line {line}", "a line that is no JSON object (left out)")
                 continue
+            if _SUSPECT.search(text) and not _recordable(row):
+                problems.add(f"line {line}", "half a character or a number beyond all floats (left out)")
+                continue
             yield line, row
 
     def _csv_records(self, file: IO[str], problems: Problems) -> Iterator[Record]:
@@ -230,10 +239,13 @@ class TableCorpus(StreamedCorpus):
         identifier = content_ids(())
         for lines, rows in batches(file, self._separator):
             if not header:
-                header, lines, rows = rows[0], lines[1:], rows[1:]
+                first = next((place for place, row in enumerate(rows) if row), len(rows) - 1)  # empty lines before it
+                header, lines, rows = rows[first], lines[first + 1 :], rows[first + 1 :]
                 twice = {name for name in header if header.count(name) > 1}
                 if twice:
                     self._fail(1, f"the column {min(twice)!r} comes twice")
+                if not header:
+                    continue
                 identifier = content_ids(header)
             if set(map(len, rows)) - {len(header)}:
                 pairs = [pair for pair in zip(lines, rows, strict=True) if pair[1]]
@@ -291,6 +303,12 @@ class TableCorpus(StreamedCorpus):
         if not roles["text"]:
             usual = [name for name in PAYLOAD_NAMES if name in columns]
             roles["text"] = usual[0] if usual else columns[0] if len(columns) == 1 else ""
+            signs = {sign: name for name, sign in _SEPARATORS.items() if sign != self._separator}
+            other = next((signs[sign] for sign in signs if sign in roles["text"]), "")
+            if other and not self._is_json:
+                raise UsageError(
+                    f"{self._path}: {roles['text']!r} is one column; if it is several, add sep={other}, else text=…"
+                )
             if not roles["text"]:
                 raise UsageError(
                     f"{self._path}: which column is the payload? add text=…; columns: {', '.join(columns)}"
@@ -320,9 +338,28 @@ class TableCorpus(StreamedCorpus):
         return row
 
 
+def _undecodable(path: Path) -> int:
+    """The line, from 1, of the first bytes that are not UTF-8: decoding reads ahead of the lines it gives."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
 def _content_id(row: dict[str, Any]) -> str:
     text = json.dumps(row, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _recordable(row: dict[str, Any]) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # a lone surrogate or an infinite number
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:

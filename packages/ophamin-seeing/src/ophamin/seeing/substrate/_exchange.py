@@ -26,6 +26,7 @@ from ophamin.seeing.substrate._json import MAX_BYTES
 __all__ = ["Exchange", "Reply", "Request", "Unreached"]
 
 _BACKOFF_S = 0.1
+_LONGEST_S = 1e6  # eleven days, and still milliseconds that poll() can count
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Exchange:
             for attempt in range(self._retries + 1):
                 if given_up.is_set():
                     return Unreached("given up")
-                limit_s = min(self._attempt_s, deadline - time.perf_counter())
+                limit_s = min(self._attempt_s, deadline - time.perf_counter(), _LONGEST_S)
                 found = line.exchange(request, limit_s, self._watch, given_up)
                 pause = _BACKOFF_S * 2**attempt
                 failed = found

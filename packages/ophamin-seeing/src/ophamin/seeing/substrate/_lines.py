@@ -151,13 +151,19 @@ class LineTalk:
             return CycleResult(index, record.id, "", "unmeasured", None, f"not sent: {reason}")
         process = self._started()
         sent = time.perf_counter()
-        process.send(request)
         try:
+            if process.unasked():  # it could be taken for the answer
+                said, _, _ = _parsed(process.answers.popleft())
+                _refuse(f"it answered for the id {said!r} once more than it was asked")
+            process.send(request)
             line, arrived = process.receive(sent + timeout_s)
             output, error_text = _answer(line, record.id)
         except (TimeoutError, StreamEnded, _BadAnswer) as failure:
             wall_s = time.perf_counter() - sent
             return CycleResult(index, record.id, "", "error", None, self._failed(failure, timeout_s), wall_s)
+        except BaseException:  # interrupted: the answer must not reach whoever asks next
+            self._abandon()
+            raise
         self._deaths = 0
         status: Any = "error" if error_text is not None else "ok"
         return CycleResult(index, record.id, "", status, output, error_text, max(0.0, arrived - sent))
@@ -167,10 +173,14 @@ class LineTalk:
         process, self._process = self._process, None
         assert process is not None  # only one that was asked can fail
         if isinstance(failure, TimeoutError):
+            dead = not process.alive()  # and a child of its own holds the pipe
             process.stop()
-            return f"timeout after {timeout_s:g} s"
-        # One that closed its output is usually exiting: give it the moment in which its own status is known.
-        process.stop(_DYING_GRACE_S if isinstance(failure, StreamEnded) else 0.0)
+            failure = TimeoutError(f"timeout after {timeout_s:g} s")
+            if not dead:
+                return str(failure)
+        else:
+            # One that closed its output is usually exiting: give it the moment in which its own status is known.
+            process.stop(_DYING_GRACE_S if isinstance(failure, StreamEnded) and failure.dying else 0.0)
         reason = _with_epitaph(failure, process)
         self._deaths += 1
         if self._deaths >= _DEATHS_IN_A_ROW:
@@ -183,8 +193,16 @@ class LineTalk:
         self, records: Sequence[Record], seed: int, timeout_s: float, waiting: dict[str, int]
     ) -> Iterator[CycleResult]:
         """``waiting`` is what is in flight: id → index."""
+        if self._process is not None:
+            try:
+                useless = self._process.unasked()
+            except StreamEnded:
+                useless = True
+            if useless:  # what it said already could be taken for an answer
+                self._abandon()
         settled: dict[int, CycleResult] = {}
         outgoing: list[bytes] = []
+        again: list[int] = []  # what was in flight when something failed
         following = emitted = 0
         total, window = len(records), self._pipeline
         quarter = max(1, window // 4)
@@ -220,8 +238,7 @@ class LineTalk:
                 except (TimeoutError, StreamEnded, _BadAnswer):
                     self._abandon()
                     outgoing.clear()
-                    for index in sorted(waiting.values()):
-                        settled[index] = _untimed(self._ask(index, records[index], seed, timeout_s))
+                    again = sorted(waiting.values())
                     waiting.clear()
                 else:
                     self._deaths = 0
@@ -233,9 +250,13 @@ class LineTalk:
                         emitted += 1
                     else:
                         settled[index] = result
-            while emitted in settled:
-                yield settled.pop(emitted)
-                emitted += 1
+            while emitted in settled or again:
+                if emitted in settled:
+                    yield settled.pop(emitted)
+                    emitted += 1
+                else:
+                    index = again.pop(0)
+                    settled[index] = _untimed(self._ask(index, records[index], seed, timeout_s))
 
     def _request(self, record: Record, seed: int) -> bytes:
         given, meta = self._encode(record), to_json(dict(record.meta)) if record.meta else {}

@@ -27,7 +27,16 @@ _SECRETS = ("OPHAMIN_SIGN_KEY",)
 
 
 class StreamEnded(Exception):
-    """The child will say nothing more; the message says why."""
+    """The child will say nothing more; the message says why.
+
+    Args:
+        reason: In words.
+        dying: It closed its output itself, and is probably about to exit; what it does after we closed it is our doing.
+    """
+
+    def __init__(self, reason: str, *, dying: bool) -> None:
+        super().__init__(reason)
+        self.dying = dying
 
 
 class LineProcess:
@@ -60,22 +69,22 @@ class LineProcess:
             cwd=cwd,
             start_new_session=True,
         )
+        assert self._popen.stdin is not None
+        self._in = _Inlet(self._popen.stdin)
+        self._stopped = threading.Event()
+        # Also when the owner is forgotten, and at the interpreter's exit.
+        self._finalizer = weakref.finalize(self, _end, self._popen, self._in, self._stopped)
         self._out: queue.Queue[tuple[list[bytes] | None, float]] = queue.Queue(_QUEUED_CHUNKS)
         self.answers: deque[bytes] = deque()
         """Lines that came and were not taken yet, without their newlines; taken from the left."""
         self._arrived = 0.0
-        assert self._popen.stdin is not None
-        self._in = _Inlet(self._popen.stdin)
         self._stderr: deque[bytes] = deque()
-        self._stopped = threading.Event()
         self._ended_by_us = False
         self._threads = [
             _thread(self._in.work_off),
             _thread(_read_lines, self._popen.stdout, self._out, self._stopped),
             _thread(_drain, self._popen.stderr, self._stderr),
         ]
-        # Also when the owner is forgotten, and at the interpreter's exit.
-        self._finalizer = weakref.finalize(self, _kill, self._popen)
 
     @property
     def pid(self) -> int:
@@ -103,14 +112,25 @@ class LineProcess:
         if self.answers:
             return
         try:
-            lines, self._arrived = self._out.get(timeout=max(0.0, deadline - time.perf_counter()))
+            left = deadline - time.perf_counter()
+            lines, self._arrived = self._out.get(timeout=min(max(0.0, left), threading.TIMEOUT_MAX))
         except queue.Empty:
             raise TimeoutError from None
         if lines is None:
-            raise StreamEnded("it closed its standard output")
+            raise StreamEnded("it closed its standard output", dying=True)
         if len(lines[0]) > MAX_LINE:  # the only one that may have begun before what was read at once
-            raise StreamEnded(f"it sent a line of more than {MAX_LINE // 1_000_000} MB")
+            raise StreamEnded(f"it sent a line of more than {MAX_LINE // 1_000_000} MB", dying=False)
         self.answers.extend(lines)
+
+    def unasked(self) -> bool:
+        """Whether it has said something already; asked when nothing is in flight.
+
+        Raises:
+            StreamEnded: As for ``wait``.
+        """
+        if not self.answers and not self._out.empty():
+            self.wait(0.0)
+        return bool(self.answers)
 
     def receive(self, deadline: float) -> tuple[bytes, float]:
         """The next line and when it came; see ``wait``."""
@@ -129,7 +149,6 @@ class LineProcess:
         if grace_s:
             with contextlib.suppress(subprocess.TimeoutExpired):  # killed below
                 self._popen.wait(grace_s)
-        self._stopped.set()
         self._ended_by_us |= self.alive()
         self._finalizer()
         limit = time.monotonic() + _GRACE_S
@@ -162,7 +181,9 @@ def _thread(target: object, *args: object) -> threading.Thread:
     return thread
 
 
-def _kill(popen: subprocess.Popen[bytes]) -> None:
+def _end(popen: subprocess.Popen[bytes], inlet: _Inlet, stopped: threading.Event) -> None:
+    inlet.close()
+    stopped.set()
     # The group is asked first: its leader may be gone while its children are not.
     try:
         if hasattr(os, "killpg"):
@@ -183,7 +204,7 @@ class _Inlet:
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
         self._left = bytearray()  # what the thread is to write; while there is any, nothing overtakes it
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition()  # may be entered twice: the collector may close it anywhere
         self._closing = self._broken = False
         self._direct = _set_blocking(pipe, False)
 

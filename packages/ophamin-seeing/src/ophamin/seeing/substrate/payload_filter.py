@@ -6,11 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from typing import TYPE_CHECKING, Any
 
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import LeakageError, UsageError
@@ -18,6 +14,9 @@ from ophamin.protocols import CycleResult, DatasetConnector, Record, SubstrateId
 from ophamin.registry import make_corpus
 from ophamin.seeing._params import integer, probability
 from ophamin.seeing._payload import content_key, payload_text
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 __all__ = ["PayloadFilter"]
 
@@ -170,8 +169,10 @@ class PayloadFilter:
                 raise UsageError(
                     f"payload-filter cannot train on {self._spec!r}: it needs records of both kinds, attack and benign"
                 )
-            model = make_pipeline(TfidfVectorizer(**_TFIDF), LogisticRegression(**_LOGISTIC))
-            model.fit([payload_text(r.payload) for r in records], [kind == "attack" for kind in kinds])
+            from ophamin.seeing.substrate._filter_model import fitted  # on use: it loads for a second
+
+            texts = [payload_text(record.payload) for record in records]
+            model = fitted(texts, [kind == "attack" for kind in kinds], _TFIDF, _LOGISTIC)
             _TRAINED[key] = (model, frozenset(content_key(r.payload) for r in records))
         return _TRAINED[key]
 

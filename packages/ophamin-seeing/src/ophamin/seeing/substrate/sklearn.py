@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from sklearn.pipeline import Pipeline
 
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
 from ophamin.seeing._params import choice, integer
-from ophamin.seeing._payload import payload_text
 from ophamin.seeing.substrate._batches import run_batches
-from ophamin.seeing.substrate._json import to_json
 from ophamin.seeing.substrate._revision import file_hash, git_revision
 
 __all__ = ["SklearnSubstrate"]
@@ -57,7 +52,7 @@ class SklearnSubstrate:
         if not arg:
             raise UsageError("sklearn needs a file, such as sklearn:model.skops")
         try:
-            from ophamin.seeing.substrate import _skops
+            from ophamin.seeing.substrate import _predictions, _skops  # on use: scikit-learn loads for a second
         except ImportError as error:
             raise MissingDependency("the sklearn substrate", "skops", "ophamin-seeing[sklearn]") from error
         self._path = Path(arg).expanduser()
@@ -67,7 +62,8 @@ class SklearnSubstrate:
         if not callable(getattr(self._model, "predict", None)):
             raise UsageError(f"{self._path} holds a {type(self._model).__name__}, which has no predict")
         with_proba = choice("proba", proba, ("auto", "false")) == "auto"
-        self._classes = _classes(self._model) if with_proba else None
+        self._classes = _predictions.classes_of(self._model) if with_proba else None
+        self._predict = _predictions.predict
         content = file_hash(self._path)
         config = {
             "file": content,
@@ -106,57 +102,4 @@ class SklearnSubstrate:
         """Nothing to release."""
 
     def _answers(self, chunk: Sequence[Record], limit_s: float) -> list[dict[str, Any]]:
-        inputs = _inputs(chunk)
-        if self._classes is None:
-            return [{"answer": answer} for answer in _plain(self._model.predict(inputs))]
-        last = self._model
-        if isinstance(last, Pipeline):
-            # What the steps before the last make of the inputs serves both calls.
-            inputs = last[:-1].transform(inputs) if len(last) > 1 else inputs
-            last = last[-1]
-        answers = _plain(last.predict(inputs))
-        names = self._classes
-        outputs = []
-        for answer, row in zip(answers, _plain(last.predict_proba(inputs)), strict=True):
-            probabilities = dict(zip(names, row, strict=True))
-            outputs.append(
-                {"answer": answer, "confidence": probabilities.get(str(answer)), "probabilities": probabilities}
-            )
-        return outputs
-
-
-def _classes(model: Any) -> list[str] | None:
-    """Names of the classes ``predict_proba`` has columns for; ``None`` where there is no such thing to be had."""
-    if not callable(getattr(model, "predict_proba", None)):
-        return None
-    classes = getattr(model, "classes_", None)
-    if classes is None or isinstance(classes, list):  # several answers per input
-        return None
-    names = [str(name) for name in np.asarray(classes).tolist()]
-    return names if len(set(names)) == len(names) else None
-
-
-def _plain(answers: Any) -> list[Any]:
-    """Predictions as JSON: by the array where that is sure to be plain, by a walk over each where it is not."""
-    array = np.asarray(answers)
-    sure = array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool(np.isfinite(array).all()))
-    values: list[Any] = array.tolist()
-    if sure:
-        return values
-    if array.ndim == 1 and all(type(value) is str for value in values):  # labels: many of few
-        known = {value: to_json(value) for value in set(values)}
-        return [known[value] for value in values]
-    return [to_json(value) for value in values]
-
-
-def _inputs(chunk: Sequence[Record]) -> Any:
-    payloads = [record.payload for record in chunk]
-    first = payloads[0]
-    if isinstance(first, str | bytes | bytearray | memoryview):
-        return [payload if type(payload) is str else payload_text(payload) for payload in payloads]
-    if isinstance(first, Mapping):
-        import pandas as pd
-
-        return pd.DataFrame.from_records([dict(payload) for payload in payloads])
-    rows = np.asarray(payloads)
-    return rows.reshape(len(rows), -1) if rows.ndim == 1 else rows
+        return self._predict(self._model, self._classes, chunk)

@@ -10,11 +10,13 @@ from prometheus_client.openmetrics.parser import text_fd_to_metric_families as r
 from prometheus_client.parser import text_fd_to_metric_families as read_text
 
 from ophamin.seeing._signed import printable
-from ophamin.seeing.telemetry.errors import MalformedMetrics, NotMetrics
+from ophamin.seeing.telemetry.errors import MalformedMetrics, NotMetrics, ResponseTooBig
 
-__all__ = ["format_of", "parse_metrics"]
+__all__ = ["MAX_SAMPLES", "format_of", "parse_metrics"]
 
 JSON = Any
+MAX_SAMPLES = 40_000
+"""More would pass the limits every reader of records has."""
 
 
 def format_of(content_type: str, shown: str) -> str:
@@ -63,6 +65,7 @@ def parse_metrics(body: bytes, kind: str, shown: str) -> tuple[list[dict[str, JS
 
     Raises:
         NotMetrics: Not UTF-8.
+        ResponseTooBig: More series than a record holds.
         MalformedMetrics: A line breaks the format.
     """
     try:
@@ -74,6 +77,9 @@ def parse_metrics(body: bytes, kind: str, shown: str) -> tuple[list[dict[str, JS
         raise MalformedMetrics(text.count("\n", 0, text.index("\0")) + 1, "it holds a null byte")
     if not text.strip():
         raise NotMetrics(f"{shown} answers with nothing; is this the address of the metrics?")
+    n_series = sum(1 for line in text.split("\n") if line and line[0] not in "#\r")
+    if n_series > MAX_SAMPLES:  # before the parser takes half a minute and a gigabyte
+        raise ResponseTooBig(f"{shown} has {n_series} series, more than the {MAX_SAMPLES} of a record")
     read: Callable[[Any], Iterable[Any]] = read_openmetrics if kind == "openmetrics" else read_text
     lines = _Lines(text)
     families: dict[str, dict[str, JSON]] = {}

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Scrape", "scrape"]
 
 JSON = Any
-MAX_SAMPLES = 40_000
-"""More would pass the limits every reader of records has."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,6 @@ def scrape(url: str, *, timeout_s: float = 10.0, format: str = "auto") -> Scrape
     response = fetch(url, accept=ACCEPT[format], timeout_s=timeout_s)
     kind = format_of(response.content_type, shown)
     families, warnings = parse_metrics(response.body, kind, shown)
-    n_samples = sum(len(f["samples"]) for f in families)
-    if n_samples > MAX_SAMPLES:
-        from ophamin.seeing.telemetry.errors import ResponseTooBig
-
-        raise ResponseTooBig(f"{shown} has {n_samples} series, more than the {MAX_SAMPLES} of a record")
     return Scrape(
         url=shown,
         format=kind,
