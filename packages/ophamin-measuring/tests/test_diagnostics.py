@@ -23,7 +23,7 @@ from ophamin.measuring.diagnostics.plugins_conformal import AnticipatoryFailure
 from ophamin.proof.errors import UsageError
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(n=st.integers(1, 400), alpha=st.floats(0.005, 0.9))
 def test_the_threshold_is_a_score_or_has_no_end(n: int, alpha: float) -> None:
     scores = np.arange(n, dtype=float)[::-1]
