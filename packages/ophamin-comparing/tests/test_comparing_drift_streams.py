@@ -134,12 +134,39 @@ def test_few_points_are_told_and_simulated_by_a_model() -> None:
     few = Reference.of(autoregression(400, 0.6, seed=2))
     assert few.model_based
     more = few.simulate(50_000, np.random.default_rng(0))
-    assert abs(float(np.corrcoef(more[:-1], more[1:])[0, 1]) - 0.6) < 0.15
-    assert abs(float(more.std()) / float(few.values.std()) - 1) < 0.05
+    assert 0.5 < float(np.corrcoef(more[:-1], more[1:])[0, 1]) < 0.75
+    assert 0.95 < float(more.std()) / float(few.values.std()) < 1.25
     errors = Reference.of(ERRORS[:300], binary=True)
     assert errors.method == "two-state Markov chain"
     assert set(errors.simulate(5000, np.random.default_rng(0))) <= {0.0, 1.0}
     assert abs(errors.simulate(200_000, np.random.default_rng(1)).mean() - 0.1) < 0.03
+
+
+def test_a_few_skewed_points_go_on_as_skewed_as_they_are_and_further_out() -> None:
+    x = np.exp(np.random.default_rng(3).normal(0, 1, 300))
+    more = Reference.of(x).simulate(200_000, np.random.default_rng(0))
+    quartiles = np.percentile(x, [25, 50, 75])
+    assert np.percentile(more, [25, 50, 75]) == pytest.approx(quartiles, abs=0.12 * float(np.ptp(quartiles)) + 0.05)
+    assert stats.skew(more) > 2
+    assert more.max() > 2 * x.max()
+    # What has no tail gets none.
+    even = Reference.of(np.random.default_rng(4).random(300)).simulate(200_000, np.random.default_rng(0))
+    assert -0.5 < even.min() < even.max() < 1.5
+
+
+@pytest.mark.slow
+def test_a_budget_from_a_few_skewed_points_is_kept_on_their_true_law() -> None:
+    # With normal innovations all six were VALIDATED, at 1.0 to 2.0 times the budget, four of them above 1.3 times.
+    detector, rate, validated, over = detector_named("page_hinkley"), 1e-3, 0, 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        budget = calibrate(detector, Reference.of(np.exp(rng.normal(0, 1, 300))), rate, seed=seed)
+        if budget.outcome == "VALIDATED":
+            validated += 1
+            truth = (np.exp(rng.normal(0, 1, 50_000)) - budget.mean) / budget.scale
+            over += len(alarms(truth.tolist(), detector, budget.config)) > 50 * 1.5
+    assert validated >= 3
+    assert over == 0
 
 
 def test_a_reference_needs_points_and_a_scale() -> None:

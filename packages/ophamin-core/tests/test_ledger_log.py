@@ -495,5 +495,5 @@ def test_a_file_system_that_cannot_lock_is_named(log, monkeypatch):
 
 def test_what_is_public_is_listed():
     assert sorted(ledger_module.__all__) == sorted(
-        ["OUTCOMES", "Attempt", "Ledger", "LedgerEntry", "LedgerRef", "LedgerReport", "head_bytes"]
+        ["OUTCOMES", "Attempt", "Ledger", "LedgerEntry", "LedgerRef", "LedgerReport", "LedgerView", "head_bytes"]
     )

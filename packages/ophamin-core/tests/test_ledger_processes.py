@@ -53,6 +53,37 @@ def test_processes_that_append_at_once_lose_nothing(tmp_path):
         assert {a.outcome for a in attempts} == {"VALIDATED"}
 
 
+class Seeds:
+    """A view that keeps what was registered, in order."""
+
+    def __init__(self):
+        self.seen = []
+
+    def note(self, entry):
+        if entry.value["type"] == "registration":
+            self.seen.append((entry.index, entry.value["attempt_key"], entry.value["seed"]))
+
+
+def test_a_view_follows_what_other_processes_append(tmp_path):
+    ledger = Ledger(tmp_path)
+    assert ledger.view(Seeds).seen == []
+    writers = [start(APPEND, tmp_path, f"k{n}", 40) for n in range(2)]
+    lengths = []
+    while any(writer.poll() is None for writer in writers):
+        lengths.append(len(ledger.view(Seeds).seen))
+        ledger.register({"attempt_key": "mine", "seed": len(lengths)})
+        ledger.check()
+    for writer in writers:
+        finished(writer)
+    seen = ledger.view(Seeds).seen
+    assert lengths == sorted(lengths)
+    assert seen == Ledger(tmp_path, create=False).view(Seeds).seen
+    assert [seed for _, key, seed in seen if key == "mine"] == list(range(1, len(lengths) + 1))
+    for n in range(2):
+        assert [seed for _, key, seed in seen if key == f"k{n}"] == list(range(40))
+    assert ledger.verify().ok
+
+
 def test_writers_killed_at_any_moment_tear_nothing_and_what_they_were_told_stays(tmp_path):
     folder = tmp_path / "ledger"
     told = []

@@ -56,12 +56,19 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "A.group_sequential": [
         ({"information": [0.25, 0.5, 0.75], "z": [0.1, 0.4, 0.2]}, {}),
         ({"information": [0.25, 0.5, 0.75, 1.0]}, {"boundary": "pocock", "sides": 1}),
+        ({"information": [0.3, 0.75, 1.0]}, {"boundary": "wang-tsiatis"}),
+        ({"information": [0.3, 0.75, 0.9]}, {"spending": "hwang-shih-decani", "gamma": 1.0}),
     ],
-    "A.msprt": [({"value": _UNIT}, {}), ({"value": _UNIT, "reference": _UNIT[::-1]}, {"tau": 0.5})],
+    "A.msprt": [
+        ({"value": _UNIT}, {}),
+        ({"value": _UNIT, "reference": _UNIT[::-1]}, {"tau": 0.5}),
+        ({"value": _BITS, "reference": _BITS[::-1]}, {"distribution": "bernoulli", "tau": 0.1}),
+    ],
     "A.peeking": [({"value": _UNIT}, {"theta0": 0.5})],
     "A.sprt": [
         ({"value": _BITS}, {"h0": 0.3, "h1": 0.5}),
         ({"value": _UNIT}, {"family": "normal", "h0": 0.4, "h1": 0.6}),
+        ({"value": _BITS}, {"h0": 0.3, "h1": 0.5, "truncate_at": 5}),
     ],
     "A.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
     "D.anticipatory_failure": [
@@ -113,7 +120,10 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "F.ipw": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
     + [(_TRIAL, {"form": "horvitz-thompson", "link": "probit"}), (_TRIAL, {"weights_known": True})],
     "F.ipwra": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")],
-    "F.iv": [({**_TRIAL, "instrument": _BITS[::-1]}, {"robust": r}) for r in (True, False)],
+    "F.iv": [
+        *(({**_TRIAL, "instrument": _BITS[::-1]}, {"errors": e}) for e in ("classical", "HC1")),
+        ({**_TRIAL, "instrument": _BITS[::-1], "instrument_2": _UNIT[::-1]}, {"errors": "HC0"}),
+    ],
     "F.lin": [(_TRIAL, {"errors": e}) for e in ("classical", "HC2")],
     "F.linear_dml": [
         (_TRIAL, {}),
@@ -121,7 +131,8 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({**_TRIAL, "fold": [i % 4 for i in range(80)]}, {"treatment_model": "continuous"}),
     ],
     "F.matching": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
-    + [(_TRIAL, {"metric": m, "neighbours": 3}) for m in ("inverse-variance", "score")],
+    + [(_TRIAL, {"metric": m, "neighbours": 3}) for m in ("inverse-variance", "score")]
+    + [(_TRIAL, {"bias_adjusted": True, "errors": "homoscedastic", "tolerance": 1e-5})],
     "F.refute": [
         *((_TRIAL, {"simulations": 8, "estimator": e}) for e in ("linear", "aipw", "matching")),
         (_TRIAL, {"simulations": 3, "engine": "dowhy"}),
@@ -179,18 +190,21 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "N.nested_cv": [(_MODEL, {"folds": 3, "inner_folds": 3})],
     "O.c": [({"count": [4, 6, 2, 8, 5, 7, 3, 30]}, {"rules": "western-electric"})],
     "O.capability": [({"value": _UNIT}, {"lower": -0.5, "upper": 1.5})],
-    "O.cusum": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],
+    "O.cusum": [
+        ({"value": _UNIT}, {"runs": 20, "head_start": 2.5}),
+        ({"value": [i / 40 for i in range(80)]}, {"runs": 20}),
+    ],
     "O.drift": [({"value": _UNIT}, {"detector": d}) for d in ("adwin", "kswin", "page-hinkley")]
     + [({"value": _BITS}, {"detector": d}) for d in ("ddm", "eddm", "hddm-a", "hddm-w")],
     "O.ewma": [({"value": _UNIT}, {"runs": 20}), ({"value": [i / 40 for i in range(80)]}, {"runs": 20})],
-    "O.individuals": [({"value": _UNIT}, {"rules": "nelson"})],
-    "O.np": [({"count": [4, 6, 2, 8], "size": [50, 50, 50, 50]}, {})],
+    "O.individuals": [({"value": _UNIT}, {"rules": "nelson", "spread": s}) for s in ("moving-range", "sd")],
+    "O.np": [({"count": [4, 6, 2, 8], "size": [50, 50, 50, 50]}, {"level": level}) for level in (0.0, 0.95)],
     "O.p": [({"count": [4, 6, 2, 8], "size": [50, 60, 50, 40], "phase1": [1, 1, 1, 0]}, {})],
     "O.srm": [({"arm": ["a", "b", "a"] * 9}, {}), ({"arm": ["a", "b", "a"] * 9}, {"plan": "a=2,b=1"})],
     "O.u": [({"count": [4, 6, 2, 8], "size": [5, 6, 5, 4]}, {})],
     "O.xbar": [
         ({"value": _UNIT, "subgroup": [i // 4 for i in range(80)]}, {"spread": s, "rules": "nelson"})
-        for s in ("range", "sd", "pooled")
+        for s in ("range", "sd", "pooled", "range-weighted", "sd-weighted", "pooled-unbiased")
     ],
     "X.adjust": [({"p_value": _UNIT[:9]}, {"method": m}) for m in ("holm", "hochberg", "bonferroni", "bh", "by")],
     "X.bounded_mean": [({"value": _UNIT}, {"method": m}) for m in ("betting", "empirical-bernstein")],

@@ -327,7 +327,7 @@ def test_wald_ratio_and_robust_errors() -> None:
     ratio = (y[z == 1].mean() - y[z == 0].mean()) / (w[z == 1].mean() - w[z == 0].mean())
     assert found.estimate == pytest.approx(ratio)
     assert found.first_stage_f > 50
-    robust = instrumented(y, w, z, x, robust=True)
+    robust = instrumented(y, w, z, x, errors="HC1")
     exog, tools = np.column_stack([w, np.ones(400), x]), np.column_stack([z, np.ones(400), x])
     inverse = np.linalg.inv(tools.T @ exog)
     residual = y - exog @ (inverse @ tools.T @ y)

@@ -7,11 +7,12 @@ Source: RFC 6962 §2.1 (hashes, audit paths, consistency proofs); verification a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "EMPTY_ROOT",
     "Frontier",
+    "Tree",
     "consistency_path",
     "inclusion_path",
     "leaf_hash",
@@ -114,19 +115,7 @@ def inclusion_path(leaves: Sequence[str], index: int) -> list[str]:
     Raises:
         IndexError: No such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} is not in a tree of {len(leaves)}")
-    path: list[str] = []
-    begin, end = 0, len(leaves)
-    while end - begin > 1:
-        middle = begin + _split(end - begin)
-        if index < middle:
-            path.append(root_hash(leaves[middle:end]))
-            end = middle
-        else:
-            path.append(root_hash(leaves[begin:middle]))
-            begin = middle
-    return path[::-1]
+    return _inclusion(lambda begin, end: root_hash(leaves[begin:end]), index, len(leaves))
 
 
 def consistency_path(leaves: Sequence[str], old_size: int) -> list[str]:
@@ -139,22 +128,124 @@ def consistency_path(leaves: Sequence[str], old_size: int) -> list[str]:
     Raises:
         IndexError: The older tree is larger than the newer.
     """
-    if not 0 <= old_size <= len(leaves):
-        raise IndexError(f"a tree of {len(leaves)} leaves has no earlier size {old_size}")
-    if old_size in (0, len(leaves)):
+    return _consistency(lambda begin, end: root_hash(leaves[begin:end]), old_size, len(leaves))
+
+
+class Tree:
+    """A growing tree that remembers the root of every perfect subtree: paths cost O(log² n), not O(n).
+
+    Args:
+        leaves: Leaf hashes to begin with.
+
+    Example:
+        >>> leaves = [leaf_hash(bytes([i])) for i in range(5)]
+        >>> Tree(leaves).inclusion(1, 4) == inclusion_path(leaves[:4], 1)
+        True
+    """
+
+    def __init__(self, leaves: Iterable[str] = ()) -> None:
+        # Row h holds the roots of the subtrees of 2**h leaves, from the left.
+        self._rows: list[list[bytes]] = [[]]
+        for leaf in leaves:
+            self.push(leaf)
+
+    @property
+    def size(self) -> int:
+        """Leaves so far."""
+        return len(self._rows[0])
+
+    def push(self, leaf: str) -> None:
+        """Add a leaf hash; amortised one inner hash."""
+        node = bytes.fromhex(leaf)
+        for height in range(len(self._rows) + 1):
+            if height == len(self._rows):
+                self._rows.append([])
+            row = self._rows[height]
+            row.append(node)
+            if len(row) & 1:
+                return
+            node = _node(row[-2], node)
+
+    def leaf(self, index: int) -> str:
+        """The hash of one leaf.
+
+        Raises:
+            IndexError: No such leaf.
+        """
+        return self._rows[0][index].hex()
+
+    def inclusion(self, index: int, size: int) -> list[str]:
+        """``inclusion_path`` in the tree of the first ``size`` leaves.
+
+        Raises:
+            IndexError: No such leaf, or the tree is smaller.
+        """
+        self._has(size)
+        return _inclusion(self._root, index, size)
+
+    def consistency(self, old_size: int, size: int) -> list[str]:
+        """``consistency_path`` to the tree of the first ``size`` leaves.
+
+        Raises:
+            IndexError: The older tree is larger than the newer, or this one is smaller.
+        """
+        self._has(size)
+        return _consistency(self._root, old_size, size)
+
+    def _has(self, size: int) -> None:
+        if not 0 <= size <= self.size:
+            raise IndexError(f"a tree of {self.size} leaves never had {size}")
+
+    def _root(self, begin: int, end: int) -> str:
+        return self._subtree(begin, end).hex()
+
+    def _subtree(self, begin: int, end: int) -> bytes:
+        # Every subtree of RFC 6962 begins at a multiple of the power of two that it fills or almost fills.
+        size = end - begin
+        if size & (size - 1) == 0:
+            height = size.bit_length() - 1
+            return self._rows[height][begin >> height]
+        middle = begin + _split(size)
+        return _node(self._subtree(begin, middle), self._subtree(middle, end))
+
+
+_Root = Callable[[int, int], str]
+"""The root over the leaves from ``begin`` up to ``end``."""
+
+
+def _inclusion(root: _Root, index: int, size: int) -> list[str]:
+    if not 0 <= index < size:
+        raise IndexError(f"leaf {index} is not in a tree of {size}")
+    path: list[str] = []
+    begin, end = 0, size
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if index < middle:
+            path.append(root(middle, end))
+            end = middle
+        else:
+            path.append(root(begin, middle))
+            begin = middle
+    return path[::-1]
+
+
+def _consistency(root: _Root, old_size: int, size: int) -> list[str]:
+    if not 0 <= old_size <= size:
+        raise IndexError(f"a tree of {size} leaves has no earlier size {old_size}")
+    if old_size in (0, size):
         return []
     path: list[str] = []
-    begin, end, known = 0, len(leaves), True  # known: the verifier holds the root of this subtree
+    begin, end, known = 0, size, True  # known: the verifier holds the root of this subtree
     while old_size != end:
         middle = begin + _split(end - begin)
         if old_size <= middle:
-            path.append(root_hash(leaves[middle:end]))
+            path.append(root(middle, end))
             end = middle
         else:
-            path.append(root_hash(leaves[begin:middle]))
+            path.append(root(begin, middle))
             begin, known = middle, False
     if not known:
-        path.append(root_hash(leaves[begin:end]))
+        path.append(root(begin, end))
     return path[::-1]
 
 

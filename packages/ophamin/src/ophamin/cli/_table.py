@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Correct the verdicts in DIR for how many claims there are; a verdict can only weaken.",
     ),
     "cost-gate": ("ophamin-comparing", "Say whether a revision is slower than another by more than a margin."),
+    "cumulative look": ("ophamin-comparing", "What the commits say together, under what was registered."),
+    "cumulative register": ("ophamin-comparing", "Register how much is pooled, before the first look."),
     "decide": ("ophamin-measuring", "Judge results you already have."),
     "demo": ("ophamin", "Walk the whole road: five claims about a real payload filter, one wrong on purpose."),
     "diagnose": ("ophamin-comparing", "Say of one proof what would change its verdict, and which siblings it has."),

@@ -42,6 +42,7 @@ GROUP_HELP = {
     "auditor": "Static-analysis tools.",
     "audit-record": "Signed audit records.",
     "corpus": "Corpora: real data, and samples of it.",
+    "cumulative": "What many commits say together, up to a registered maximum.",
     "dvc": "Corpora and stores as data that DVC tracks.",
     "estimator": "Estimators of intervals.",
     "exporter": "Foreign formats a record can be exported to.",

@@ -22,7 +22,7 @@ from ophamin.comparing.drift.proofs import Part, Proof
 from ophamin.proof.errors import OphaminError
 from ophamin.protocols import Estimate, EstimatorCall
 
-__all__ = ["Unpaired", "paired_differences"]
+__all__ = ["Unpaired", "measured_records", "paired_differences"]
 
 JSON = Any
 Row = Mapping[str, JSON]
@@ -55,6 +55,14 @@ def paired_differences(before: Proof, after: Proof) -> list[Effect]:
     if not len(old) == len(new) == len(before.parts) == len(after.parts):
         raise Unpaired("the scenario answers another number of thresholds than the proofs")
     return [_difference(*each) for each in zip(before.parts, after.parts, old, new, strict=True)]
+
+
+def measured_records(proof: Proof) -> frozenset[str] | None:
+    """Ids of the records that a run measured; ``None`` where its observations are not at hand."""
+    try:
+        return frozenset(record for record, _ in _rows(proof))
+    except Unpaired:
+        return None
 
 
 def _rows(proof: Proof) -> dict[tuple[str, str], Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ophamin.comparing._signed import identity, reproduction, time_problems
-from ophamin.comparing.history.gate_rule import noise, trimmed_mean
+from ophamin.comparing.history.gate_rule import dependence, noise, trimmed_mean
 from ophamin.comparing.history.history import flips_in, worst
 from ophamin.proof.decision import outcome
 from ophamin.proof.kinds import Kind
@@ -127,6 +127,9 @@ def _check_gate(stated: str, result: Record) -> Iterator[str]:
             known = math.isclose(math.exp(mean), look["ratio"], rel_tol=1e-9)
             if not known or not math.isclose(spread, look["spread"], rel_tol=1e-9, abs_tol=1e-12):
                 yield f"{system['name']!r:.80}: a look does not follow from the times"
+            # Records from before it was allowed for have none.
+            if "rho" in look and not math.isclose(dependence(base[:n], head[:n]), look["rho"], abs_tol=1e-9):
+                yield f"{system['name']!r:.80}: the autocorrelation of a look is not that of its rounds"
             undecidable = look["noisy"] or error == 0
             follows = "INCONCLUSIVE" if undecidable else outcome(threshold, look["lower"], look["upper"])
             if look["noisy"] != (look["spread"] > rule["noise_limit"]) or look["outcome"] != follows:

@@ -99,8 +99,9 @@ def scan(
     that any is shown: exact for exchangeable noise of any law, approximate for autocorrelated noise (simulated: at most
     10 % at α = 5 % and ρ = 0.5).
 
-    With standard errors a change has to be shown twice, by weighted values and by values taken alike: α holds where
-    commits differ by no more than their standard errors, and where those say nothing of how commits differ.
+    With standard errors the statistic weighs the values, and is held against two shuffles: of residuals in units of
+    their standard errors, and of values that keep their weights. The first is right where commits differ by no more
+    than their standard errors, the second where those say nothing of how commits differ; both have to show a change.
 
     Args:
         values: The metric by commit, in order of time; shape (n,), finite.
@@ -156,6 +157,8 @@ def _checked(values: Sequence[float], se: Sequence[float] | None) -> tuple[Float
         return x, errors
     if float(np.abs(x).max()) > 1e150:
         raise UsageError("the values of a series are too large to be squared; use other units")
+    if float(np.ptp(errors)) <= _ALIKE * float(errors.max()):
+        errors = np.ones(len(x))  # what differs by rounding is alike
     scale = float(np.median(errors))
     with np.errstate(over="ignore", under="ignore"):
         ratios = scale / errors
@@ -178,11 +181,10 @@ def _search(
     lost = len(x) - len(y)
     statistic, split, ratios = _best(y, v)
     p = _p_value(statistic, y, v, draws, rng)
-    if np.ptp(w):
-        # Weights are right where the standard errors are all that makes commits differ. Where they are not, values
-        # taken alike are what a shuffle leaves as it was. What is not shown both ways may come from the weights.
-        u, one, _ = _whitened(x, np.ones(len(x)), autocorrelated)
-        p = max(p, _p_value(_best(u, one)[0], u, one, draws, rng))
+    if np.ptp(v):
+        # Where the standard errors are all that makes commits differ, that shuffle leaves residuals as they were. Where
+        # they say nothing of it, this one does. What is not shown against both may come from the weights.
+        p = max(p, _p_value(statistic, y, v, draws, rng, keep_weights=True))
     if p <= alpha:
         inside = np.flatnonzero(ratios <= LOCATION)
         at, step = split + lost, _margin(len(y))
@@ -197,25 +199,35 @@ def _search(
 def _whitened(x: Floats, w: Floats, autocorrelated: bool) -> tuple[Floats, Floats, float]:
     """Values without their autocorrelation, which costs the first one, their weights, and ρ."""
     rho = _autocorrelation(x, w) if autocorrelated else 0.0
-    return (x[1:] - rho * x[:-1], w[1:], rho) if rho else (x, w, 0.0)
+    if autocorrelated and np.ptp(w):
+        # As weighed, few values may be all that is seen of it.
+        rho = max(rho, _autocorrelation(x, np.ones(len(x))))
+    if not rho:
+        return x, w, 0.0
+    # What is taken off a precise value with its neighbour brings that one's error with it.
+    return x[1:] - rho * x[:-1], (1 + rho * rho) / (1 / w[1:] + rho * rho / w[:-1]), rho
 
 
-def _p_value(statistic: float, y: Floats, v: Floats, draws: int, rng: np.random.Generator) -> float:
+def _p_value(
+    statistic: float, y: Floats, v: Floats, draws: int, rng: np.random.Generator, *, keep_weights: bool = False
+) -> float:
     """Share of shuffled series whose best split is as good; ends early where it cannot become small.
 
-    After the 20th such series at draw l the p-value 20/l is as valid as (b+1)/(B+1) after all B.
+    Shuffled are the residuals in units of their standard errors, or with ``keep_weights`` the values, each with its
+    weight. After the 20th such series at draw l the p-value 20/l is as valid as (b+1)/(B+1) after all B.
 
     Source: Besag & Clifford (1991), Biometrika 78:301.
     """
-    # Shuffled are the residuals in units of their standard errors: those are exchangeable, the values are not.
+    centred = y - np.average(y, weights=v)
     root = np.sqrt(v)
-    z = (y - np.average(y, weights=v)) * root
+    what = np.arange(len(y)) if keep_weights else centred * root
     done = b = 0
     block = 100
     while done < draws:
-        block = min(draws - done, block * 2, max(1, 2_000_000 // len(z)))
-        shuffled = rng.permuted(np.broadcast_to(z, (block, len(z))), axis=1) / root
-        hits = np.flatnonzero(_statistics(shuffled, v).max(axis=1) >= statistic * (1 - 1e-12))
+        block = min(draws - done, block * 2, max(1, 2_000_000 // len(y)))
+        shuffled = rng.permuted(np.broadcast_to(what, (block, len(y))), axis=1)
+        found = _statistics(centred[shuffled], v[shuffled]) if keep_weights else _statistics(shuffled / root, v)
+        hits = np.flatnonzero(found.max(axis=1) >= statistic * (1 - 1e-12))
         if b + len(hits) >= _ENOUGH:
             return _ENOUGH / (done + int(hits[_ENOUGH - b - 1]) + 1)
         b, done = b + len(hits), done + block
@@ -228,14 +240,15 @@ def _margin(n: int) -> int:
 
 
 def _statistics(x: Floats, w: Floats) -> Floats:
-    """Sum of squares between over within, for each split of each row; shape (rows, splits)."""
-    h, n = _margin(len(w)), len(w)
-    below = np.cumsum(w)[h - 1 : n - h]
-    total = w.sum()
-    centred = x - (x @ w / total)[:, None]
-    sums = np.cumsum(centred * w, axis=1)[:, h - 1 : n - h]
+    """Sum of squares between over within, for each split of each row; weights of all rows or of each."""
+    h, n = _margin(x.shape[-1]), x.shape[-1]
+    below = np.cumsum(w, axis=-1)[..., h - 1 : n - h]
+    total = w.sum(axis=-1, keepdims=True)
+    centred = x - (x * w).sum(axis=-1, keepdims=True) / total
+    weighted = centred * w
+    sums = np.cumsum(weighted, axis=-1)[..., h - 1 : n - h]
     between = sums**2 * (total / (below * (total - below)))
-    squares = (centred**2 @ w)[:, None]
+    squares = (centred * weighted).sum(axis=-1, keepdims=True)
     within = np.maximum(squares - between, _EXACT * squares)
     return np.asarray(np.divide(between, within, out=np.zeros_like(between), where=within > 0))
 

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from ophamin.comparing.drift.proofs import Part, Proof, SeriesKey
 
-__all__ = ["Point", "Series", "series_of"]
+__all__ = ["Point", "Series", "point_of", "series_of"]
 
 _RATIO = 1e6
 
@@ -92,13 +92,17 @@ def series_of(proofs: Iterable[Proof], order: Sequence[str] = ()) -> list[Series
     return found
 
 
+def point_of(proof: Proof, i: int) -> Point | None:
+    """The value of a proof's threshold number ``i``; ``None`` when it has none."""
+    part = proof.parts[i]
+    if part.bounds is None:
+        return None
+    return Point(proof.proof_id, proof.facts.get("revision", ""), proof.created_at, part.bounds.value, _se(part))
+
+
 def _series(key: SeriesKey, proofs: Sequence[Proof], i: int) -> Series:
     first = proofs[0].parts[i]
-    points = [
-        Point(p.proof_id, p.facts.get("revision", ""), p.created_at, b.value, _se(p.parts[i]))
-        for p in proofs
-        if (b := p.parts[i].bounds) is not None
-    ]
+    points = [point for p in proofs if (point := point_of(p, i)) is not None]
     without = [p.proof_id for p in proofs if p.parts[i].bounds is None]
     return Series(key, first.metric, first.comparator, first.theta, points, without)
 

@@ -51,6 +51,7 @@ def pool(
     max_information: float,
     alpha: float = 0.05,
     drift_alpha: float = 0.1,
+    spending: str = "obrien-fleming",
     seed: int = 0,
 ) -> Pooled:
     """Pool a metric over commits, in order, if the commits share one truth.
@@ -66,6 +67,7 @@ def pool(
         max_information: Registered before the first look: Σ 1/se² at which looking ends.
         alpha: Two-sided, of all looks together.
         drift_alpha: Of the two tests of drift together.
+        spending: How α is spent: ``obrien-fleming``, ``pocock`` or ``power``.
         seed: Of the change point's permutations.
 
     Raises:
@@ -92,7 +94,8 @@ def pool(
         reason = "there are no commits"
     if reason:
         return Pooled(False, reason, q, found.p_value, None, None, None, None, {}, alpha)
-    given = {"method": "FE", "test": "z", "level": 1 - alpha, "max_information": max_information}
+    given: dict[str, JSON] = {"method": "FE", "test": "z", "level": 1 - alpha}
+    given |= {"max_information": max_information, "spending": spending}
     result = registry.pillars.get("I.cumulative")().compute(columns, seed=seed, **given)
     table = result.tables["cumulative"]
     last = next((e for e in result.evidence if e.statistic_name == "corrected_pooled_effect"), None)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ophamin.proof._process import is_gone, this_process
 from ophamin.proof.canonical import canonical_bytes
 from ophamin.proof.errors import LedgerError, LimitError, RecordError, UsageError
 from ophamin.proof.ledger._log import Appended, Log, now
-from ophamin.proof.ledger._types import Attempt, LedgerEntry, LedgerRef, LedgerReport
+from ophamin.proof.ledger._types import Attempt, LedgerEntry, LedgerRef, LedgerReport, LedgerView
 from ophamin.proof.ledger._verify import verify_file
-from ophamin.proof.merkle import consistency_path, inclusion_path
+from ophamin.proof.merkle import Tree
 from ophamin.proof.types import to_json
 
 __all__ = ["OUTCOMES", "Ledger", "head_bytes"]
 
 JSON = Any
+View = TypeVar("View", bound=LedgerView)
 OUTCOMES = ("VALIDATED", "REFUTED", "INCONCLUSIVE", "NOT_APPLICABLE", "ERRORED", "ABORTED")
 """What a registration can end with."""
 MAX_LEAF_BYTES = 1 << 20
@@ -78,6 +79,8 @@ class Ledger:
         self.directory = Path(directory)
         self._registrations: dict[int, _Registration] = {}
         self._by_key: dict[str, list[int]] = {}
+        self._about: dict[float, list[int]] = {}
+        self._views: dict[Callable[[], LedgerView], LedgerView] = {}
         self._log = Log(self.directory / _FILE, writable=create, seen=self._saw)
         if create:
             with self._log.exclusive():
@@ -119,7 +122,54 @@ class Ledger:
         return self._entry(index, self._log.leaf(index))
 
     def _entry(self, index: int, leaf: bytes) -> LedgerEntry:
-        return LedgerEntry(index, _parse(index, leaf), self._log.state.hashes[index])
+        return LedgerEntry(index, _parse(index, leaf), self._log.state.nodes.leaf(index))
+
+    def about(self, index: int) -> list[LedgerEntry]:
+        """The entries that name a registration (its outcomes, its resumptions), in order.
+
+        Raises:
+            LedgerError: One was rewritten since the log was opened.
+        """
+        self._log.sync()
+        return [self.entry(i) for i in self._about.get(index, ())]
+
+    def view(self, kind: Callable[[], View]) -> View:
+        """The view of this kind: told of every entry once, in order, and kept as long as this object.
+
+        Who asks the same question of all entries again and again keeps the answer in a view, and reads what is new.
+
+        Args:
+            kind: Makes an empty one; the same object for the same view.
+
+        Raises:
+            LedgerError: An entry was rewritten since the log was opened.
+
+        Example:
+            >>> import tempfile
+            >>> class Seeds(set):
+            ...     def note(self, entry):
+            ...         self.add(entry.value.get("seed"))
+            >>> ledger = Ledger(Path(tempfile.mkdtemp()))
+            >>> _ = ledger.register({"seed": 7})
+            >>> ledger.view(Seeds)
+            Seeds({7})
+        """
+        with self._log.synced():
+            if kind not in self._views:
+                made = kind()
+                for entry in self.entries():
+                    made.note(entry)
+                self._views[kind] = made
+            found: Any = self._views[kind]  # what `kind` makes is what it was kept under
+            return found  # type: ignore[no-any-return]
+
+    def check(self) -> None:
+        """Read everything again that was read before, and compare: views and indexes answer from memory.
+
+        Raises:
+            LedgerError: An entry, a head or the header was rewritten since the log was opened, or the log is gone.
+        """
+        self._log.check()
 
     def attempts(self, attempt_key: str) -> list[Attempt]:
         """All registrations with this key, in order, each with its outcome."""
@@ -217,8 +267,8 @@ class Ledger:
             raise LimitError(f"a ledger entry has at most {MAX_LEAF_BYTES} bytes; put the rest into the record")
         with self._log.exclusive():
             places = self._log.append(leaves)
-            for (index, *_), value in zip(places, values, strict=True):
-                self._note(index, value)
+            for (index, *_), leaf in zip(places, leaves, strict=True):
+                self._saw(index, leaf)
             return [self._ref(place) for place in places]
 
     def _ref(self, added: Appended) -> LedgerRef:
@@ -231,12 +281,19 @@ class Ledger:
     # --- registrations and their ends
 
     def _saw(self, index: int, leaf: bytes) -> None:
-        self._note(index, _parse(index, leaf))
+        value = _parse(index, leaf)
+        self._note(index, value)
+        if self._views:
+            entry = LedgerEntry(index, value, self._log.state.nodes.leaf(index))
+            for view in self._views.values():
+                view.note(entry)
 
     def _note(self, index: int, value: Mapping[str, JSON]) -> None:
         """Remember what an entry says of a registration."""
         kind, number, process = value.get("type"), value.get("registration"), value.get("process")
         process = process if isinstance(process, dict) else {}
+        if isinstance(number, (int, float)):
+            self._about.setdefault(number, []).append(index)
         if kind == "registration":
             self._registrations[index] = _Registration(index, process)
             self._by_key.setdefault(str(value.get("attempt_key", "")), []).append(index)
@@ -269,7 +326,8 @@ class Ledger:
         Raises:
             IndexError: No such entry, or the log is shorter.
         """
-        return inclusion_path(self._hashes(size), index)
+        tree, size = self._tree(size)
+        return tree.inclusion(index, size)
 
     def consistency(self, old: int, new: int | None = None) -> list[str]:
         """Proof that the first ``new`` entries (default: all) only appended to the first ``old``.
@@ -277,13 +335,14 @@ class Ledger:
         Raises:
             IndexError: The log is shorter.
         """
-        return consistency_path(self._hashes(new), old)
+        tree, size = self._tree(new)
+        return tree.consistency(old, size)
 
-    def _hashes(self, size: int | None) -> list[str]:
-        hashes = self._log.sync().hashes
-        if size is not None and not 0 <= size <= len(hashes):
-            raise IndexError(f"the ledger has {len(hashes)} entries, not {size}")
-        return hashes if size is None else hashes[:size]
+    def _tree(self, size: int | None) -> tuple[Tree, int]:
+        tree = self._log.sync().nodes
+        if size is not None and not 0 <= size <= tree.size:
+            raise IndexError(f"the ledger has {tree.size} entries, not {size}")
+        return tree, tree.size if size is None else size
 
     def head(self, signer: _Signer | None = None) -> dict[str, JSON]:
         """The tree head: log, size, root and time; signed when a signer is given.

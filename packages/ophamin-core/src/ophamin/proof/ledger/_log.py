@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import os
 import secrets
 import threading
@@ -19,7 +20,7 @@ from ophamin.proof._process import lock, unlock
 from ophamin.proof.atomic import sync_directory, write_all
 from ophamin.proof.errors import LedgerError
 from ophamin.proof.ledger import _frame
-from ophamin.proof.merkle import Frontier, leaf_hash
+from ophamin.proof.merkle import Frontier, Tree, leaf_hash
 
 __all__ = ["Appended", "Log", "now"]
 
@@ -42,8 +43,9 @@ class _State:
     end: int = 0  # bytes consumed, always at the end of a line
     inode: tuple[int, int] | None = None
     tree: Frontier = field(default_factory=Frontier)
-    hashes: list[str] = field(default_factory=list)
+    nodes: Tree = field(default_factory=Tree)
     offsets: list[int] = field(default_factory=list)
+    hashed: hashlib._Hash = field(default_factory=hashlib.sha256)  # of the bytes consumed
 
 
 class Log:
@@ -112,9 +114,35 @@ class Log:
             for index in range(size):
                 yield self._checked(index, file.readline())
 
+    @contextlib.contextmanager
+    def synced(self) -> Iterator[_State]:
+        """What there is now; no other thread reads or appends through this object meanwhile."""
+        with self._turn:
+            yield self.sync()
+
+    def check(self) -> None:
+        """Read all that was read before again, byte by byte.
+
+        Raises:
+            LedgerError: It is not what it was, or the file is gone.
+        """
+        with self.synced() as state:
+            if not state.end:
+                return
+            again, left = hashlib.sha256(), state.end
+            with open(self.path, "rb", buffering=0) as file:
+                while left and (part := file.read(min(left, 1 << 20))):
+                    again.update(part)
+                    left -= len(part)
+            if again.digest() == state.hashed.digest():
+                return
+            for _ in self.leaves():
+                pass  # names the entry, unless it was a head that was changed
+            raise LedgerError(f"{self.path} was rewritten since it was read; run 'ophamin log verify'")
+
     def _checked(self, index: int, line: bytes) -> bytes:
         leaf, _, _ = _frame.decode(line.removesuffix(b"\n"))
-        if leaf_hash(leaf) != self._state.hashes[index]:
+        if leaf_hash(leaf) != self._state.nodes.leaf(index):
             raise LedgerError(f"entry {index} of {self.path} was rewritten; restore the ledger from a copy")
         return leaf
 
@@ -152,9 +180,10 @@ class Log:
             path, root = tree.append(hashed), tree.root
             lines.append(_frame.encode(leaf, tree.size, root))
             added.append((tree.size - 1, hashed, tree.size, root, path))
+        data = b"".join(lines)
         try:
             os.lseek(descriptor, state.end, os.SEEK_SET)
-            write_all(descriptor, b"".join(lines))
+            write_all(descriptor, data)
             os.fsync(descriptor)
         except BaseException:
             # Whoever asked is told that it failed, so it must not be found there later.
@@ -162,8 +191,9 @@ class Log:
                 os.ftruncate(descriptor, state.end)
             raise
         state.tree = tree
+        state.hashed.update(data)
         for line, (_, hashed, *_) in zip(lines, added, strict=True):
-            state.hashes.append(hashed)
+            state.nodes.push(hashed)
             state.offsets.append(state.end)
             state.end += len(line)
         return added
@@ -237,6 +267,7 @@ class Log:
 
     def _take(self, data: bytes) -> None:
         state = self._state
+        state.hashed.update(data)
         lines = data.split(b"\n")[:-1]
         if not state.log_id:
             header = lines.pop(0)
@@ -250,7 +281,7 @@ class Log:
                 raise LedgerError(f"{self.path}: entry {index} says it is number {size}; run 'ophamin log verify'")
             hashed = leaf_hash(leaf)
             state.tree.push(hashed)
-            state.hashes.append(hashed)
+            state.nodes.push(hashed)
             state.offsets.append(state.end)
             state.end += len(line) + 1
             self._seen(index, leaf)

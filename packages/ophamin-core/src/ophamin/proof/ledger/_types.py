@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Attempt", "LedgerEntry", "LedgerRef", "LedgerReport"]
+__all__ = ["Attempt", "LedgerEntry", "LedgerRef", "LedgerReport", "LedgerView"]
 
 JSON = Any
 
@@ -43,6 +43,17 @@ class LedgerEntry:
     index: int
     value: dict[str, JSON]
     leaf_hash: str
+
+
+class LedgerView(Protocol):
+    """What is kept of the entries to answer a question without reading them all again; see ``Ledger.view``."""
+
+    def note(self, entry: LedgerEntry) -> None:
+        """Take in one entry.
+
+        Entries are written by whoever may write the file: this must not raise, whatever they hold.
+        """
+        ...
 
 
 @dataclass(frozen=True)

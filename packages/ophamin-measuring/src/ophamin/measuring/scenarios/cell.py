@@ -186,9 +186,9 @@ class CellDesk:
 
     def recover(self, index: int) -> RunResult | None:
         """The result of a registration that was filed before anybody else heard of it; ``None`` when it was not."""
-        for entry in self._ledger.entries():
+        for entry in self._ledger.about(index):
             value = entry.value
-            if value.get("type") == "outcome" and value.get("registration") == index and value.get("proof_id"):
+            if value.get("type") == "outcome" and value.get("proof_id"):
                 path = Store(self._proofs).path(value["proof_id"])
                 record = parse(path.read_bytes())
                 return RunResult(value["outcome"], record["verdict"]["reasoning"], value["proof_id"], str(path), record)

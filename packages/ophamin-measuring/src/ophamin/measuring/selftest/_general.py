@@ -134,11 +134,22 @@ def _odds(pairs: int) -> Tally:
     return Tally(float(below.max()), float(above.max()))
 
 
+def _paired_gap(pairs: int, chances: tuple[float, float, float, float]) -> Run:
+    """Newcombe's interval of a paired difference; chances of both, only the first, only the second, neither."""
+
+    def interval(rng: Rng) -> tuple[float, float]:
+        both, first, second, _ = (int(k) for k in rng.multinomial(pairs, chances))
+        return paired_counts.paired_difference(both, first, second, pairs)
+
+    return interval_run(interval, chances[1] - chances[2])
+
+
 def _discordant() -> list[Check]:
     kinds: tuple[tuple[str, str, Callable[[Any], float], float, float, Literal["guaranteed", "approximate"]], ...] = (
         ("exact", "mcnemar-exact", lambda f: f.p_exact, ALPHA, 0.4 * ALPHA, "guaranteed"),
         ("mid-p", "mcnemar-mid-p", lambda f: f.p_mid, ALPHA + MARGIN, 0.6 * ALPHA, "approximate"),
         ("corrected", "mcnemar-corrected", lambda f: f.p_asymptotic, ALPHA + MARGIN, 0.4 * ALPHA, "approximate"),
+        ("uncorrected", "mcnemar-uncorrected", lambda f: f.p_uncorrected, ALPHA + MARGIN, 0.6 * ALPHA, "approximate"),
     )
 
     def few(p_value: Callable[[Any], float]) -> Run:
@@ -157,6 +168,11 @@ def _discordant() -> list[Check]:
     made.append(
         Check("X.mcnemar", "odds ratio, worst over all odds, 30 discordant pairs", "clopper-pearson", "guaranteed",
               most=_SIDE, least=0.8 * _SIDE, enumerate=lambda: _odds(30))
+    )  # fmt: skip
+    made.append(
+        Check("X.mcnemar", "difference of 0.1, 60 pairs", "newcombe-paired", "approximate", most=_SIDE + MARGIN,
+              least=_SIDE - MARGIN, run=_paired_gap(60, (0.3, 0.2, 0.1, 0.4)), quick=1000, full=20_000,
+              stress=(Stress("few discordant", _paired_gap(20, (0.85, 0.1, 0.0, 0.05))),))
     )  # fmt: skip
     return made
 

@@ -60,6 +60,15 @@ def _two_shares(effect: float, n: int) -> Rejects:
     return rejects
 
 
+def _two_shares_pooled(effect: float, n: int) -> Rejects:
+    def rejects(rng: Rng, runs: int) -> np.ndarray:
+        p, q = rng.binomial(n, 0.5 + effect, size=runs) / n, rng.binomial(n, 0.5, size=runs) / n
+        middle = (p + q) / 2
+        return np.asarray(np.abs(p - q) > _Z * np.sqrt(2 * middle * (1 - middle) / n))
+
+    return rejects
+
+
 def _correlation(effect: float, n: int) -> Rejects:
     def rejects(rng: Rng, runs: int) -> np.ndarray:
         x, e = rng.normal(size=(2, runs, n))
@@ -111,7 +120,9 @@ def planned() -> list[Check]:
     cases: dict[str, tuple[Callable[[float, int], Rejects], float, int, float, float]] = {
         "t": (_t, 0.8, 20, 0.5, 0.0), "paired-t": (_paired_t, 0.8, 14, 0.5, 0.0),
         "proportion": (_share, 0.15, 80, 0.5, 0.0),
-        "proportions": (_two_shares, 0.2, 100, 0.5, 0.03), "correlation": (_correlation, 0.4, 50, 0.0, 0.02),
+        "proportions": (_two_shares, 0.2, 100, 0.5, 0.03),
+        "proportions-pooled": (_two_shares_pooled, 0.2, 100, 0.5, 0.03),
+        "correlation": (_correlation, 0.4, 50, 0.0, 0.02),
         "mann-whitney": (_mann_whitney, 0.15, 60, 0.5, 0.05), "mcnemar": (_mcnemar, 0.15, 120, 0.3, 0.03),
         "tost": (partial(_within, one_sided=False), 1.0, 18, 0.0, 0.0),
         "non-inferiority": (partial(_within, one_sided=True), 0.8, 18, 0.0, 0.0),

@@ -34,7 +34,7 @@ def studies() -> list[Check]:
 def _sizes() -> list[Check]:
     def shares(measure: str, truth: float, p: float, q: float) -> Callable[[Rng, int], tuple[Any, float]]:
         return lambda rng, runs: (
-            effects.counts(measure, rng.binomial(80, p, size=runs), 80, rng.binomial(60, q, size=runs), 60),  # type: ignore[arg-type]
+            effects.counts(measure, rng.binomial(80, p, size=runs), 80, rng.binomial(60, q, size=runs), 60),
             truth,
         )
 
@@ -111,6 +111,13 @@ def _tables() -> list[Check]:
               run=pooled(measure, ratio, usual, call), quick=800, full=20_000,
               stress=(Stress("events of 3 %", pooled(measure, ratio, rare, call)),))
         for family, measure, method, ratio, call in cases
+    ] + [
+        Check("I.mantel_haenszel", "no effect in 5 tables", "Cochran–Mantel–Haenszel", "approximate", kind="type I",
+              most=ALPHA + MARGIN, least=ALPHA - MARGIN, sides=_ABOVE, quick=800, full=20_000,
+              run=rejection_run(lambda rng: tables.cochran_mantel_haenszel(
+                  *drawn(rng, usual, 1.0, "OR"), correct=False).p_value),
+              stress=(Stress("events of 3 %, corrected", rejection_run(lambda rng: tables.cochran_mantel_haenszel(
+                  *drawn(rng, rare, 1.0, "OR")).p_value)),)),
     ]  # fmt: skip
 
 
@@ -185,6 +192,9 @@ def _small() -> list[Check]:
         # One common effect: a weighted line through it is least squares on its own model, and its t exact.
         Check("I.small_study", "Egger, 12 studies, no bias", "Egger", "guaranteed", kind="type I", most=ALPHA,
               least=ALPHA, sides=_ABOVE, run=p_value(lambda *s: bias.egger(*s)), quick=1500, full=20_000),
+        Check("I.small_study", "Egger as a mixed model, no bias", "Egger, FE, z", "guaranteed", kind="type I",
+              most=ALPHA, least=ALPHA, sides=_ABOVE, quick=500, full=20_000,
+              run=p_value(lambda *s: bias.egger(*s, model="mixed", method="FE"))),
         Check("I.small_study", "Begg, 12 studies, no bias", "Begg", "approximate", kind="type I",
               most=ALPHA + MARGIN, least=ALPHA - 2 * MARGIN, sides=_ABOVE, run=p_value(lambda *s: bias.begg(*s)),
               quick=1000, full=20_000, stress=(Stress("τ² = 0.2", p_value(lambda *s: bias.begg(*s), 0.2)),)),

@@ -4,7 +4,8 @@ The statistic of look k is S_k = Z_k √I_k with independent increments N(θ ΔI
 first time is found by integrating its density from look to look.
 
 Sources: Armitage, McPherson & Rowe (1969), JRSS A 132:235; Pocock (1977), Biometrika 64:191; O'Brien & Fleming
-(1979), Biometrics 35:549; Lan & DeMets (1983), Biometrika 70:659; Kim & DeMets (1987), Biometrika 74:149; Jennison &
+(1979), Biometrics 35:549; Lan & DeMets (1983), Biometrika 70:659; Kim & DeMets (1987), Biometrika 74:149; Wang &
+Tsiatis (1987), Biometrics 43:193; Hwang, Shih & DeCani (1990), Stat Med 9:1439; Jennison &
 Turnbull (2000), *Group Sequential Methods*, chapters 2, 4, 7 and 19.
 """
 
@@ -34,9 +35,9 @@ __all__ = [
     "spending_boundaries",
 ]
 
-DESIGNS = ("pocock", "obrien-fleming")
-SPENDING = ("obrien-fleming", "pocock", "power")
-"""Lan–DeMets spending functions of O'Brien–Fleming and of Pocock type, and α·t^ρ (Kim–DeMets)."""
+DESIGNS = ("pocock", "obrien-fleming", "wang-tsiatis")
+SPENDING = ("obrien-fleming", "pocock", "power", "hwang-shih-decani")
+"""Lan–DeMets spending functions of O'Brien–Fleming and of Pocock type, α·t^ρ (Kim–DeMets), and the gamma family."""
 
 _NODES = 257
 _FAR = 9.0  # standard deviations beyond which a density is nothing
@@ -143,6 +144,7 @@ def spending_boundaries(
     sides: int = 2,
     spending: str = "obrien-fleming",
     rho: float = 3.0,
+    gamma: float = -4.0,
 ) -> Boundaries:
     """Boundaries that spend α as a function of the information so far; looks need not be planned.
 
@@ -152,6 +154,7 @@ def spending_boundaries(
         sides: 1 or 2.
         spending: One of :data:`SPENDING`.
         rho: Power of ``power``, above 0.
+        gamma: Of ``hwang-shih-decani``: about −4 is near O'Brien–Fleming, 1 near Pocock, 0 linear.
 
     Raises:
         UsageError: Fractions that do not rise, an α out of range, or an unknown spending function.
@@ -163,7 +166,7 @@ def spending_boundaries(
     t = _fractions(information)
     _check(alpha, sides)
     each = alpha / sides
-    spent = np.array([_spent(spending, min(float(f), 1.0), each, rho) for f in t])
+    spent = np.array([_spent(spending, min(float(f), 1.0), each, rho, gamma) for f in t])
     walk, z, before = _Walk(), [], 0.0
     for fraction, total in zip(t, spent, strict=True):
         root, now = math.sqrt(fraction), total - before
@@ -183,7 +186,7 @@ def _critical(walk: _Walk, information: float, chance: float) -> float:
     return float(brentq(lambda z: walk.above(information, z * root) - chance, -_FAR, _FAR + 1, xtol=1e-12))
 
 
-def _spent(spending: str, t: float, alpha: float, rho: float) -> float:
+def _spent(spending: str, t: float, alpha: float, rho: float, gamma: float) -> float:
     """One-sided α spent at fraction ``t``."""
     if spending == "obrien-fleming":
         return float(2 * norm.sf(norm.isf(alpha / 2) / math.sqrt(t)))
@@ -191,30 +194,45 @@ def _spent(spending: str, t: float, alpha: float, rho: float) -> float:
         return alpha * math.log1p((math.e - 1) * t)
     if spending == "power" and rho > 0:
         return float(alpha * t**rho)
+    if spending == "hwang-shih-decani" and math.isfinite(gamma):
+        return alpha * (math.expm1(-gamma * t) / math.expm1(-gamma) if gamma else t)
     raise UsageError(f"alpha is spent by {', '.join(SPENDING)} (with rho above 0), not {spending!r}")
 
 
-def design_boundaries(looks: int, *, alpha: float = 0.05, sides: int = 2, design: str = "obrien-fleming") -> Boundaries:
-    """Boundaries of a classical design with equally spaced looks.
+def design_boundaries(
+    looks: int | Sequence[float],
+    *,
+    alpha: float = 0.05,
+    sides: int = 2,
+    design: str = "obrien-fleming",
+    delta: float = 0.25,
+) -> Boundaries:
+    """Boundaries of a classical design.
 
     Args:
-        looks: K, at least 1.
+        looks: K equally spaced ones, at least 1, or the information fractions of planned ones, rising to 1.
         alpha: Error rate over all looks, of both sides together when two-sided.
         sides: 1 or 2.
-        design: ``pocock`` (one critical value throughout) or ``obrien-fleming`` (C/√t).
+        design: ``pocock`` (one critical value throughout), ``obrien-fleming`` (C/√t) or ``wang-tsiatis`` (C·t^(Δ−½)).
+        delta: Δ of ``wang-tsiatis``, from 0 (O'Brien–Fleming) to 0.5 (Pocock).
 
     Raises:
-        UsageError: Looks, α or design out of range.
+        UsageError: Looks, α, Δ or design out of range.
 
     Example:
         >>> design_boundaries(5).z.round(3).tolist()
         [4.562, 3.226, 2.634, 2.281, 2.04]
     """
     _check(alpha, sides)
-    if looks < 1 or design not in DESIGNS:
-        raise UsageError(f"a design has at least one look and is {' or '.join(DESIGNS)}, not {looks} and {design!r}")
-    t = np.arange(1, looks + 1) / looks
-    shape = np.ones(looks) if design == "pocock" else 1 / np.sqrt(t)
+    if (isinstance(looks, int) and looks < 1) or design not in DESIGNS or not 0 <= delta <= 0.5:
+        raise UsageError(
+            f"a design has at least one look, is {', '.join(DESIGNS)}, and its delta lies from 0 to 0.5, not {looks}, "
+            f"{design!r} and {delta!r}"
+        )
+    t = np.arange(1, looks + 1) / looks if isinstance(looks, int) else _fractions(looks)
+    if t[-1] < 1 - 1e-9:
+        raise UsageError("the last look of a classical design is at information 1; use a spending function for others")
+    shape = t ** ({"pocock": 0.5, "obrien-fleming": 0.0}.get(design, delta) - 0.5)
     constant = float(
         brentq(lambda c: float(_first_crossings(c * shape, t, sides).sum()) - alpha, 0.5, 12.0, xtol=1e-11)
     )

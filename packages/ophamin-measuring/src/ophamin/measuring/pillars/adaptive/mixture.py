@@ -19,7 +19,14 @@ from scipy.stats import norm
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.proof.errors import UsageError
 
-__all__ = ["MixtureTest", "log_normal_mixture", "mixture_rho", "mixture_test", "normal_mixture_bound"]
+__all__ = [
+    "MixtureTest",
+    "log_normal_mixture",
+    "mixture_rho",
+    "mixture_test",
+    "normal_mixture_bound",
+    "two_shares_test",
+]
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,52 @@ def mixture_test(x: ArrayLike, *, variance: float, tau: float, theta0: float = 0
         >>> found.stop_n, round(float(found.p_value[-1]), 4)
         (10, 0.0003)
     """
-    if not (variance > 0 and tau > 0 and 0 < alpha < 1):
-        raise UsageError("variance and tau lie above 0, and alpha between 0 and 1")
+    if not variance > 0:
+        raise UsageError("the variance of one observation lies above 0")
     values = np.asarray(x, dtype=np.float64) - theta0
-    n = np.arange(1, len(values) + 1)
-    total = np.cumsum(values)
-    spread = variance + n * tau**2
-    log_lambda = 0.5 * np.log(variance / spread) + tau**2 * total**2 / (2 * variance * spread)
+    return _mixed(np.cumsum(values), np.full(len(values), variance), tau, alpha)
+
+
+def two_shares_test(
+    x: ArrayLike, reference: ArrayLike, *, tau: float, theta0: float = 0.0, alpha: float = 0.05
+) -> MixtureTest:
+    """Test that two proportions differ by θ₀, two-sided, pair by pair; approximate, for the variance is estimated.
+
+    The variance after n pairs is p̄(1 − p̄) of one arm plus that of the other; until both are above 0 in sum there is no
+    evidence (Λ = 1).
+
+    Args:
+        x: Outcomes 0 and 1 of one arm in order, shape (n,).
+        reference: Those of the other arm, shape (n,).
+        tau: Standard deviation of the differences mixed over.
+        theta0: Difference under H₀, ``x`` less ``reference``.
+        alpha: Where to stop.
+
+    Raises:
+        UsageError: Outcomes that are not 0 or 1, arms of unequal length, τ not above 0, or α out of (0, 1).
+
+    Source: Johari, Koomen, Pekelis & Walsh (2017), KDD, section 4.3, as R's ``mixtureSPRT``.
+
+    Example:
+        >>> two_shares_test([1, 0] * 50, [0] * 100, tau=0.3).stop_n
+        30
+    """
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not np.isin(np.concatenate([a, b]), (0.0, 1.0)).all():
+        raise UsageError("a test of two proportions takes as many outcomes 0 and 1 of one arm as of the other")
+    n = np.arange(1, len(a) + 1)
+    p, q = np.cumsum(a) / n, np.cumsum(b) / n
+    return _mixed(np.cumsum(a - b - theta0), p * (1 - p) + q * (1 - q), tau, alpha)
+
+
+def _mixed(total: Floats, variance: Floats, tau: float, alpha: float) -> MixtureTest:
+    """The test of sums with the variance of one observation as known at each n; Λ = 1 where that is 0."""
+    if not (tau > 0 and 0 < alpha < 1):
+        raise UsageError("tau lies above 0, and alpha between 0 and 1")
+    n, known = np.arange(1, len(total) + 1), variance > 0
+    v = np.where(known, variance, 1.0)
+    spread = v + n * tau**2
+    log_lambda = np.where(known, 0.5 * np.log(v / spread) + tau**2 * total**2 / (2 * v * spread), 0.0)
     p_value = np.minimum(1.0, np.minimum.accumulate(np.exp(-np.maximum(log_lambda, 0.0))))
     stops = np.flatnonzero(p_value <= alpha)
     return MixtureTest(log_lambda, p_value, int(stops[0]) + 1 if len(stops) else None)

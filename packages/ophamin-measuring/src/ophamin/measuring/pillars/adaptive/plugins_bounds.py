@@ -132,9 +132,11 @@ class GroupSequential:
         "z": "optional: the statistic at each look",
     }
     options: Mapping[str, OptionSpec] = {
-        "boundary": OptionSpec("spending", f"spending, or a design of equally spaced looks: {', '.join(DESIGNS)}"),
+        "boundary": OptionSpec("spending", f"spending, or a design whose looks were all planned: {', '.join(DESIGNS)}"),
         "spending": OptionSpec("obrien-fleming", ", ".join(SPENDING)),
         "rho": OptionSpec(3.0, "power of the spending function power"),
+        "gamma": OptionSpec(-4.0, "of the spending function hwang-shih-decani"),
+        "delta": OptionSpec(0.25, "of the design wang-tsiatis: 0 is O'Brien-Fleming, 0.5 Pocock"),
         "alpha": OptionSpec(0.05, "over all looks, of both sides together when two-sided"),
         "sides": OptionSpec(2, "1 or 2"),
         "futility": OptionSpec(0.1, "conditional power below which going on is called futile; it does not bind"),
@@ -192,9 +194,8 @@ class GroupSequential:
         alpha, sides = given["alpha"], given["sides"]
         if given["boundary"] == "spending":
             return spending_boundaries(
-                information.tolist(), alpha=alpha, sides=sides, spending=given["spending"], rho=given["rho"]
-            )
-        looks = len(information)
-        if not np.allclose(information, np.arange(1, looks + 1) / looks, atol=1e-6):
-            raise UsageError("a classical design has equally spaced looks up to 1; use boundary=spending for others")
-        return design_boundaries(looks, alpha=alpha, sides=sides, design=given["boundary"])
+                information.tolist(), alpha=alpha, sides=sides, spending=given["spending"], rho=given["rho"],
+                gamma=given["gamma"],
+            )  # fmt: skip
+        design, delta = given["boundary"], given["delta"]
+        return design_boundaries(information.tolist(), alpha=alpha, sides=sides, design=design, delta=delta)

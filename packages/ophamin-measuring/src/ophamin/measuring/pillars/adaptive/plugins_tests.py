@@ -12,7 +12,7 @@ from ophamin.measuring.pillars._columns import complete, labels, numbers, requir
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars._shares import planned
 from ophamin.measuring.pillars.adaptive import evalues, sprt
-from ophamin.measuring.pillars.adaptive.mixture import mixture_test
+from ophamin.measuring.pillars.adaptive.mixture import mixture_test, two_shares_test
 from ophamin.measuring.pillars.adaptive.peeking import inflation
 from ophamin.measuring.pillars.adaptive.ratio_mismatch import sequential_ratio_mismatch
 from ophamin.proof.errors import UsageError
@@ -50,6 +50,7 @@ class Sprt:
         "sigma": OptionSpec(1.0, "for normal: known standard deviation"),
         "alpha": OptionSpec(0.05, "chance to accept H1 where H0 is true"),
         "beta": OptionSpec(0.1, "chance to accept H0 where H1 is true"),
+        "truncate_at": OptionSpec(0, "observation that decides at the latest, by the sign of the ratio; 0: none"),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -69,13 +70,17 @@ class Sprt:
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         family, h0, h1, alpha, beta = (given[k] for k in ("family", "h0", "h1", "alpha", "beta"))
         values, notes = _values(self.name, columns)
-        truths = np.linspace(min(h0, h1), max(h0, h1), 9)
+        truths, cut = np.linspace(min(h0, h1), max(h0, h1), 9), given["truncate_at"] or None
         if family == "bernoulli":
-            found = sprt.run_bernoulli(values, h0, h1, alpha, beta)
-            law = sprt.bernoulli_characteristic(truths, h0, h1, alpha, beta) if h1 > h0 else None
+            found = sprt.run_bernoulli(values, h0, h1, alpha, beta, truncate_at=cut)
+            law = sprt.bernoulli_characteristic(truths, h0, h1, alpha, beta, truncate_at=cut) if h1 > h0 else None
         elif family == "normal":
-            found = sprt.run_normal(values, h0, h1, given["sigma"], alpha, beta)
-            law = sprt.normal_characteristic(truths, h0, h1, given["sigma"], alpha, beta)
+            design = (h0, h1, given["sigma"], alpha, beta)
+            found = sprt.run_normal(values, *design, truncate_at=cut)
+            try:
+                law = sprt.normal_characteristic(truths, *design, method="exact", truncate_at=cut)
+            except UsageError:  # steps too small against the limits: then Wald's is as good, if nothing is cut off
+                law = sprt.normal_characteristic(truths, *design) if cut is None else None
         else:
             raise UsageError(f"{self.name} tests bernoulli or normal, not {family!r}")
         bounds = sprt.wald_bounds(alpha, beta)
@@ -102,7 +107,7 @@ class Sprt:
 
 
 class MixtureSprt:
-    """Mixture SPRT of a mean with known variance: an always-valid p-value.
+    """Mixture SPRT of a mean with known variance, or of two proportions: an always-valid p-value.
 
     Source: Johari, Koomen, Pekelis & Walsh (2022), Oper Res 70:1806.
 
@@ -116,7 +121,8 @@ class MixtureSprt:
     library = OWN
     columns: Mapping[str, str] = {**VALUE, "reference": "optional: the other arm's observation of each pair"}
     options: Mapping[str, OptionSpec] = {
-        "sigma": OptionSpec(1.0, "known standard deviation of one observation"),
+        "distribution": OptionSpec("normal", "normal, or bernoulli for two arms of outcomes 0 and 1"),
+        "sigma": OptionSpec(1.0, "for normal: known standard deviation of one observation"),
         "tau": OptionSpec(1.0, "standard deviation of the effects mixed over; near the effect looked for"),
         "theta0": OptionSpec(0.0, "mean (or mean difference) under H0"),
         "alpha": OptionSpec(0.05, "where to stop"),
@@ -134,23 +140,32 @@ class MixtureSprt:
             UsageError: Malformed columns or options.
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
-        variance = given["sigma"] ** 2
+        variance, shares = given["sigma"] ** 2, given["distribution"] == "bernoulli"
+        if given["distribution"] not in ("normal", "bernoulli") or (shares and "reference" not in columns):
+            raise UsageError(f"{self.name} is of a normal mean, or of bernoulli outcomes with a column reference")
+        common = {"tau": given["tau"], "theta0": given["theta0"], "alpha": given["alpha"]}
         if "reference" in columns:
             value, reference = numbers(self.name, columns, "value"), numbers(self.name, columns, "reference")
             kept, left_out = complete(x=value, y=reference)
             values, variance = kept["x"] - kept["y"], 2 * variance
             notes = [f"{left_out} pairs lack a value and were left out"] if left_out else []
+            if shares:
+                found = two_shares_test(kept["x"], kept["y"], **common)
         else:
             values, notes = _values(self.name, columns)
-        found = mixture_test(values, variance=variance, tau=given["tau"], theta0=given["theta0"], alpha=given["alpha"])
+        if not shares:
+            found = mixture_test(values, variance=variance, **common)
         last = found.p_value[-1] if len(values) else None
         item = finding(
             self.name, "always_valid_p", last, p_value=last, n=len(values), method="mixture-sprt",
-            guarantee="guaranteed", tau=given["tau"], variance=variance, stop_n=found.stop_n,
+            guarantee="approximate" if shares else "guaranteed", distribution=given["distribution"], tau=given["tau"],
+            variance=None if shares else variance, stop_n=found.stop_n,
             log_lambda=finite(found.log_lambda[-1]) if len(values) else None,
         )  # fmt: skip
         notes.append(
-            "valid at every n for normal observations of the stated variance; approximate for an estimated one"
+            "approximate: the variance is estimated as the data come, and the first dozens of pairs reject too often"
+            if shares
+            else "valid at every n for normal observations of the stated variance; approximate for an estimated one"
         )
         path = {"n": list(range(1, len(values) + 1)), "p_value": found.p_value.tolist()}
         return PillarResult([item], {"path": path}, {"stop_n": found.stop_n}, notes)

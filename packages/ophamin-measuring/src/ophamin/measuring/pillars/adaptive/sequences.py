@@ -282,7 +282,13 @@ def empirical_bernstein_sequence(
 
 
 def betting_sequence(
-    x: ArrayLike, *, support: Sequence[float], alpha: float = 0.05, sides: int = 2, grid: int = 1000
+    x: ArrayLike,
+    *,
+    support: Sequence[float],
+    alpha: float = 0.05,
+    sides: int = 2,
+    grid: int = 1000,
+    truncation: float = TRUNCATION,
 ) -> ConfidenceSequence:
     """Confidence sequence of a bounded mean by betting; narrow at small n.
 
@@ -295,21 +301,22 @@ def betting_sequence(
         alpha: Of both sides together, or of each when ``sides=1``.
         sides: 1 or 2.
         grid: Values of m tried between the ends.
+        truncation: Largest share of the capital staked at once, in (0, 1); the paper names 0.5 and 0.75.
 
     Raises:
-        UsageError: An observation outside the support, or a grid below 10.
+        UsageError: An observation outside the support, a grid below 10, or a truncation out of range.
     """
     each = _check(alpha, sides)
-    if grid < 10:
-        raise UsageError("the grid has at least 10 values")
+    if grid < 10 or not 0 < truncation < 1:
+        raise UsageError("the grid has at least 10 values, and the largest stake is a share between 0 and 1")
     low, high = float(support[0]), float(support[1])
     values = _unit(x, low, high)
     n = np.arange(1.0, len(values) + 1)
-    lower, upper = _bet(values, each, grid), 1 - _bet(1 - values, each, grid)
+    lower, upper = _bet(values, each, grid, truncation), 1 - _bet(1 - values, each, grid, truncation)
     return _intersected(n, np.cumsum(values) / n, lower, upper, low, high, running=True)
 
 
-def _bet(values: Floats, alpha: float, grid: int) -> Floats:
+def _bet(values: Floats, alpha: float, grid: int, truncation: float) -> Floats:
     """Greatest m of the grid left out after each observation, together with all below it; 0 at first."""
     n = np.arange(1.0, len(values) + 1)
     goal = math.log(1 / alpha)
@@ -323,7 +330,7 @@ def _bet(values: Floats, alpha: float, grid: int) -> Floats:
         if not len(alive):
             found[part] = m[-1]
             continue
-        staked = np.minimum(stakes[part, None], TRUNCATION / alive)
+        staked = np.minimum(stakes[part, None], truncation / alive)
         path = capital[out:] + np.cumsum(np.log1p(staked * (values[part, None] - alive)), axis=0)
         # A value is out from the first time its capital reaches the goal, and only with all smaller ones.
         gone = np.minimum.accumulate(np.maximum.accumulate(path >= goal, axis=0), axis=1).sum(axis=1)

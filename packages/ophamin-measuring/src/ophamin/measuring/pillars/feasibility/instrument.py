@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import chi2
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 from statsmodels.sandbox.regression.gmm import IV2SLS
@@ -15,7 +16,10 @@ from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.feasibility._effect import checked_level, independent
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Instrumented", "instrumented"]
+__all__ = ["ERRORS", "Instrumented", "instrumented"]
+
+ERRORS = ("classical", "HC0", "HC1")
+"""Standard errors: one variance, or robust to unequal ones without and with the factor n/(n − k)."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,13 @@ class Instrumented:
         p_value: Two-sided, of no effect.
         df: Degrees of freedom.
         least_squares: Coefficient of the treatment without the instrument.
-        first_stage_f: F of the instrument in the first stage; below 10 it is weak.
-        anderson_rubin: Bounds that hold with a weak instrument; (−∞, ∞) where the data bound nothing.
+        first_stage_f: F of the instruments in the first stage; below 10 they are weak.
+        anderson_rubin: Bounds that hold with weak instruments; (−∞, ∞) where the data bound nothing, NaN where several
+            instruments leave no value.
         disjoint: Whether the Anderson–Rubin set is all but what lies between the two bounds.
         n: Rows.
         notes: What the reader must know, in sentences.
+        sargan: Sargan's statistic and p-value, of all instruments being valid; ``None`` with one instrument.
     """
 
     estimate: float
@@ -49,6 +55,7 @@ class Instrumented:
     disjoint: bool
     n: int
     notes: tuple[str, ...] = ()
+    sargan: tuple[float, float] | None = None
 
 
 def instrumented(
@@ -57,75 +64,100 @@ def instrumented(
     instrument: ArrayLike,
     controls: ArrayLike | None = None,
     *,
-    robust: bool = False,
+    errors: str = "classical",
     level: float = 0.95,
 ) -> Instrumented:
-    """Two-stage least squares with one treatment and one instrument; without controls, Wald's ratio.
+    """Two-stage least squares with one treatment; with one instrument and no controls, Wald's ratio.
 
     Args:
         outcome: Shape (n,).
         treatment: Numbers, shape (n,).
-        instrument: Numbers, shape (n,): moves the treatment, and the outcome only through it.
+        instrument: Numbers, shape (n,) or (n, q): each moves the treatment, and the outcome only through it.
         controls: Shape (n, p).
-        robust: Standard errors and F robust to unequal variances (HC1); default: classical.
+        errors: One of :data:`ERRORS`, for the effect and the first-stage F.
         level: Two-sided confidence.
 
     Raises:
         UsageError: Malformed arrays or options.
 
     Source: Wald (1940), Ann Math Stat 11:284; Angrist, Imbens & Rubin (1996), JASA 91:444; weak instruments: Staiger &
-    Stock (1997), Econometrica 65:557; Anderson & Rubin (1949), Ann Math Stat 20:46.
+    Stock (1997), Econometrica 65:557; Anderson & Rubin (1949), Ann Math Stat 20:46; Sargan (1958), Econometrica 26:393.
     """
     checked_level(level)
+    if errors not in ERRORS:
+        raise UsageError(f"errors of instrumental variables are {', '.join(ERRORS)}, not {errors!r}")
     y, w, z = (np.asarray(a, dtype=np.float64) for a in (outcome, treatment, instrument))
     x = np.empty((len(y), 0)) if controls is None else np.asarray(controls, dtype=np.float64)
-    x = x[:, None] if x.ndim == 1 else x
-    if not (y.ndim == 1 and y.shape == w.shape == z.shape and x.ndim == 2 and len(x) == len(y)):
-        raise UsageError("outcome, treatment and instrument have shape (n,) and controls (n, p), of one n")
-    if not all(np.isfinite(a).all() for a in (y, w, z, x)):
+    x, z = (a[:, None] if a.ndim == 1 else a for a in (x, z))
+    if not (y.ndim == 1 and y.shape == w.shape and x.ndim == z.ndim == 2 and len(x) == len(y) == len(z)):
+        raise UsageError("outcome and treatment have shape (n,), instruments (n, q) and controls (n, p), of one n")
+    if not z.shape[1] or not all(np.isfinite(a).all() for a in (y, w, z, x)):
         raise UsageError("outcome, treatment, instrument and controls must be finite; leave incomplete rows out first")
     kept, notes = independent(x)
     x = x[:, kept]
-    n, k = len(y), x.shape[1] + 2
-    df = n - k
-    if df < 1:
-        return _nothing(n, (f"{n} rows are too few for {k} coefficients", *notes))
-    scaled = (x - x.mean(axis=0)) / x.std(axis=0)
-    rest = np.column_stack([np.ones(n), scaled])
+    n, p, q = len(y), x.shape[1], z.shape[1]
+    df = n - p - 2
+    if df < 1 or n - p - 1 - q < 1:
+        return _nothing(n, (f"{n} rows are too few for {p + 1 + q} coefficients", *notes))
+    rest = np.column_stack([np.ones(n), (x - x.mean(axis=0)) / x.std(axis=0)])
     columns = np.column_stack([y, w, z])
-    r_y, r_w, r_z = (columns - rest @ np.linalg.lstsq(rest, columns, rcond=None)[0]).T
-    for name, residual, raw in (("treatment", r_w, w), ("instrument", r_z, z)):
-        if float(residual @ residual) <= 1e-14 * max(float(raw @ raw), 1e-300):
+    net = columns - rest @ np.linalg.lstsq(rest, columns, rcond=None)[0]
+    r_y, r_w, r_z = net[:, 0], net[:, 1], net[:, 2:]
+    size = (net**2).sum(axis=0)
+    flat = size <= 1e-14 * np.maximum((columns**2).sum(axis=0), 1e-300)
+    for name, gone in (("treatment", flat[1]), ("instrument", flat[2:].any())):
+        if gone:
             return _nothing(n, (f"the {name} is constant, or determined by the controls", *notes))
-    # Net of the controls both regressions have one predictor (Frisch & Waugh 1933), so they need no fit of their own.
-    zz, zw = float(r_z @ r_z), float(r_z @ r_w)
-    off = r_w - (zw / zz) * r_z
-    exact = float(off @ off) <= 1e-14 * float(r_w @ r_w)
-    spread = n / df * float(((r_z * off) ** 2).sum()) if robust else zz * float(off @ off) / df
-    strength = math.inf if exact else zw**2 / spread
+    r_z = r_z / np.sqrt(size[2:])
+    if q > 1 and np.linalg.matrix_rank(r_z, tol=1e-7) < q:
+        return _nothing(n, ("an instrument is a linear combination of the others and the controls", *notes))
+    # Net of the controls both stages need no constant (Frisch & Waugh 1933); the basis spans the instruments.
+    basis = np.linalg.qr(r_z)[0]
+    along = basis.T @ r_w
+    off = r_w - basis @ along
+    strength = _strength(basis, along, off, n - p - 1 - q, errors)
     plain = float(r_w @ r_y) / float(r_w @ r_w)
-    if abs(float(r_z @ r_w)) <= 1e-12 * math.sqrt(float(r_z @ r_z) * float(r_w @ r_w)):
+    if math.sqrt(float(along @ along)) <= 1e-12 * math.sqrt(float(r_w @ r_w)):
         return _nothing(n, ("the instrument does not move the treatment at all", *notes), plain, strength)
-    exog, instruments = np.column_stack([w, rest]), np.column_stack([z, rest])
+    exog, instruments = np.column_stack([w, rest]), np.column_stack([r_z, rest])
     fit = IV2SLS(y, exog, instruments).fit()
     value, se = float(fit.params[0]), float(fit.bse[0])
-    if robust:
-        residual = y - exog @ np.asarray(fit.params)
+    residual = y - exog @ np.asarray(fit.params)
+    if errors != "classical":
         # Two-stage least squares is least squares on the fitted treatment net of the controls.
-        fitted = r_z * (float(r_z @ r_w) / float(r_z @ r_z))
-        se = math.sqrt(n / df * float(((fitted * residual) ** 2).sum())) / float(fitted @ fitted)
+        fitted = basis @ along
+        inflate = n / df if errors == "HC1" else 1.0
+        se = math.sqrt(inflate * float(((fitted * residual) ** 2).sum())) / float(fitted @ fitted)
     notes = (*notes, *_said(strength))
+    spread = float(residual @ residual)
     if np.ptp(y) == 0 or not se > 0:
         notes = (*notes, "the outcome has no spread about the fit, so there is no interval")
         se = math.nan
     half = float(student.ppf((1 + level) / 2, df)) * se
-    p = float(2 * student.sf(abs(value / se), df)) if se > 0 else math.nan
-    bounds, disjoint = _anderson_rubin(r_y, r_w, r_z, df, level)
+    p_value = float(2 * student.sf(abs(value / se), df)) if se > 0 else math.nan
+    bounds, disjoint = _anderson_rubin(basis, r_y, r_w, n - p - 1 - q, level)
     if not se > 0:
         bounds = (math.nan, math.nan)
+    elif math.isnan(bounds[0]):
+        notes = (*notes, "the Anderson-Rubin set is empty: the instruments contradict each other")
+    sargan = None
+    if q > 1 and se > 0:
+        statistic = n * float(((basis.T @ residual) ** 2).sum()) / spread
+        sargan = (statistic, float(chi2.sf(statistic, q - 1)))
     return Instrumented(
-        value, se, value - half, value + half, p, df, plain, strength, bounds, disjoint, n, notes
+        value, se, value - half, value + half, p_value, df, plain, strength, bounds, disjoint, n, notes, sargan
     )  # fmt: skip
+
+
+def _strength(basis: Floats, along: Floats, off: Floats, df: int, errors: str) -> float:
+    """F of the instruments in the first stage: of their coefficients in an orthonormal basis."""
+    q = len(along)
+    if float(off @ off) <= 1e-14 * float(along @ along):
+        return math.inf
+    if errors == "classical":
+        return float(along @ along) / q / (float(off @ off) / df)
+    meat = (basis * (off**2)[:, None]).T @ basis * (len(off) / df if errors == "HC1" else 1.0)
+    return float(along @ np.linalg.solve(meat, along)) / q
 
 
 def _said(strength: float) -> tuple[str, ...]:
@@ -139,14 +171,18 @@ def _nothing(n: int, notes: tuple[str, ...], plain: float = math.nan, strength: 
     return Instrumented(nan, nan, nan, nan, nan, 0, plain, strength, (-math.inf, math.inf), False, n, notes)
 
 
-def _anderson_rubin(y: Floats, w: Floats, z: Floats, df: int, level: float) -> tuple[tuple[float, float], bool]:
-    """Values b for which the instrument does not predict y − b·w, a quadratic in b."""
-    zz, least = float(z @ z), float(fisher.ppf(level, 1, df)) / df
+def _anderson_rubin(basis: Floats, y: Floats, w: Floats, df: int, level: float) -> tuple[tuple[float, float], bool]:
+    """Values b for which the instruments do not predict y − b·w, a quadratic in b."""
+    q = basis.shape[1]
+    least = q * float(fisher.ppf(level, q, df)) / df
+    on_y, on_w = basis.T @ y, basis.T @ w
     # explained(b) ≤ least · unexplained(b), both quadratic in b
-    explained = [float(z @ a) * float(z @ b) / zz for a, b in ((w, w), (w, y), (y, y))]
+    explained = [float(on_w @ on_w), float(on_w @ on_y), float(on_y @ on_y)]
     total = [float(w @ w), float(w @ y), float(y @ y)]
     a, b, c = (e * (1 + least) - least * s for e, s in zip(explained, total, strict=True))
     root = b * b - a * c
+    if a > 0 and root < 0 and q > 1:
+        return (math.nan, math.nan), False  # no effect at all agrees with every instrument
     if a > 0:
         half = math.sqrt(max(root, 0.0)) / a
         return (b / a - half, b / a + half), False

@@ -11,7 +11,7 @@ import numpy as np
 from ophamin.measuring.pillars._columns import complete, numbers
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.feasibility._study import CONFOUNDERS, LEVEL, STUDY, read_study
-from ophamin.measuring.pillars.feasibility.instrument import instrumented
+from ophamin.measuring.pillars.feasibility.instrument import ERRORS, instrumented
 from ophamin.measuring.pillars.feasibility.refutation import ESTIMATORS, KINDS, Refutation, refute
 from ophamin.measuring.pillars.feasibility.sensitivity import MEASURES, e_value
 from ophamin.proof.errors import UsageError
@@ -22,7 +22,7 @@ __all__ = ["EValues", "Instrument", "Refuters"]
 
 
 class Instrument:
-    """Two-stage least squares with one instrument; without confounders, Wald's ratio.
+    """Two-stage least squares; with one instrument and without confounders, Wald's ratio.
 
     Source: Angrist, Imbens & Rubin (1996), JASA 91:444; Anderson & Rubin (1949), Ann Math Stat 20:46.
 
@@ -39,10 +39,11 @@ class Instrument:
         "outcome": STUDY["outcome"],
         "treatment": "the treatment, a number",
         "instrument": "moves the treatment, and the outcome only through it",
+        **{f"instrument_{i}": "optional: another" for i in range(2, 11)},
         **{name: f"optional: {text.removeprefix('optional: ')}" for name, text in CONFOUNDERS.items()},
     }
     options: Mapping[str, OptionSpec] = {
-        "robust": OptionSpec(False, "standard errors robust to unequal variances (HC1)"),
+        "errors": OptionSpec("classical", f"standard errors: {', '.join(ERRORS)} (HC: robust to unequal variances)"),
         "level": LEVEL,
     }
 
@@ -53,10 +54,12 @@ class Instrument:
             UsageError: Malformed columns or options.
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
-        study = read_study(self.name, columns, "instrument", confounders=False, binary=False)
-        found = instrumented(study.outcome, study.treatment, study.more["instrument"], study.confounders, **given)
+        names = [name for name in self.columns if name.startswith("instrument_") and name in columns]
+        study = read_study(self.name, columns, "instrument", *names, confounders=False, binary=False)
+        moves = np.column_stack([study.more[name] for name in ("instrument", *names)])
+        found = instrumented(study.outcome, study.treatment, moves, study.confounders, **given)
         common: dict[str, Any] = {"library": "statsmodels", "n": found.n}
-        method = "two-stage least squares" if study.confounders.shape[1] else "Wald ratio"
+        method = "two-stage least squares" if study.confounders.shape[1] or names else "Wald ratio"
         low, high = found.anderson_rubin
         evidence = [
             finding(
@@ -65,13 +68,18 @@ class Instrument:
                 level=given["level"], se=finite(found.se), df=found.df, target="those whom the instrument moves",
                 **common,
             ),
-            finding(self.name, "first_stage_F", found.first_stage_f, robust=given["robust"], **common),
+            finding(self.name, "first_stage_F", found.first_stage_f, errors=given["errors"], **common),
             finding(self.name, "least_squares_effect", found.least_squares, **common),
             finding(
                 self.name, "anderson_rubin_set", None, n=found.n, method="Anderson-Rubin", level=given["level"],
                 bound_low=finite(low), bound_high=finite(high), disjoint=found.disjoint,
             ),
         ]  # fmt: skip
+        if found.sargan:
+            statistic, p_value = found.sargan
+            evidence.append(
+                finding(self.name, "sargan", statistic, n=found.n, p_value=p_value, method="Sargan", df=len(names))
+            )
         notes = [*study.notes, *found.notes]
         if found.disjoint:
             notes.append("the Anderson-Rubin set is everything but what lies between its bounds")

@@ -23,7 +23,7 @@ from ophamin.measuring.pillars.feasibility._study import (
     read_study,
 )
 from ophamin.measuring.pillars.feasibility.balance import Balance, balance
-from ophamin.measuring.pillars.feasibility.matching import METRICS, matching
+from ophamin.measuring.pillars.feasibility.matching import ERRORS, METRICS, matching
 from ophamin.measuring.pillars.feasibility.weighting import FORMS, ipw
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
@@ -63,6 +63,9 @@ class Matching:
         "target": TARGET,
         "neighbours": OptionSpec(1, "nearest rows of the other arm; ties all count"),
         "metric": OptionSpec("mahalanobis", ", ".join(METRICS)),
+        "bias_adjusted": OptionSpec(False, "correct neighbours by least squares for what they still differ in"),
+        "errors": OptionSpec("robust", f"{ERRORS[0]}, or {ERRORS[1]} as R's Match by default"),
+        "tolerance": OptionSpec(0.0, "squared distance beyond the last neighbour's that is still a tie"),
         "link": LINK,
         "level": LEVEL,
     }
@@ -76,7 +79,9 @@ class Matching:
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         study = read_study(self.name, columns)
         found = matching(study.outcome, study.treatment, study.confounders, **given)
-        told = [*overlap_notes(study), "with several continuous confounders matches are not close: bias remains"]
+        told = [*overlap_notes(study)]
+        if not given["bias_adjusted"]:
+            told.append("with several continuous confounders matches are not close: bias remains")
         return answer(
             self.name, found, study, library=OWN, method=f"{given['neighbours']}-nearest {given['metric']} matching",
             level=given["level"], assumptions=[*told, OBSERVED],

@@ -129,6 +129,10 @@ def _coefficient(rows: Rows, columns: Any, errors: str, level: float, notes: tup
     if columns.shape[1] and (not len(kept) or kept[-1] != columns.shape[1]):
         return unanswered(rows, "the confounders determine the treatment: its effect cannot be told from theirs")
     told = notes or lost
+    largest = np.maximum(design.max(axis=0), -design.min(axis=0))
+    if largest[largest > 0].min() < 1e-4 * largest.max():
+        # Units as far apart as this would make least squares drop columns; they are not the treatment's coefficient.
+        design[:, 1:-1] = _scaled(design[:, 1:-1])
     if len(kept) <= columns.shape[1]:
         design = design[:, np.concatenate([[0], 1 + kept])]
     df = rows.n - design.shape[1]
@@ -140,3 +144,10 @@ def _coefficient(rows: Rows, columns: Any, errors: str, level: float, notes: tup
         se = float(fit.bse[-1] if kind == "nonrobust" else getattr(fit, f"{kind}_se")[-1])
     base = float(rows.outcome.mean()) - value * float(rows.treated.mean())  # least squares goes through the means
     return effect(rows, base + value, base, se, level=level, df=df, se_method=errors, estimate=value, notes=told)
+
+
+def _scaled(columns: Any) -> Any:
+    """Columns of mean 0 and spread 1; constant ones become 0."""
+    centred = columns - columns.mean(axis=0)
+    spread = centred.std(axis=0)
+    return centred / np.where(spread > 0, spread, 1.0)

@@ -9,7 +9,7 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 from ophamin.measuring.estimators.correlation import fisher_error
@@ -17,7 +17,7 @@ from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.general.proportions import check_level
 from ophamin.proof.errors import UsageError
 
-__all__ = ["KINDS", "Correlation", "correlate", "exact_spearman"]
+__all__ = ["KINDS", "Correlation", "correlate", "edgeworth_spearman", "exact_spearman"]
 
 _TESTS: dict[str, Any] = {"pearson": pearsonr, "spearman": spearmanr, "kendall": kendalltau}
 KINDS = tuple(_TESTS)
@@ -29,7 +29,8 @@ class Correlation:
 
     Args:
         estimate: r, ρ or τ_b; NaN where a column is constant.
-        p_value: Two-sided p-value of no association: t for Pearson and Spearman, scipy's choice for Kendall.
+        p_value: Two-sided p-value of no association: t for Pearson and Spearman; for Kendall exact below 50 rows
+            without ties, else normal with the variance of ties (as R decides).
         lower: Lower end of the interval; NaN where there is none.
         upper: Upper end.
         level: Two-sided confidence.
@@ -83,7 +84,11 @@ def correlate(x: Any, y: Any, *, kind: str = "pearson", level: float = 0.95) -> 
     if any(float(np.ptp(v)) <= 1e-13 * float(np.abs(v).max()) for v in (x, y)):
         return Correlation(nan, nan, nan, nan, level, n, kind, method, "a column is constant")
     test: Callable[[Floats, Floats], Any] = _TESTS[kind]
-    found = test(x, y)
+    if kind == "kendall":
+        ties = min(len(np.unique(x)), len(np.unique(y))) < n
+        found = kendalltau(x, y, method="exact" if n < 50 and not ties else "asymptotic")
+    else:
+        found = test(x, y)
     r, p = float(found.statistic), float(found.pvalue)
     if n <= (4 if kind == "kendall" else 3) or abs(r) > 1 - 1e-12:
         why = "there are too few rows for an interval" if abs(r) <= 1 - 1e-12 else "the rows lie on a line"
@@ -113,3 +118,48 @@ def exact_spearman(x: Any, y: Any) -> float:
     orders = np.array(list(permutations(range(n))), dtype=np.intp)
     sums = b[orders] @ a
     return float(np.mean(np.abs(sums) >= abs(float(a @ b)) - 1e-9))
+
+
+def edgeworth_spearman(x: Any, y: Any) -> float:
+    """Two-sided p-value of Spearman's ρ by an Edgeworth series, for 10 rows or more without ties.
+
+    Nearer to the exact one than t is; what R's ``cor.test`` gives from 10 to 1290 rows without ties.
+
+    Source: Best & Roberts (1975), Applied Statistics 24:377, algorithm AS 89.
+
+    Raises:
+        UsageError: Fewer than 10 rows, ties, or as :func:`correlate`.
+
+    Example:
+        >>> round(edgeworth_spearman(range(12), [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]), 6)
+        0.0
+    """
+    x, y = _pair(x, y)
+    n = len(x)
+    if n < 10 or min(len(np.unique(x)), len(np.unique(y))) < n:
+        raise UsageError("the Edgeworth series is for 10 rows or more without ties")
+    a, b = rankdata(x), rankdata(y)
+    squares, most = float(((a - b) ** 2).sum()), n * (n * n - 1) / 3
+    # The distribution is symmetric about most/2: take the smaller tail, P(S >= s), s even.
+    s = max(squares, most - squares)
+    c = 1 / n
+    deviate = (6 * (s - 1) * c / (n * n - 1) - 1) * math.sqrt(1 / c - 1)
+    square = deviate * deviate
+    series = (
+        c
+        * deviate
+        * (
+            0.2274
+            + c * (0.2531 + 0.1745 * c)
+            + square
+            * (
+                -0.0758
+                + c * (0.1033 + 0.3932 * c)
+                - square
+                * c
+                * (0.0879 + 0.0151 * c - square * (0.0072 - 0.0831 * c + square * c * (0.0131 - 4.6e-4 * square)))
+            )
+        )
+    )
+    tail = series * math.exp(-square / 2) + float(ndtr(-deviate))
+    return min(1.0, max(0.0, 2 * tail))

@@ -13,7 +13,7 @@ from ophamin.measuring.pillars._columns import Floats, labels, numbers
 from ophamin.measuring.pillars._evidence import OWN, finding
 from ophamin.measuring.pillars.general import proportions
 from ophamin.measuring.pillars.general._rows import LEVEL, SAMPLES, columns_of, left_out, samples
-from ophamin.measuring.pillars.general.paired_counts import mcnemar
+from ophamin.measuring.pillars.general.paired_counts import mcnemar, paired_difference
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
@@ -137,7 +137,8 @@ class ShareDifference:
 class McNemarTest:
     """Two paired shares, by McNemar's test.
 
-    Source: McNemar (1947), Psychometrika 12:153; Fagerland, Lydersen & Laake (2013), BMC Med. Res. Methodol. 13:91.
+    Source: McNemar (1947), Psychometrika 12:153; Fagerland, Lydersen & Laake (2013), BMC Med. Res. Methodol. 13:91;
+    interval of the difference: Newcombe (1998), Statist. Med. 17:2635, method 10.
 
     Example:
         >>> table = {"value": [1] * 21 + [0] * 9 + [1] * 41, "other": [0] * 21 + [1] * 9 + [1] * 41}
@@ -154,7 +155,8 @@ class McNemarTest:
         """Test whether the shares are equal.
 
         Returns:
-            The difference of the shares with the exact p-value, and the conditional odds ratio with an exact interval.
+            The difference of the shares with Newcombe's interval and the exact p-value, and the conditional odds ratio
+            with an exact interval.
 
         Raises:
             UsageError: Malformed columns or options.
@@ -163,13 +165,18 @@ class McNemarTest:
         (x, y), notes = columns_of(self.name, columns, "value", "other")
         _binary(self.name, x, y)
         found = mcnemar(int((x > y).sum()), int((x < y).sum()), len(x), level=level)
+        both = int(((x == 1) & (y == 1)).sum())
+        low, high = paired_difference(both, found.only_first, found.only_second, len(x), level=level)
         if found.problem:
             notes.append(found.problem)
         items = [
             finding(
                 self.name, "difference", found.difference, library="statsmodels", p_value=found.p_exact, n=found.n,
-                method="mcnemar-exact", only_first=found.only_first, only_second=found.only_second,
-                p_mid=_json(found.p_mid), p_asymptotic=_json(found.p_asymptotic), chi2=_json(found.statistic),
+                low=low if len(x) else None, high=high if len(x) else None, method="newcombe-paired",
+                guarantee="approximate", level=level, test="mcnemar-exact", only_first=found.only_first,
+                only_second=found.only_second, p_mid=_json(found.p_mid), p_asymptotic=_json(found.p_asymptotic),
+                chi2=_json(found.statistic), p_uncorrected=_json(found.p_uncorrected),
+                chi2_uncorrected=_json(found.statistic_uncorrected),
             ),
             finding(
                 self.name, "odds_ratio", found.odds_ratio, low=found.lower, high=found.upper, n=found.n,

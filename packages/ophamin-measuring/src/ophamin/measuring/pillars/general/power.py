@@ -34,6 +34,19 @@ def _proportions(effect: float, n: float, alpha: float, sides: int, base: float)
     return float(NormalIndPower().power(h, n, alpha, alternative="two-sided" if sides == 2 else "larger"))
 
 
+def _proportions_pooled(effect: float, n: float, alpha: float, sides: int, base: float) -> float:
+    if not 0 <= base + effect <= 1:
+        raise UsageError(f"a share of {base:g} cannot rise by {effect:g}")
+    p1, p2 = base, base + effect
+    middle = (p1 + p2) / 2
+    spread = math.sqrt(p1 * (1 - p1) + p2 * (1 - p2))
+    reach = float(ndtri(1 - alpha / sides)) * math.sqrt(2 * middle * (1 - middle))
+    if spread == 0:
+        return float(abs(effect) * math.sqrt(n) > reach and (sides == 2 or effect > 0))
+    up = float(ndtr((effect * math.sqrt(n) - reach) / spread))
+    return up + (float(ndtr((-effect * math.sqrt(n) - reach) / spread)) if sides == 2 else 0.0)
+
+
 def _proportion(effect: float, n: float, alpha: float, sides: int, base: float) -> float:
     if not 0 <= base + effect <= 1:
         raise UsageError(f"a share of {base:g} cannot rise by {effect:g}")
@@ -95,6 +108,12 @@ TESTS: Mapping[str, tuple[Callable[[float, float, float, int, float], float], st
     "paired-t": (_paired_t, "standardised mean of the differences; n pairs", "statsmodels", 0.0),
     "proportion": (_proportion, "share − base, exact binomial test; n rows", "scipy", 0.5),
     "proportions": (_proportions, "share − base of two arms, arcsine; n per arm", "statsmodels", 0.5),
+    "proportions-pooled": (
+        _proportions_pooled,
+        "share − base of two arms, z test with pooled variance; n per arm",
+        "scipy",
+        0.5,
+    ),
     "correlation": (_correlation, "correlation − base, Fisher z; n rows", "scipy", 0.0),
     "mann-whitney": (_mann_whitney, "auc − 0.5, Noether; n per arm", "scipy", 0.0),
     "mcnemar": (_mcnemar, "difference of paired shares, base = share of discordant pairs; n pairs", "scipy", 0.5),
@@ -114,9 +133,13 @@ def power(
 ) -> float:
     """Power of a test.
 
-    Source: noncentral t by statsmodels; Cohen (1988) for two shares; Noether (1987), JASA 82:645; Connor (1987),
-    Biometrics 43:207 for McNemar; Phillips (1990), J. Pharmacokinet. Biopharm. 18:137 for TOST; the exact binomial
-    test by its tails.
+    Two-sided power counts both tails, as R's ``power.t.test`` and ``power.prop.test`` do with ``strict = TRUE``; by
+    default they leave out the tail on the wrong side, which matters for effects near 0 only.
+
+    Source: noncentral t by statsmodels; Cohen (1988) for two shares (R's ``pwr.2p.test``); Fleiss, Tytun & Ury (1980),
+    Biometrics 36:343, without their correction, for ``proportions-pooled`` (R's ``power.prop.test``); Noether (1987),
+    JASA 82:645; Connor (1987), Biometrics 43:207 for McNemar; Phillips (1990), J. Pharmacokinet. Biopharm. 18:137 for
+    TOST; the exact binomial test by its tails.
 
     Args:
         test: One of :data:`TESTS`.
@@ -138,7 +161,7 @@ def power(
         raise UsageError(f"no test is called {test!r}; use {', '.join(TESTS)}")
     if not 0 < alpha < 1 or sides not in (1, 2) or not n > 0 or not math.isfinite(effect):
         raise UsageError("power needs alpha in (0, 1), sides 1 or 2, n above 0 and a finite effect")
-    if test in ("t", "paired-t", "proportions", "tost", "non-inferiority") and n < 2:
+    if test in ("t", "paired-t", "proportions", "proportions-pooled", "tost", "non-inferiority") and n < 2:
         return 0.0
     own, _, _, usual = TESTS[test]
     return min(1.0, max(0.0, own(effect, n, alpha, sides, usual if base is None else base)))

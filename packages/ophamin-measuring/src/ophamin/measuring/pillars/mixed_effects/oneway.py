@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.oneway import anova_generic, confint_noncentrality
+from scipy.optimize import brentq
+from statsmodels.stats.oneway import anova_generic
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.mixed_effects.design import coded
@@ -131,8 +132,10 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
         # A group of one has no variance, and no weight in the pooled one.
         found = anova_generic(means, np.nan_to_num(sds**2), np.array(sizes), use_var="equal")
         classic = Test(float(found.statistic), df, df2, float(found.pvalue))
-        ends = confint_noncentrality(classic.statistic, (df, df2), alpha=1 - level)
-        interval = (float(ends[0] / (ends[0] + n)), float(ends[1] / (ends[1] + n)))
+        interval = (
+            _share(classic.statistic, df, df2, (1 + level) / 2, n),
+            _share(classic.statistic, df, df2, (1 - level) / 2, n),
+        )
     mean_square = within / df2
     welch = levene = brown = bartlett = _NONE
     if min(sizes) > 1 and (sds > 0).all():
@@ -151,6 +154,26 @@ def one_way(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> O
         between / total if total > 0 else math.nan, interval,
         (between - df * mean_square) / (total + mean_square) if within > 0 else math.nan,
     )  # fmt: skip
+
+
+def _share(f: float, df: int, df2: int, probability: float, n: int) -> float:
+    """λ/(λ+n) at the noncentrality λ that leaves ``probability`` below F; 0 where none does, NaN where F is too great.
+
+    statsmodels' ``confint_noncentrality`` inverts a series summed to four digits; scipy's distribution has all of them.
+    """
+
+    def excess(noncentrality: float) -> float:
+        return float(stats.ncf.cdf(f, df, df2, noncentrality)) - probability
+
+    if float(stats.f.cdf(f, df, df2)) <= probability:
+        return 0.0
+    high = max(4.0 * f * df, 1.0)
+    while high < 1e9 and excess(high) > 0:
+        high *= 2
+    if not excess(high) <= 0:
+        return math.nan
+    root = float(brentq(excess, 0.0, high, xtol=1e-12 * high, rtol=1e-12))
+    return root / (root + n)
 
 
 def _spread(parts: list[Floats], centre: Literal["mean", "median"], df: int, df2: int) -> Test:

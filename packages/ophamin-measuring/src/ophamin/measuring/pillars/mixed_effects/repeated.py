@@ -146,7 +146,10 @@ def _effect(name: str, line: Any, scores: Floats) -> Within:
 
 
 def _mauchly(w: float, df: int, n: int) -> float:
-    """Mauchly's p with Box's second term, as R's ``mauchly.test`` computes it."""
+    """Mauchly's p with Box's second term (Anderson 2003, *Multivariate Analysis*, §10.7.4).
+
+    R's ``mauchly.test`` (to 4.2 at least) has 3(df+1) for 3·df in that term, and so differs in the third digit of p.
+    """
     factor = n - 1 - (2 * df * df + df + 2) / (6 * df)
     statistic, size = -factor * math.log(w), df * (df + 1) // 2 - 1
     second = (df + 2) * (df - 1) * (df - 2) * (2 * df**3 + 6 * df**2 + 3 * df + 2) / (288 * (df * factor) ** 2)

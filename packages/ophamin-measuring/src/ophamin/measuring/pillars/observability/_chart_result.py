@@ -11,9 +11,10 @@ from ophamin.measuring.pillars.observability.rules import SETS, violations
 from ophamin.proof.types import PillarEvidence
 from ophamin.protocols import OptionSpec
 
-__all__ = ["RULES", "SIGMAS", "chart_evidence", "chart_table", "nothing"]
+__all__ = ["LEVEL", "RULES", "SIGMAS", "chart_evidence", "chart_table", "nothing"]
 
 RULES = OptionSpec("none", f"runs rules: {', '.join(SETS)}; each adds false alarms")
+LEVEL = OptionSpec(0.0, "limits at quantiles of the statistic's own law, of this two-sided confidence; 0: by sigmas")
 SIGMAS = OptionSpec(3.0, "width of the limits in standard errors")
 
 

@@ -7,19 +7,22 @@ unequal size as there in sections 6.3.2 and 7.2.2.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.stats import binom, chi2, norm, poisson
 
 from ophamin.measuring.pillars._columns import Floats
-from ophamin.measuring.pillars.observability.constants import constants
+from ophamin.measuring.pillars.observability._subgroups import SIGMA_METHODS, Mask, c4, grouped, mean, sd, sigma_within
+from ophamin.measuring.pillars.observability.constants import constants, range_quantile
 from ophamin.proof.errors import UsageError
 
 __all__ = [
+    "INDIVIDUAL_METHODS",
+    "SIGMA_METHODS",
     "Chart",
     "c_chart",
     "individuals",
@@ -32,8 +35,7 @@ __all__ = [
     "xbar",
 ]
 
-Mask = NDArray[np.bool_]
-SIGMA_METHODS = ("range", "sd", "pooled")
+INDIVIDUAL_METHODS = ("moving-range", "sd")
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Chart:
 
     @property
     def z(self) -> Floats:
-        """Distance of each point from the centre, in standard errors; 0 where there is no spread."""
-        spread = np.where(self.spread > 0, self.spread, np.inf)
+        """Distance of each point from the centre, in standard errors; NaN where there is no spread."""
+        spread = np.where(self.spread > 0, self.spread, np.nan)
         return (self.points - self.center) / spread
 
     @property
@@ -81,6 +83,13 @@ def _mask(phase1: ArrayLike | None, m: int) -> Mask:
     return mask
 
 
+def _tail(level: float) -> float:
+    """Chance beyond each limit."""
+    if not 0 < level < 1:
+        raise UsageError(f"a confidence level lies between 0 and 1, not {level!r}")
+    return (1 - level) / 2
+
+
 def _width(sigmas: float, level: float | None) -> float:
     if level is not None:
         if not 0 < level < 1:
@@ -89,46 +98,6 @@ def _width(sigmas: float, level: float | None) -> float:
     if not (sigmas > 0 and math.isfinite(sigmas)):
         raise UsageError(f"limits lie a positive number of standard errors away, such as 3, not {sigmas!r}")
     return sigmas
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Subgroups in the order in which they first appear."""
-
-    labels: list[Any]
-    values: list[Floats]
-
-    @property
-    def sizes(self) -> NDArray[np.int_]:
-        return np.array([len(v) for v in self.values])
-
-    def apply(self, function: Callable[[Floats], float]) -> Floats:
-        return np.array([function(v) for v in self.values], dtype=np.float64)
-
-
-def _groups(value: ArrayLike, subgroup: Sequence[Any]) -> _Groups:
-    x = np.asarray(value, dtype=np.float64)
-    if len(x) != len(subgroup) or not len(x) or not np.isfinite(x).all():
-        raise UsageError("each value is finite and belongs to a subgroup, and there is at least one")
-    members: dict[Any, list[float]] = {}
-    for name, v in zip(subgroup, x.tolist(), strict=True):
-        members.setdefault(name, []).append(v)
-    return _Groups(list(members), [np.array(v) for v in members.values()])
-
-
-def _sigma(groups: _Groups, mask: Mask, method: str) -> float:
-    """Standard deviation within subgroups of phase I."""
-    chosen = [v for v, inside in zip(groups.values, mask, strict=True) if inside and len(v) > 1]
-    if not chosen:
-        raise UsageError("no subgroup of phase I holds two values; a single value belongs on an individuals chart")
-    if method == "range":
-        return float(np.mean([np.ptp(v) / constants(len(v)).d2 for v in chosen]))
-    if method == "sd":
-        return float(np.mean([v.std(ddof=1) / constants(len(v)).c4 for v in chosen]))
-    if method == "pooled":
-        squares, df = sum(float(((v - v.mean()) ** 2).sum()) for v in chosen), sum(len(v) - 1 for v in chosen)
-        return math.sqrt(squares / df)
-    raise UsageError(f"sigma is estimated by {', '.join(SIGMA_METHODS)}, not {method!r}")
 
 
 def xbar(
@@ -146,72 +115,106 @@ def xbar(
         value: Values, shape (n,).
         subgroup: Subgroup of each value, length n; charted in the order in which they first appear.
         phase1: Which subgroups the limits come from, shape (m,); default: all.
-        sigma_method: ``range`` (mean of R/d₂), ``sd`` (mean of s/c₄) or ``pooled``.
+        sigma_method: One of :data:`SIGMA_METHODS`.
         sigmas: Width of the limits in standard errors.
         level: Width as a two-sided normal confidence instead.
 
     Raises:
         UsageError: Malformed values, or nothing in phase I to estimate from.
     """
-    groups = _groups(value, subgroup)
+    groups = grouped(value, subgroup)
     mask, width = _mask(phase1, len(groups.values)), _width(sigmas, level)
-    sigma, sizes = _sigma(groups, mask, sigma_method), groups.sizes
-    center = float(np.concatenate([v for v, inside in zip(groups.values, mask, strict=True) if inside]).mean())
+    sigma, sizes = sigma_within(groups, mask, sigma_method), groups.sizes
+    center = mean(np.concatenate([v for v, inside in zip(groups.values, mask, strict=True) if inside]))
     spread = sigma / np.sqrt(sizes)
     return Chart(
-        "xbar", groups.apply(np.mean), np.full(len(sizes), center), center - width * spread, center + width * spread,
+        "xbar", groups.apply(mean), np.full(len(sizes), center), center - width * spread, center + width * spread,
         spread, sigma, groups.labels, mask,
     )  # fmt: skip
 
 
 def r_chart(
-    value: ArrayLike, subgroup: Sequence[Any], *, phase1: ArrayLike | None = None, sigmas: float = 3.0
+    value: ArrayLike,
+    subgroup: Sequence[Any],
+    *,
+    phase1: ArrayLike | None = None,
+    sigma_method: str = "range",
+    sigmas: float = 3.0,
+    level: float | None = None,
 ) -> Chart:
-    """R chart; arguments as of :func:`xbar`."""
-    return _spread_chart("R", value, subgroup, phase1, sigmas)
+    """R chart; arguments as of :func:`xbar`, with ``level`` limits at quantiles of the range's law."""
+    return _spread_chart("R", value, subgroup, phase1, sigma_method, sigmas, level)
 
 
 def s_chart(
-    value: ArrayLike, subgroup: Sequence[Any], *, phase1: ArrayLike | None = None, sigmas: float = 3.0
+    value: ArrayLike,
+    subgroup: Sequence[Any],
+    *,
+    phase1: ArrayLike | None = None,
+    sigma_method: str = "sd",
+    sigmas: float = 3.0,
+    level: float | None = None,
 ) -> Chart:
-    """s chart; arguments as of :func:`xbar`."""
-    return _spread_chart("s", value, subgroup, phase1, sigmas)
+    """s chart; arguments as of :func:`xbar`, with ``level`` limits at quantiles of χ²."""
+    return _spread_chart("s", value, subgroup, phase1, sigma_method, sigmas, level)
 
 
 def _spread_chart(
-    name: str, value: ArrayLike, subgroup: Sequence[Any], phase1: ArrayLike | None, sigmas: float
-) -> Chart:
-    groups = _groups(value, subgroup)
+    name: str, value: ArrayLike, subgroup: Sequence[Any], phase1: ArrayLike | None, method: str, sigmas: float,
+    level: float | None,
+) -> Chart:  # fmt: skip
+    groups = grouped(value, subgroup)
     mask, width = _mask(phase1, len(groups.values)), _width(sigmas, None)
     if (groups.sizes < 2).any():
         raise UsageError(f"a subgroup of one value has no {name}; use an individuals chart")
     laws = [constants(int(n)) for n in groups.sizes]
-    sigma = _sigma(groups, mask, "range" if name == "R" else "sd")
+    sigma = sigma_within(groups, mask, method)
     if name == "R":
-        points, mean, error = groups.apply(np.ptp), [c.d2 for c in laws], [c.d3 for c in laws]
+        points, expected, error = groups.apply(np.ptp), [c.d2 for c in laws], [c.d3 for c in laws]
     else:
-        points = groups.apply(lambda v: float(v.std(ddof=1)))
-        mean, error = [c.c4 for c in laws], [c.c5 for c in laws]
-    center, spread = sigma * np.array(mean), sigma * np.array(error)
-    lower = np.maximum(center - width * spread, 0.0)
-    return Chart(name, points, center, lower, center + width * spread, spread, sigma, groups.labels, mask)
+        points, expected, error = groups.apply(sd), [c.c4 for c in laws], [c.c5 for c in laws]
+    center, spread = sigma * np.array(expected), sigma * np.array(error)
+    lower, upper = np.maximum(center - width * spread, 0.0), center + width * spread
+    if level is not None:
+        tail, sizes = _tail(level), groups.sizes
+        if name == "R":
+            lower, upper = (sigma * np.array([range_quantile(q, int(n)) for n in sizes]) for q in (tail, 1 - tail))
+        else:
+            lower, upper = (sigma * np.sqrt(chi2.ppf(q, sizes - 1) / (sizes - 1)) for q in (tail, 1 - tail))
+    return Chart(name, points, center, lower, upper, spread, sigma, groups.labels, mask)
 
 
-def individuals(value: ArrayLike, *, phase1: ArrayLike | None = None, sigmas: float = 3.0, span: int = 2) -> Chart:
-    """Individuals chart with σ from the mean moving range.
+def individuals(
+    value: ArrayLike,
+    *,
+    phase1: ArrayLike | None = None,
+    sigmas: float = 3.0,
+    span: int = 2,
+    sigma_method: str = "moving-range",
+    level: float | None = None,
+) -> Chart:
+    """Individuals chart.
 
     Args:
         value: Values in order, shape (n,).
         phase1: Which values the limits come from, shape (n,); moving ranges within it are used.
         sigmas: Width of the limits in standard deviations.
         span: Values in each moving range, at least 2.
+        sigma_method: ``moving-range`` (its mean over d₂) or ``sd`` (standard deviation of phase I over c₄, which a
+            shift within it makes too large).
+        level: Width as a two-sided normal confidence instead.
 
     Raises:
-        UsageError: Too few values in phase I.
+        UsageError: Too few values in phase I, or an unknown method.
     """
     x, mask, _, sigma = _ranges(value, phase1, span)
-    width = _width(sigmas, None)
-    center, m = float(x[mask].mean()), len(x)
+    if sigma_method not in INDIVIDUAL_METHODS:
+        raise UsageError(f"sigma is estimated by {' or '.join(INDIVIDUAL_METHODS)}, not {sigma_method!r}")
+    if sigma_method == "sd":
+        inside = x[mask]
+        sigma = sd(inside) / c4(len(inside))
+    width = _width(sigmas, level)
+    center, m = mean(x[mask]), len(x)
     return Chart(
         "individuals", x, np.full(m, center), np.full(m, center - width * sigma), np.full(m, center + width * sigma),
         np.full(m, sigma), sigma, range(1, m + 1), mask,
@@ -265,14 +268,27 @@ def _counts(count: ArrayLike, size: ArrayLike | None, phase1: ArrayLike | None) 
 
 
 def _count_chart(
-    name: str, points: Floats, center: Floats, spread: Floats, top: Floats | float, sigmas: float, mask: Mask
-) -> Chart:
-    width = _width(sigmas, None)
-    lower, upper = np.maximum(center - width * spread, 0.0), np.minimum(center + width * spread, top)
+    name: str, points: Floats, center: Floats, spread: Floats, top: Floats | float, law: Any, size: Floats | float,
+    sigmas: float, level: float | None, mask: Mask,
+) -> Chart:  # fmt: skip
+    """Limits by the normal distribution, or at quantiles of the count's law, over ``size``."""
+    if level is None:
+        width = _width(sigmas, None)
+        lower, upper = np.maximum(center - width * spread, 0.0), np.minimum(center + width * spread, top)
+    else:
+        tail = _tail(level)
+        lower, upper = law.ppf(tail) / size, law.isf(tail) / size
     return Chart(name, points, center, lower, upper, spread, math.nan, range(1, len(points) + 1), mask)
 
 
-def p_chart(count: ArrayLike, size: ArrayLike, *, phase1: ArrayLike | None = None, sigmas: float = 3.0) -> Chart:
+def p_chart(
+    count: ArrayLike,
+    size: ArrayLike,
+    *,
+    phase1: ArrayLike | None = None,
+    sigmas: float = 3.0,
+    level: float | None = None,
+) -> Chart:
     """p chart: shares of nonconforming units; sizes may vary.
 
     Args:
@@ -280,44 +296,66 @@ def p_chart(count: ArrayLike, size: ArrayLike, *, phase1: ArrayLike | None = Non
         size: Units inspected, a number or shape (m,).
         phase1: Which subgroups the limits come from, shape (m,).
         sigmas: Width of the limits in standard errors.
+        level: Limits at quantiles of the count's own law (binomial, Poisson) instead, of this two-sided confidence.
 
     Raises:
         UsageError: Malformed counts, or more nonconforming units than units.
     """
-    x, n, mask = _counts(count, size, phase1)
-    if (x > n).any():
-        raise UsageError("a subgroup has more nonconforming units than units")
-    p = float(x[mask].sum() / n[mask].sum())
-    return _count_chart("p", x / n, np.full(len(x), p), np.sqrt(p * (1 - p) / n), 1.0, sigmas, mask)
+    x, n, mask, p = _shares(count, size, phase1)
+    spread = np.sqrt(p * (1 - p) / n)
+    return _count_chart("p", x / n, np.full(len(x), p), spread, 1.0, binom(n, p), n, sigmas, level, mask)
 
 
-def np_chart(count: ArrayLike, size: ArrayLike, *, phase1: ArrayLike | None = None, sigmas: float = 3.0) -> Chart:
+def np_chart(
+    count: ArrayLike,
+    size: ArrayLike,
+    *,
+    phase1: ArrayLike | None = None,
+    sigmas: float = 3.0,
+    level: float | None = None,
+) -> Chart:
     """np chart: numbers of nonconforming units; arguments as of :func:`p_chart`."""
+    x, n, mask, p = _shares(count, size, phase1)
+    return _count_chart("np", x, n * p, np.sqrt(n * p * (1 - p)), n, binom(n, p), 1.0, sigmas, level, mask)
+
+
+def _shares(count: ArrayLike, size: ArrayLike, phase1: ArrayLike | None) -> tuple[Floats, Floats, Mask, float]:
     x, n, mask = _counts(count, size, phase1)
     if (x > n).any():
         raise UsageError("a subgroup has more nonconforming units than units")
-    p = float(x[mask].sum() / n[mask].sum())
-    return _count_chart("np", x, n * p, np.sqrt(n * p * (1 - p)), n, sigmas, mask)
+    return x, n, mask, float(x[mask].sum() / n[mask].sum())
 
 
-def c_chart(count: ArrayLike, *, phase1: ArrayLike | None = None, sigmas: float = 3.0) -> Chart:
+def c_chart(
+    count: ArrayLike, *, phase1: ArrayLike | None = None, sigmas: float = 3.0, level: float | None = None
+) -> Chart:
     """c chart: nonconformities in units of one size.
 
     Args:
         count: Nonconformities, shape (m,).
         phase1: Which units the limits come from, shape (m,).
         sigmas: Width of the limits in standard errors.
+        level: As of :func:`p_chart`.
 
     Raises:
         UsageError: Malformed counts.
     """
     x, _, mask = _counts(count, None, phase1)
-    c = float(x[mask].mean())
-    return _count_chart("c", x, np.full(len(x), c), np.full(len(x), math.sqrt(c)), math.inf, sigmas, mask)
+    c, m = float(x[mask].mean()), len(x)
+    spread = np.full(m, math.sqrt(c))
+    return _count_chart("c", x, np.full(m, c), spread, math.inf, poisson(np.full(m, c)), 1.0, sigmas, level, mask)
 
 
-def u_chart(count: ArrayLike, size: ArrayLike, *, phase1: ArrayLike | None = None, sigmas: float = 3.0) -> Chart:
+def u_chart(
+    count: ArrayLike,
+    size: ArrayLike,
+    *,
+    phase1: ArrayLike | None = None,
+    sigmas: float = 3.0,
+    level: float | None = None,
+) -> Chart:
     """u chart: nonconformities per unit; sizes may vary. Arguments as of :func:`p_chart`."""
     x, n, mask = _counts(count, size, phase1)
     u = float(x[mask].sum() / n[mask].sum())
-    return _count_chart("u", x / n, np.full(len(x), u), np.sqrt(u / n), math.inf, sigmas, mask)
+    spread = np.sqrt(u / n)
+    return _count_chart("u", x / n, np.full(len(x), u), spread, math.inf, poisson(n * u), n, sigmas, level, mask)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import gammaln, ndtr
 
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Constants", "constants"]
+__all__ = ["Constants", "constants", "range_quantile"]
 
 _EDGE = 8.5  # standard deviations beyond which a normal tail adds nothing
 _NODES = 400
@@ -93,3 +94,26 @@ def constants(n: int) -> Constants:
     second = 2 * float(w @ inner @ (_EDGE * weights))
     c4 = math.sqrt(2 / (n - 1)) * math.exp(float(gammaln(n / 2) - gammaln((n - 1) / 2)))
     return Constants(n, d2, math.sqrt(second - d2**2), c4)
+
+
+@lru_cache(maxsize=512)
+def range_quantile(q: float, n: int) -> float:
+    """Quantile of the range of n standard normal values, for probability limits of an R chart.
+
+    Args:
+        q: In (0, 1).
+        n: 2 to 1,000.
+
+    Raises:
+        UsageError: q or n out of range.
+
+    Example:
+        >>> round(range_quantile(0.95, 5), 3)
+        3.858
+    """
+    if not 0 < q < 1 or not 2 <= n <= 1000:
+        raise UsageError("a quantile lies between 0 and 1, and a range is of 2 to 1,000 values")
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    x = _EDGE * nodes
+    lower, density = ndtr(x), np.exp(-0.5 * x**2) * weights * (_EDGE * n / math.sqrt(2 * math.pi))
+    return float(brentq(lambda r: float(density @ (ndtr(x + r) - lower) ** (n - 1)) - q, 0.0, 2 * _EDGE, xtol=1e-12))

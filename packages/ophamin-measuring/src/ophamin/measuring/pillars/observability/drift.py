@@ -1,8 +1,10 @@
 """Streaming drift detectors, by river.
 
 Conventions of river worth knowing: ADWIN drops its whole window after a detection (the original drops old buckets) and
-signals in both directions; Page–Hinkley with a small threshold alarms on stationary data; KSWIN subsamples, so it takes
-a seed; DDM, EDDM and HDDM read a stream of errors 0 and 1.
+signals in both directions; Page–Hinkley follows the sum less its minimum (MOA the greater of 0 and the sum) and alarms
+on stationary data, with its default threshold of 50 on noise of standard deviation 1 every few thousand values; KSWIN
+subsamples, so it takes a seed; EDDM signals elsewhere than MOA's, while the others' first signals agree; DDM, EDDM and
+HDDM read a stream of errors 0 and 1.
 
 Sources: Bifet & Gavaldà (2007), SDM (ADWIN); Raab, Heusinger & Schleif (2020), Neurocomputing 416:340 (KSWIN); Page
 (1954), Biometrika 41:100; Gama et al. (2004), SBIA (DDM); Baena-García et al. (2006), IWKDDS (EDDM); Frías-Blanco et

@@ -11,7 +11,14 @@ import numpy as np
 from ophamin.measuring.pillars._columns import complete, labels, numbers
 from ophamin.measuring.pillars._evidence import OWN
 from ophamin.measuring.pillars.observability import charts
-from ophamin.measuring.pillars.observability._chart_result import RULES, SIGMAS, chart_evidence, chart_table, nothing
+from ophamin.measuring.pillars.observability._chart_result import (
+    LEVEL,
+    RULES,
+    SIGMAS,
+    chart_evidence,
+    chart_table,
+    nothing,
+)
 from ophamin.measuring.pillars.observability.charts import Chart
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, OptionSpec, PillarResult
@@ -60,9 +67,9 @@ class XbarChart:
         "phase1": PHASE1,
     }
     options: Mapping[str, OptionSpec] = {
-        "spread": OptionSpec("range", "range (with an R chart), sd (with an s chart) or pooled (with an s chart)"),
+        "spread": OptionSpec("range", f"sigma by {', '.join(charts.SIGMA_METHODS)}; R chart for ranges, else s chart"),
         "sigmas": SIGMAS,
-        "level": OptionSpec(0.0, "width of the xbar limits as a two-sided confidence instead; 0: by sigmas"),
+        "level": LEVEL,
         "rules": RULES,
     }
 
@@ -94,19 +101,17 @@ class XbarChart:
         if not any(inside and sizes[name] > 1 for name, inside in first.items()):
             evidence, warnings = nothing(self.name, "no subgroup of phase I holds two values; see O.individuals")
             return PillarResult(evidence, warnings=warnings)
-        mask, sigmas = np.array(list(first.values())), given["sigmas"]
-        drawn = [
-            charts.xbar(
-                kept["value"], names, phase1=mask, sigma_method=given["spread"], sigmas=sigmas,
-                level=given["level"] or None,
-            )
-        ]  # fmt: skip
+        common: dict[str, Any] = {
+            "phase1": np.array(list(first.values())), "sigma_method": given["spread"], "sigmas": given["sigmas"],
+            "level": given["level"] or None,
+        }  # fmt: skip
+        drawn = [charts.xbar(kept["value"], names, **common)]
         notes = _left_out(left_out)
         if min(sizes.values()) < 2:
             notes.append("a subgroup of one value has no spread: the R or s chart is not drawn")
         else:
-            spread = charts.r_chart if given["spread"] == "range" else charts.s_chart
-            drawn.append(spread(kept["value"], names, phase1=mask, sigmas=sigmas))
+            spread = charts.r_chart if given["spread"].startswith("range") else charts.s_chart
+            drawn.append(spread(kept["value"], names, **common))
         return _result(self.name, drawn, given["rules"], notes)
 
 
@@ -127,6 +132,7 @@ class Individuals:
     options: Mapping[str, OptionSpec] = {
         "sigmas": SIGMAS,
         "span": OptionSpec(2, "values in each moving range"),
+        "spread": OptionSpec("moving-range", f"sigma of the individuals by {' or '.join(charts.INDIVIDUAL_METHODS)}"),
         "rules": RULES,
     }
 
@@ -140,10 +146,13 @@ class Individuals:
         value = numbers(self.name, columns, "value")
         kept, left_out = complete(value=value, phase1=_phase1(self.name, columns, len(value)))
         mask = kept["phase1"].astype(bool)
-        rules = given.pop("rules")
+        rules, method = given.pop("rules"), given.pop("spread")
         notes = _left_out(left_out)
         try:
-            drawn = [make(kept["value"], phase1=mask, **given) for make in (charts.individuals, charts.moving_range)]
+            drawn = [
+                charts.individuals(kept["value"], phase1=mask, sigma_method=method, **given),
+                charts.moving_range(kept["value"], phase1=mask, **given),
+            ]
         except UsageError as error:
             if len(mask) >= max(2, given["span"]) and mask.sum() >= given["span"]:
                 raise
@@ -163,9 +172,9 @@ class _CountChart:
         "size": "units inspected in each subgroup",
         "phase1": PHASE1,
     }
-    options: Mapping[str, OptionSpec] = {"sigmas": SIGMAS, "rules": RULES}
+    options: Mapping[str, OptionSpec] = {"sigmas": SIGMAS, "level": LEVEL, "rules": RULES}
 
-    def _chart(self, count: Any, size: Any, mask: Any, sigmas: float) -> Chart:
+    def _chart(self, count: Any, size: Any, limits: Mapping[str, Any]) -> Chart:
         raise AttributeError(f"{type(self).__name__} draws no chart")  # pragma: no cover - every subclass has its own
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -182,9 +191,13 @@ class _CountChart:
         if not mask.any():
             evidence, warnings = nothing(self.name, "there is no subgroup in phase I")
             return PillarResult(evidence, warnings=warnings)
-        chart = self._chart(kept["count"], kept["size"], mask, given["sigmas"])
+        limits = {"phase1": mask, "sigmas": given["sigmas"], "level": given["level"] or None}
+        chart = self._chart(kept["count"], kept["size"], limits)
         notes = _left_out(left_out)
-        if float(chart.center.mean() * (kept["size"].mean() if chart.name in ("p", "u") else 1)) < 5:
+        if (
+            limits["level"] is None
+            and float(chart.center.mean() * (kept["size"].mean() if chart.name in ("p", "u") else 1)) < 5
+        ):
             notes.append("fewer than 5 expected per subgroup: normal limits are rough, the lower one most of all")
         return _result(self.name, [chart], given["rules"], notes)
 
@@ -201,8 +214,8 @@ class PChart(_CountChart):
 
     name = "O.p"
 
-    def _chart(self, count: Any, size: Any, mask: Any, sigmas: float) -> Chart:
-        return charts.p_chart(count, size, phase1=mask, sigmas=sigmas)
+    def _chart(self, count: Any, size: Any, limits: Mapping[str, Any]) -> Chart:
+        return charts.p_chart(count, size, **limits)
 
 
 class NpChart(_CountChart):
@@ -217,8 +230,8 @@ class NpChart(_CountChart):
 
     name = "O.np"
 
-    def _chart(self, count: Any, size: Any, mask: Any, sigmas: float) -> Chart:
-        return charts.np_chart(count, size, phase1=mask, sigmas=sigmas)
+    def _chart(self, count: Any, size: Any, limits: Mapping[str, Any]) -> Chart:
+        return charts.np_chart(count, size, **limits)
 
 
 class CChart(_CountChart):
@@ -235,8 +248,8 @@ class CChart(_CountChart):
     sized = False
     columns: Mapping[str, str] = {"count": "nonconformities of each unit", "phase1": PHASE1}
 
-    def _chart(self, count: Any, size: Any, mask: Any, sigmas: float) -> Chart:
-        return charts.c_chart(count, phase1=mask, sigmas=sigmas)
+    def _chart(self, count: Any, size: Any, limits: Mapping[str, Any]) -> Chart:
+        return charts.c_chart(count, **limits)
 
 
 class UChart(_CountChart):
@@ -251,5 +264,5 @@ class UChart(_CountChart):
 
     name = "O.u"
 
-    def _chart(self, count: Any, size: Any, mask: Any, sigmas: float) -> Chart:
-        return charts.u_chart(count, size, phase1=mask, sigmas=sigmas)
+    def _chart(self, count: Any, size: Any, limits: Mapping[str, Any]) -> Chart:
+        return charts.u_chart(count, size, **limits)

@@ -12,7 +12,7 @@ from ophamin.measuring.pillars._columns import complete, labels, numbers
 from ophamin.measuring.pillars._evidence import OWN, finding
 from ophamin.measuring.pillars._shares import planned
 from ophamin.measuring.pillars.observability import drift
-from ophamin.measuring.pillars.observability.capability import capability
+from ophamin.measuring.pillars.observability.capability import CPM_FREEDOMS, capability
 from ophamin.measuring.pillars.observability.charts import individuals
 from ophamin.measuring.pillars.observability.ratio import sample_ratio_mismatch
 from ophamin.measuring.pillars.observability.run_length import autocorrelated_arl, autocorrelation, cusum_arl, ewma_arl
@@ -155,6 +155,7 @@ class CusumChart:
     options: Mapping[str, OptionSpec] = {
         "k": OptionSpec(0.5, "reference value in standard deviations, half the shift looked for"),
         "h": OptionSpec(5.0, "decision interval in standard deviations"),
+        "head_start": OptionSpec(0.0, "where both sums start, in standard deviations; h/2 for a fast initial response"),
         **PROCESS,
     }
 
@@ -199,6 +200,7 @@ class CapabilityIndices:
         "target": OptionSpec(None, "target; default: the middle"),
         "sigma": OptionSpec(None, "within-subgroup standard deviation from a chart; default: the overall one"),
         "level": OptionSpec(0.95, "two-sided confidence"),
+        "cpm_freedom": OptionSpec("boyles", f"degrees of freedom of Cpm's interval: {' or '.join(CPM_FREEDOMS)}"),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -208,7 +210,7 @@ class CapabilityIndices:
             UsageError: Malformed columns, no specification limit, or limits the wrong way round.
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
-        limits = {name: _optional(name, given[name]) for name in ("lower", "upper", "target", "sigma")}
+        limits: dict[str, Any] = {name: _optional(name, given[name]) for name in ("lower", "upper", "target", "sigma")}
         kept, left_out = complete(value=numbers(self.name, columns, "value"))
         x, notes = kept["value"], [f"{left_out} rows lack a value and were left out"] if left_out else []
         if len(x) < 2 or np.ptp(x) == 0:
@@ -217,16 +219,20 @@ class CapabilityIndices:
         if limits["lower"] is None and limits["upper"] is None:
             # Without limits given, the pillar still says what it would need.
             return PillarResult([finding(self.name, "Cpk", None, n=len(x))], warnings=["give lower, upper or both"])
-        found = capability(x, level=given["level"], **limits)
+        freedom = given["cpm_freedom"]
+        found = capability(x, level=given["level"], cpm_freedom=freedom, **limits)
         common: dict[str, Any] = {"library": "scipy", "n": found.n, "level": given["level"]}
         evidence = [
             finding(self.name, "Cp", found.cp, low=found.cp_interval[0], high=found.cp_interval[1],
                     method="chi-square", guarantee="approximate", **common),
             finding(self.name, "Cpk", found.cpk, low=found.cpk_interval[0], high=found.cpk_interval[1],
                     method="bissell", guarantee="approximate", **common),
-            finding(self.name, "Cpm", found.cpm, **common),
-            finding(self.name, "Pp", found.pp, **common),
-            finding(self.name, "Ppk", found.ppk, **common),
+            finding(self.name, "Cpm", found.cpm, low=found.cpm_interval[0], high=found.cpm_interval[1],
+                    method=freedom, guarantee="approximate", **common),
+            finding(self.name, "Pp", found.pp, low=found.pp_interval[0], high=found.pp_interval[1],
+                    method="chi-square", guarantee="approximate", **common),
+            finding(self.name, "Ppk", found.ppk, low=found.ppk_interval[0], high=found.ppk_interval[1],
+                    method="bissell", guarantee="approximate", **common),
             finding(self.name, "expected_share_outside", found.outside, **common),
         ]  # fmt: skip
         notes.append("indices speak of a stable, normal process: draw a chart first")
@@ -316,4 +322,9 @@ class DriftDetector:
         notes.append(
             "how often it alarms on a stable stream depends on the stream: calibrate it before it wakes anybody"
         )
+        if given["detector"] == "page-hinkley":
+            notes.append(
+                "its threshold counts in units of the stream: the default of 50 is crossed by noise of standard "
+                "deviation 1 every few thousand values"
+            )
         return PillarResult([item], {}, {"changes": found.changes, "warnings": found.warnings[:1000]}, notes)

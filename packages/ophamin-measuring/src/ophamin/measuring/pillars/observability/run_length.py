@@ -68,36 +68,45 @@ def ewma_arl(shift: float = 0.0, *, lam: float = 0.2, width: float = 3.0) -> flo
     return 1 + float((norm.pdf(x / lam - shift) * w / lam) @ inside)
 
 
-def cusum_arl(shift: float = 0.0, *, k: float = 0.5, h: float = 5.0, sides: int = 2) -> float:
-    """ARL of a tabular CUSUM started at 0.
+def cusum_arl(shift: float = 0.0, *, k: float = 0.5, h: float = 5.0, sides: int = 2, head_start: float = 0.0) -> float:
+    """ARL of a tabular CUSUM.
 
     Args:
         shift: In standard deviations of one value.
         k: Reference value, in standard deviations.
         h: Decision interval, in standard deviations.
         sides: 1 (upwards) or 2.
+        head_start: Where the sums start, from 0 to below h; both sides together are then right where a signal of one
+            side finds the other at 0, as it does for k ≥ h/4 or so.
 
     Raises:
         UsageError: Parameters out of range.
+
+    Source: Lucas & Crosier (1982), Technometrics 24:199, for two sides and for the head start.
 
     Example:
         >>> round(cusum_arl(0.0, k=0.5, h=4.0))
         168
     """
-    if not k >= 0 or not h > 0 or sides not in (1, 2):
-        raise UsageError("k is 0 or more, h above 0, and sides are 1 or 2")
-    up = _one_sided(shift, k, h)
-    return up if sides == 1 else 1 / (1 / up + 1 / _one_sided(-shift, k, h))
+    if not k >= 0 or not h > 0 or sides not in (1, 2) or not 0 <= head_start < h:
+        raise UsageError("k is 0 or more, h above 0, sides are 1 or 2, and a head start lies from 0 to below h")
+    up, begun_up = _one_sided(shift, k, h, head_start)
+    if sides == 1:
+        return begun_up
+    down, begun_down = _one_sided(-shift, k, h, head_start)
+    return (begun_up * down + begun_down * up - up * down) / (up + down)
 
 
-def _one_sided(shift: float, k: float, h: float) -> float:
+def _one_sided(shift: float, k: float, h: float, head_start: float) -> tuple[float, float]:
+    """ARL from 0 and from the head start."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     x, w = h / 2 * (nodes + 1), h / 2 * weights
-    start = np.concatenate([[0.0], x])  # 0 holds an atom: the sum rests there
-    kernel = np.empty((_NODES + 1, _NODES + 1))
+    start = np.concatenate([[0.0], x, [head_start]])  # 0 holds an atom: the sum rests there
+    kernel = np.empty((_NODES + 2, _NODES + 1))
     kernel[:, 0] = norm.cdf(k - start - shift)
     kernel[:, 1:] = norm.pdf(x[None, :] + k - start[:, None] - shift) * w
-    return float(np.linalg.solve(np.eye(_NODES + 1) - kernel, np.ones(_NODES + 1))[0])
+    solved = np.linalg.solve(np.eye(_NODES + 1) - kernel[:-1], np.ones(_NODES + 1))
+    return float(solved[0]), 1 + float(kernel[-1] @ solved)
 
 
 def autocorrelation(x: ArrayLike) -> float:
@@ -117,6 +126,7 @@ def autocorrelated_arl(
     width: float = 3.0,
     k: float = 0.5,
     h: float = 5.0,
+    head_start: float = 0.0,
     seed: int = 0,
     runs: int = 2000,
     longest: int = 5000,
@@ -131,6 +141,7 @@ def autocorrelated_arl(
         width: L of Shewhart and EWMA.
         k: Reference value of the CUSUM.
         h: Its decision interval.
+        head_start: Where its sums start.
         seed: Seed of the simulation.
         runs: Simulated runs.
         longest: Where a run without a signal is cut; the ARL is then a lower bound.
@@ -144,7 +155,7 @@ def autocorrelated_arl(
     charts: dict[str, Callable[[Floats], list[int]]] = {
         "shewhart": lambda x: [int(i) for i in np.flatnonzero(np.abs(x) > width)],
         "ewma": lambda x: ewma(x, target=0.0, sigma=1.0, lam=lam, width=width, limits="asymptotic").signals,
-        "cusum": lambda x: cusum(x, target=0.0, k=k, h=h).signals,
+        "cusum": lambda x: cusum(x, target=0.0, k=k, h=h, head_start=head_start).signals,
     }
     if chart not in charts or not -1 < rho < 1 or runs < 2 or longest < 1:
         raise UsageError(f"a chart is {', '.join(charts)}, rho lies between -1 and 1, and there are 2 runs or more")

@@ -97,7 +97,9 @@ class Cusum:
         return [int(i) for i in np.flatnonzero((self.upper > self.h) | (self.lower > self.h))]
 
 
-def cusum(x: ArrayLike, *, target: float, sigma: float = 1.0, k: float = 0.5, h: float = 5.0) -> Cusum:
+def cusum(
+    x: ArrayLike, *, target: float, sigma: float = 1.0, k: float = 0.5, h: float = 5.0, head_start: float = 0.0
+) -> Cusum:
     """Tabular CUSUM of both sides; it goes on after a signal.
 
     Args:
@@ -106,19 +108,23 @@ def cusum(x: ArrayLike, *, target: float, sigma: float = 1.0, k: float = 0.5, h:
         sigma: In-control standard deviation; k and h count in it.
         k: Reference value, half the shift looked for.
         h: Decision interval.
+        head_start: Where both sums start, from 0 to below h; h/2 finds a process that begins out of control sooner.
 
     Raises:
         UsageError: Parameters out of range.
 
-    Source: Page (1954), Biometrika 41:100; Montgomery (2013), section 9.1.
+    Source: Page (1954), Biometrika 41:100; Montgomery (2013), section 9.1; head start: Lucas & Crosier (1982),
+    Technometrics 24:199.
     """
     values = _values(x, sigma)
-    if not k >= 0 or not h > 0:
-        raise UsageError("k is 0 or more, and h above 0")
-    return Cusum(_sums(values - target - k * sigma), _sums(target - k * sigma - values), h * sigma)
+    if not k >= 0 or not h > 0 or not 0 <= head_start < h:
+        raise UsageError("k is 0 or more, h above 0, and a head start lies from 0 to below h")
+    start = head_start * sigma
+    up, down = (_sums(steps - k * sigma, start) for steps in (values - target, target - values))
+    return Cusum(up, down, h * sigma)
 
 
-def _sums(steps: Floats) -> Floats:
-    # max(0, C + step) from 0 is the distance of the running sum from its running minimum (0 included).
+def _sums(steps: Floats, start: float) -> Floats:
+    # max(0, C + step) is the distance of the running sum from its running minimum, that of the start included.
     total = np.cumsum(steps)
-    return total - np.minimum(np.minimum.accumulate(total), 0.0)
+    return total - np.minimum(np.minimum.accumulate(total), -start)

@@ -208,9 +208,9 @@ def _interval(
 ) -> tuple[float, float, str]:
     tail = (1 - level) / 2
     if method == "percentile":
-        low, high = np.quantile(drawn, [tail, 1 - tail])
+        low, high = _ends(drawn, (tail, 1 - tail))
     elif method == "basic":
-        high, low = 2 * value - np.quantile(drawn, [tail, 1 - tail])
+        high, low = (2 * value - end for end in _ends(drawn, (tail, 1 - tail)))
     elif method == "studentised":
         assert statistic.error is not None
         error = float(statistic.error(*data))
@@ -218,14 +218,36 @@ def _interval(
             t = (drawn - value) / errors
         if not np.isfinite(t).mean() > 0.99 or not error > 0:
             return math.nan, math.nan, "resamples without spread leave no studentised interval; use bca"
-        upper, lower = np.quantile(t[np.isfinite(t)], [tail, 1 - tail])
+        upper, lower = _ends(t[np.isfinite(t)], (tail, 1 - tail))
         low, high = value - lower * error, value - upper * error
     else:
         probabilities = _bca(tail, value, drawn, leave_one_out(data, statistic, members))
         if probabilities is None:
             return math.nan, math.nan, "the BCa interval does not exist for these values; percentile may"
-        low, high = np.quantile(drawn, probabilities)
+        low, high = _ends(drawn, probabilities)
     return float(low), float(high), ""
+
+
+def _ends(drawn: Floats, probabilities: tuple[float, float]) -> tuple[float, float]:
+    """Quantiles of resampled values at which an interval ends, as R's ``boot.ci`` takes them.
+
+    The p-quantile is the (B+1)p-th smallest, between two of them interpolated on the normal scale (Davison & Hinkley
+    1997, §5.2.1): numpy's default, the (1+(B−1)p)-th, lies further in.
+    """
+    b = len(drawn)
+    ranks = [round((b + 1) * p, 9) for p in probabilities]
+    below = [min(max(math.floor(rank), 1), b) for rank in ranks]
+    above = [min(k + 1, b) for k in below]
+    ordered = np.partition(drawn, sorted({k - 1 for k in (*below, *above)}))
+    ends = []
+    for p, rank, k, next_k in zip(probabilities, ranks, below, above, strict=True):
+        low, high = float(ordered[k - 1]), float(ordered[next_k - 1])
+        if rank <= k or low == high:
+            ends.append(low)
+            continue
+        first, last = float(ndtri(k / (b + 1))), float(ndtri(next_k / (b + 1)))
+        ends.append(low + (float(ndtri(p)) - first) / (last - first) * (high - low))
+    return ends[0], ends[1]
 
 
 def _bca(tail: float, value: float, drawn: Floats, jackknifed: Floats) -> tuple[float, float] | None:

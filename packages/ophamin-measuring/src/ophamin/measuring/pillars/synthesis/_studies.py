@@ -10,11 +10,11 @@ import numpy as np
 from ophamin.measuring.pillars._columns import complete, labels, numbers
 from ophamin.measuring.pillars._evidence import finding, finite
 from ophamin.measuring.pillars.synthesis.heterogeneity import METHODS
-from ophamin.measuring.pillars.synthesis.pooling import TESTS, Pooled
+from ophamin.measuring.pillars.synthesis.pooling import PREDICTIONS, TESTS, Pooled
 from ophamin.proof.types import PillarEvidence
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 
-__all__ = ["LEVEL", "METHOD", "STUDIES", "TEST", "pooled_evidence", "read_studies", "refused"]
+__all__ = ["LEVEL", "METHOD", "PREDICTION", "STUDIES", "TEST", "pooled_evidence", "read_studies", "refused"]
 
 STUDIES: Mapping[str, str] = {
     "effect": "effect of each study; log scale for ratios",
@@ -23,6 +23,7 @@ STUDIES: Mapping[str, str] = {
 }
 METHOD = OptionSpec("REML", f"estimator of tau2: {', '.join(METHODS)}")
 TEST = OptionSpec("z", f"how the interval is made: {', '.join(TESTS)}")
+PREDICTION = OptionSpec("t-k-2", f"quantile of the prediction interval: {', '.join(PREDICTIONS)}")
 LEVEL = OptionSpec(0.95, "two-sided confidence of the intervals")
 
 
@@ -56,6 +57,6 @@ def pooled_evidence(pillar: str, found: Pooled, method: str, test: str, level: f
         ),
         finding(pillar, "tau2", found.tau2, library=found.tau2_library, n=found.k, method=method),
         finding(pillar, "Q", found.q, p_value=found.q_p_value, n=found.k, df=found.q_df),
-        finding(pillar, "I2", found.i2, n=found.k, units="%"),
-        finding(pillar, "H2", found.h2, n=found.k),
+        finding(pillar, "I2", found.i2, n=found.k, units="%", from_tau2=finite(found.i2_tau2)),
+        finding(pillar, "H2", found.h2, n=found.k, from_tau2=finite(found.h2_tau2)),
     ]  # fmt: skip

@@ -14,51 +14,99 @@ from scipy.stats import kendalltau, rankdata, t
 from statsmodels.regression.linear_model import WLS
 
 from ophamin.measuring.pillars._columns import Floats
-from ophamin.measuring.pillars.synthesis.pooling import Pooled, checked, pool
+from ophamin.measuring.pillars.synthesis.pooling import Pooled, checked, meta_regression, pool
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Begg", "Egger", "TrimAndFill", "begg", "egger", "trim_and_fill"]
+__all__ = ["ESTIMATORS", "MODELS", "PREDICTORS", "Begg", "Egger", "TrimAndFill", "begg", "egger", "trim_and_fill"]
+
+MODELS = ("classic", "mixed")
+"""How effects are regressed on what measures a study's size: by weighted least squares with a scale estimated from the
+residuals and t of k−2 degrees of freedom (Egger et al. 1997; metafor's ``lm``), or by a meta-regression with τ² and a z
+test (Sterne & Egger 2005; metafor's ``rma``, its default)."""
+
+PREDICTORS = ("se", "variance", "n", "1/n", "sqrt-n", "1/sqrt-n")
+"""What measures a study's size: its standard error (Egger), its variance (Stanley & Doucouliagos 2014), or a function
+of its number of observations (Macaskill, Walter & Irwig 2001; Peters et al. 2006; Tang & Liu 2000)."""
+
+ESTIMATORS = ("L0", "R0", "Q0")
+"""Estimators of the number of missing studies."""
 
 
 @dataclass(frozen=True)
 class Egger:
-    """Egger's regression of y/se on 1/se.
+    """A regression of effects on what measures the size of a study.
 
     Args:
-        intercept: Its asymmetry; 0 for a symmetric funnel.
-        se: Standard error of the intercept.
-        statistic: t.
-        df: k − 2.
+        intercept: The asymmetry: Egger's intercept of y/se on 1/se, which is the slope of y on se; of another
+            predictor its slope; 0 for a symmetric funnel.
+        se: Its standard error.
+        statistic: t, or z of a mixed model.
+        df: k − 2; ``None`` for z.
         p_value: Two-sided.
-        slope: The effect of an infinitely precise study.
+        slope: The effect where the predictor is 0: of an infinitely precise study, where it is a standard error, a
+            variance or an inverse of n; else no effect of any study.
     """
 
     intercept: float
     se: float
     statistic: float
-    df: int
+    df: int | None
     p_value: float
     slope: float
 
 
-def egger(effect: ArrayLike, variance: ArrayLike) -> Egger:
-    """Egger's test, by weighted least squares of statsmodels.
+def egger(
+    effect: ArrayLike,
+    variance: ArrayLike,
+    *,
+    model: str = "classic",
+    predictor: str = "se",
+    method: str = "REML",
+    sizes: ArrayLike | None = None,
+) -> Egger:
+    """Egger's test, by weighted least squares of statsmodels, and its variants.
+
+    Args:
+        effect: Effects, shape (k,).
+        variance: Sampling variances, shape (k,).
+        model: One of :data:`MODELS`.
+        predictor: One of :data:`PREDICTORS`.
+        method: Estimator of τ² of the mixed model, as of :func:`pooling.pool`.
+        sizes: Observations of each study, shape (k,), for the predictors of n.
 
     Raises:
-        UsageError: Fewer than three studies, or studies of one precision.
+        UsageError: Fewer than three studies, studies of one precision, an unknown model or predictor, or no sizes.
 
-    Source: Egger et al. (1997), BMJ 315:629.
+    Source: Egger et al. (1997), BMJ 315:629; Sterne & Egger (2005), in *Publication Bias in Meta-Analysis*, ch. 6.
     """
     y, v = checked(effect, variance)
-    se = np.sqrt(v)
-    if len(y) < 3 or np.ptp(se) <= 1e-12 * float(se.max()):
+    if model not in MODELS or predictor not in PREDICTORS:
+        raise UsageError(f"Egger's test has the models {', '.join(MODELS)} and the predictors {', '.join(PREDICTORS)}")
+    x = _measured(v, predictor, sizes)
+    if len(y) < 3 or np.ptp(x) <= 1e-12 * float(np.abs(x).max()):
         raise UsageError("Egger's test needs at least three studies whose precision differs")
-    # y = slope + intercept·se, weighted by 1/v, is the same line with its roles exchanged.
-    fit = WLS(y, np.column_stack([np.ones(len(y)), se]), weights=1 / v).fit()
+    df = len(y) - 2
+    if model == "mixed":
+        found = meta_regression(y, v, {predictor: x}, method=method)
+        estimate, error = float(found.coefficients[1]), float(found.se[1])
+        z = estimate / error if error > 0 else math.nan
+        return Egger(estimate, error, z, None, float(found.p_values[1]), float(found.coefficients[0]))
+    # y = slope + intercept·se, weighted by 1/v, is the line of y/se on 1/se with its roles exchanged.
+    fit = WLS(y, np.column_stack([np.ones(len(y)), x]), weights=1 / v).fit()
     slope, intercept = (float(b) for b in fit.params)
-    error, df = float(fit.bse[1]), len(y) - 2
+    error = float(fit.bse[1])
     statistic = intercept / error if error > 0 else math.nan
     return Egger(intercept, error, statistic, df, float(2 * t.sf(abs(statistic), df)), slope)
+
+
+def _measured(v: Floats, predictor: str, sizes: ArrayLike | None) -> Floats:
+    """What measures the size of each study."""
+    if predictor in ("se", "variance"):
+        return np.asarray(np.sqrt(v) if predictor == "se" else v)
+    n = np.asarray(sizes if sizes is not None else [], dtype=np.float64)
+    if n.shape != v.shape or not (np.isfinite(n).all() and (n > 0).all()):
+        raise UsageError(f"the predictor {predictor!r} needs the number of observations of each study, above 0")
+    return np.asarray({"n": n, "1/n": 1 / n, "sqrt-n": np.sqrt(n), "1/sqrt-n": 1 / np.sqrt(n)}[predictor])
 
 
 @dataclass(frozen=True)
@@ -67,7 +115,7 @@ class Begg:
 
     Args:
         tau: Kendall's τ-b of standardised effects and variances.
-        p_value: Two-sided; exact without ties.
+        p_value: Two-sided; exact below 50 studies without ties, else normal.
     """
 
     tau: float
@@ -87,7 +135,9 @@ def begg(effect: ArrayLike, variance: ArrayLike) -> Begg:
         raise UsageError("Begg's test needs at least three studies")
     fixed = pool(y, v, method="FE")
     spread = v - 1 / float((1 / v).sum())
-    found = kendalltau((y - fixed.estimate) / np.sqrt(spread), v)
+    deviate = (y - fixed.estimate) / np.sqrt(spread)
+    ties = min(len(np.unique(deviate)), len(np.unique(v))) < len(y)
+    found = kendalltau(deviate, v, method="exact" if len(y) < 50 and not ties else "asymptotic")
     return Begg(float(found.statistic), float(found.pvalue))
 
 
@@ -125,21 +175,23 @@ def trim_and_fill(
         effect: Effects, shape (k,).
         variance: Sampling variances, shape (k,).
         method: How the centre is found, as of :func:`pooling.pool`.
-        estimator: ``L0`` or ``R0``.
-        side: Where studies are missing; default: opposite to the slope of Egger's regression.
+        estimator: One of :data:`ESTIMATORS`; ``Q0`` only where it exists.
+        side: Where studies are missing; default: opposite to the slope of Egger's regression, whose τ² is by
+            ``method``, too.
         level: Two-sided confidence of the pooled effect.
 
     Raises:
         UsageError: Fewer than three studies, an unknown estimator or side.
 
-    Source: Duval & Tweedie (2000), Biometrics 56:455.
+    Source: Duval & Tweedie (2000), Biometrics 56:455, and (2000), JASA 95:89. Equal deviations share their mean rank.
     """
     y, v = checked(effect, variance)
     k = len(y)
-    if k < 3 or estimator not in ("L0", "R0") or side not in (None, "left", "right"):
-        raise UsageError("trim and fill needs at least three studies, estimator L0 or R0, and side left or right")
+    if k < 3 or estimator not in ESTIMATORS or side not in (None, "left", "right"):
+        raise UsageError("trim and fill needs at least three studies, estimator L0, R0 or Q0, and side left or right")
     if side is None:
-        side = "left" if np.ptp(v) == 0 or egger(y, v).intercept > 0 else "right"
+        flat = np.ptp(v) <= 1e-12 * float(v.max())
+        side = "left" if flat or egger(y, v, model="mixed", method=method).intercept >= 0 else "right"
     sign = 1.0 if side == "left" else -1.0
     order = np.argsort(sign * y, kind="stable")
     x, w = sign * y[order], v[order]
@@ -152,6 +204,8 @@ def trim_and_fill(
         positive = ranks[centred > 0]
         if estimator == "L0":
             guess = (4 * float(positive.sum()) - k * (k + 1)) / (2 * k - 1)
+        elif estimator == "Q0":
+            guess = k - 0.5 - math.sqrt(max(0.0, 2 * k * k - 4 * float(positive.sum()) + 0.25))
         else:
             # The run of largest ranks that all lie on the full side.
             negative = ranks[centred <= 0]

@@ -16,7 +16,24 @@ from scipy.special import gammaln
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.proof.errors import UsageError
 
-__all__ = ["Effects", "counts", "fisher_z", "hedges_factor", "mean_difference", "standardized_mean_difference"]
+__all__ = [
+    "CELLS",
+    "SILENT",
+    "Effects",
+    "counts",
+    "fisher_z",
+    "hedges_factor",
+    "mean_difference",
+    "standardized_mean_difference",
+]
+
+CELLS = ("only0", "all", "if0all", "none")
+"""Which tables get the correction added to their cells: those with an empty cell, all, all if any table has an empty
+cell, or none (metafor's ``to``)."""
+
+SILENT = ("ratios", "always", "never")
+"""For which measures a study with the same outcome throughout carries no effect: ratios, on which it says nothing;
+all (metafor's ``drop00=TRUE``); none (``drop00=FALSE``, its default), where the correction alone makes the effect."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +52,15 @@ class Effects:
 
 
 def counts(
-    measure: Literal["OR", "RR", "RD"],
+    measure: Literal["OR", "RR", "RD"] | str,
     events_1: ArrayLike,
     n_1: ArrayLike,
     events_2: ArrayLike,
     n_2: ArrayLike,
     *,
     correction: float = 0.5,
+    to: str = "only0",
+    drop00: str = "ratios",
 ) -> Effects:
     """Log odds ratio, log risk ratio or risk difference of 2×2 tables.
 
@@ -51,11 +70,13 @@ def counts(
         n_1: Size of the first arm.
         events_2: Events in the second arm.
         n_2: Size of the second arm.
-        correction: Added to all four cells of a study that has an empty one (0 for none). A study without any
-            event, or with nothing but events, in both arms says nothing on a ratio and is NaN.
+        correction: Added to all four cells of a table (0 for none).
+        to: To which tables, one of :data:`CELLS`.
+        drop00: For which measures a study without any event, or with nothing but events, in both arms is NaN, one of
+            :data:`SILENT`.
 
     Raises:
-        UsageError: Counts that are negative, or more events than observations.
+        UsageError: Counts that are negative, or more events than observations; an unknown measure or option.
 
     Example:
         >>> found = counts("RR", [4], [123], [11], [139])
@@ -68,10 +89,19 @@ def counts(
         raise UsageError("each arm has at least one observation, and between 0 and n events")
     empty = (a == 0) | (b == 0) | (c == 0) | (d == 0)
     silent = ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))
+    if to not in CELLS or drop00 not in SILENT:
+        raise UsageError(f"cells are corrected {', '.join(CELLS)}, and silent studies dropped {', '.join(SILENT)}")
     notes = []
-    if empty.any() and correction > 0:
-        a, b, c, d = (np.where(empty, cell + correction, cell) for cell in (a, b, c, d))
-        notes.append(f"{int(empty.sum())} studies have an empty cell; {correction:g} was added to their cells")
+    dropped = silent if drop00 == "always" or (drop00 == "ratios" and measure != "RD") else np.zeros(len(empty), bool)
+    # A table that is left out asks for no correction of the others.
+    asks = bool((empty & ~dropped).any())
+    corrected = {"only0": empty, "all": np.ones_like(empty), "if0all": np.full_like(empty, asks)}.get(to)
+    if corrected is not None and corrected.any() and correction > 0:
+        a, b, c, d = (np.where(corrected, cell + correction, cell) for cell in (a, b, c, d))
+        if to == "only0":
+            notes.append(f"{int(empty.sum())} studies have an empty cell; {correction:g} was added to their cells")
+        else:
+            notes.append(f"{correction:g} was added to the cells of all {len(empty)} studies")
     n1, n2 = a + b, c + d
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "OR":
@@ -82,9 +112,12 @@ def counts(
             effect, variance = a / n1 - c / n2, a * b / n1**3 + c * d / n2**3
         else:
             raise UsageError(f"a measure of counts is OR, RR or RD, not {measure!r}")
-    if measure != "RD" and silent.any():
-        effect, variance = np.where(silent, np.nan, effect), np.where(silent, np.nan, variance)
-        notes.append(f"{int(silent.sum())} studies have the same outcome throughout and say nothing on a ratio")
+    if dropped.any():
+        effect, variance = np.where(dropped, np.nan, effect), np.where(dropped, np.nan, variance)
+        notes.append(
+            f"{int(dropped.sum())} studies have the same outcome throughout and "
+            + ("were left out" if measure == "RD" else "say nothing on a ratio")
+        )
     lost = ~(np.isfinite(effect) & np.isfinite(variance))
     return Effects(np.where(lost, np.nan, effect), np.where(lost, np.nan, variance), tuple(notes))
 

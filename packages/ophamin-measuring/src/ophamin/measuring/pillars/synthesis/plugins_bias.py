@@ -33,8 +33,12 @@ class SmallStudy:
 
     name = "I.small_study"
     library = "statsmodels"
-    columns = STUDIES
-    options: Mapping[str, OptionSpec] = {}
+    columns: Mapping[str, str] = {**STUDIES, "n": "for predictors of n: observations of each study"}
+    options: Mapping[str, OptionSpec] = {
+        "model": OptionSpec("classic", f"how effects are regressed: {', '.join(bias.MODELS)}"),
+        "predictor": OptionSpec("se", f"on what: {', '.join(bias.PREDICTORS)}"),
+        "method": OptionSpec("REML", "estimator of tau2 of the mixed model"),
+    }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
         """Test the funnel; columns as of ``I.meta``.
@@ -42,19 +46,22 @@ class SmallStudy:
         Raises:
             UsageError: Malformed columns or options.
         """
-        typed_options(f"pillar {self.name!r}", self.options, options)
-        rows, notes = read_studies(self.name, columns)
+        given = typed_options(f"pillar {self.name!r}", self.options, options)
+        rows, notes = read_studies(self.name, columns, *(["n"] if "n" in columns else []))
         y, v = rows["effect"], rows["variance"]
         if len(y) < 3 or np.ptp(v) == 0:
             reason = "tests of small-study effects need at least three studies whose precision differs"
             return PillarResult([finding(self.name, "egger_intercept", None)], warnings=[reason])
-        regression, ranks = bias.egger(y, v), bias.begg(y, v)
+        regression, ranks = bias.egger(y, v, sizes=rows.get("n"), **given), bias.begg(y, v)
+        library = "statsmodels" if given["model"] == "classic" else OWN
+        tested: dict[str, Any] = {"t" if given["model"] == "classic" else "z": finite(regression.statistic)}
         evidence = [
             finding(
-                self.name, "egger_intercept", regression.intercept, library="statsmodels", p_value=regression.p_value,
-                n=len(y), se=finite(regression.se), t=finite(regression.statistic), df=regression.df,
+                self.name, "egger_intercept", regression.intercept, library=library, p_value=regression.p_value,
+                n=len(y), method=f"{given['model']} {given['predictor']}", se=finite(regression.se), df=regression.df,
+                **tested,
             ),
-            finding(self.name, "egger_slope", regression.slope, library="statsmodels", n=len(y)),
+            finding(self.name, "egger_slope", regression.slope, library=library, n=len(y)),
             finding(self.name, "begg_tau", ranks.tau, library="scipy", p_value=ranks.p_value, n=len(y)),
         ]  # fmt: skip
         if len(y) < 10:
@@ -79,7 +86,7 @@ class TrimFill:
     columns = STUDIES
     options: Mapping[str, OptionSpec] = {
         "method": OptionSpec("FE", "how the centre is found, an estimator of tau2"),
-        "estimator": OptionSpec("L0", "L0 or R0"),
+        "estimator": OptionSpec("L0", ", ".join(bias.ESTIMATORS)),
         "side": OptionSpec("", "left or right; default: by the slope of Egger's regression"),
         "level": LEVEL,
     }

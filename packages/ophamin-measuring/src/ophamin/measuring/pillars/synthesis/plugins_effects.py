@@ -55,7 +55,12 @@ class EffectSizes:
     }
     options: Mapping[str, OptionSpec] = {
         "measure": OptionSpec("OR", "OR, RR, RD (counts), SMD, MD (means) or ZCOR (correlations)"),
-        "correction": OptionSpec(0.5, "added to the cells of a study that has an empty one"),
+        "correction": OptionSpec(0.5, "added to the cells of a table"),
+        "to": OptionSpec("only0", f"to which tables: {', '.join(effects.CELLS)}"),
+        "drop00": OptionSpec(
+            "ratios",
+            f"for which measures studies with one outcome throughout are left out: {', '.join(effects.SILENT)}",
+        ),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -85,7 +90,8 @@ class EffectSizes:
         elif measure == "ZCOR":
             found = effects.fisher_z(*arrays)
         else:
-            found = effects.counts(measure, *arrays, correction=given["correction"])
+            cells = {key: given[key] for key in ("correction", "to", "drop00")}
+            found = effects.counts(measure, *arrays, **cells)
         names = labels(self.name, columns, "study")[present] if "study" in columns else np.flatnonzero(present) + 1
         table: dict[str, list[Any]] = {
             "study": [str(n) for n in names],
@@ -122,11 +128,14 @@ class _Tables:
             self.name, statistic, found.estimate, library=found.library, low=found.lower, high=found.upper,
             p_value=found.p_value, n=found.k, method="wald", guarantee="approximate", se=finite(found.se), level=level,
         )  # fmt: skip
-        return PillarResult([item], warnings=notes)
+        apart = finding(self.name, "Q", found.q, p_value=found.q_p_value, n=found.k, df=found.q_df)
+        return PillarResult([item, apart], warnings=notes)
 
 
 class MantelHaenszel(_Tables):
     """Mantel–Haenszel pooled odds ratio, risk ratio (log scale) or risk difference of 2×2 tables.
+
+    With the Cochran–Mantel–Haenszel test, and for the odds ratio Tarone's test that the tables share one.
 
     Source: Mantel & Haenszel (1959), JNCI 22:719; Robins, Breslow & Greenland (1986), Biometrics 42:311.
 
@@ -138,7 +147,11 @@ class MantelHaenszel(_Tables):
 
     name = "I.mantel_haenszel"
     library = "statsmodels"
-    options: Mapping[str, OptionSpec] = {"measure": OptionSpec("OR", "OR, RR or RD"), "level": LEVEL}
+    options: Mapping[str, OptionSpec] = {
+        "measure": OptionSpec("OR", "OR, RR or RD"),
+        "correct": OptionSpec(True, "whether the Cochran–Mantel–Haenszel test has a continuity correction"),
+        "level": LEVEL,
+    }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
         """Pool the tables; columns ``events_1``, ``n_1``, ``events_2``, ``n_2``.
@@ -151,7 +164,17 @@ class MantelHaenszel(_Tables):
         measure, level = given["measure"].upper(), given["level"]
         found = tables.mantel_haenszel(measure, *arms, level=level) if len(arms[0]) else None
         statistic = {"OR": "log_odds_ratio", "RR": "log_risk_ratio"}.get(measure, "risk_difference")
-        return self._result(found, statistic, level, notes)
+        tests = []
+        if found is not None:
+            tests.append(("cmh_chi2", tables.cochran_mantel_haenszel(*arms, correct=given["correct"])))
+        if found is not None and measure == "OR":
+            tests.append(("tarone_chi2", tables.tarone(*arms)))
+        result = self._result(found, statistic, level, notes)
+        more = [
+            finding(self.name, name, test.statistic, library="statsmodels", p_value=test.p_value, df=test.df)
+            for name, test in tests
+        ]
+        return PillarResult([*result.evidence, *more], warnings=result.warnings)
 
 
 class Peto(_Tables):

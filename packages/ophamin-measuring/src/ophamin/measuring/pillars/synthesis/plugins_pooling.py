@@ -14,6 +14,7 @@ from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.synthesis._studies import (
     LEVEL,
     METHOD,
+    PREDICTION,
     STUDIES,
     TEST,
     pooled_evidence,
@@ -27,6 +28,9 @@ from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
 
 __all__ = ["CumulativeMeta", "LeaveOneOut", "Meta", "MetaRegression"]
+
+
+_PREDICTED = {"t-k-2": "t with k-2 df", "t-k-1": "t with k-1 df", "z": "normal"}
 
 
 def _cautions(found: Pooled, effect: Floats, variance: Floats, method: str, test: str) -> list[str]:
@@ -64,7 +68,7 @@ class Meta:
     name = "I.meta"
     library = "statsmodels"
     columns = STUDIES
-    options: Mapping[str, OptionSpec] = {"method": METHOD, "test": TEST, "level": LEVEL}
+    options: Mapping[str, OptionSpec] = {"method": METHOD, "test": TEST, "level": LEVEL, "prediction": PREDICTION}
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
         """Pool the studies.
@@ -83,7 +87,7 @@ class Meta:
         y, v = rows["effect"], rows["variance"]
         if not len(y):
             return refused(self.name, "there are no studies")
-        found = pool(y, v, method=method, test=test, level=level)
+        found = pool(y, v, **given)
         evidence = pooled_evidence(self.name, found, method, test, level)
         if found.k > 1:
             low, high = found.tau2_interval(y, v, level)
@@ -101,8 +105,8 @@ class Meta:
         if math.isfinite(found.prediction[0]):
             evidence.append(
                 finding(self.name, "prediction_interval", found.estimate, low=found.prediction[0],
-                        high=found.prediction[1], n=found.k, method="t with k-2 df", guarantee="approximate",
-                        level=level)
+                        high=found.prediction[1], n=found.k, method=_PREDICTED[given["prediction"]],
+                        guarantee="approximate", level=level)
             )  # fmt: skip
         half = float(norm.ppf((1 + level) / 2)) * np.sqrt(v)
         forest = {
@@ -276,6 +280,15 @@ class MetaRegression:
             finding(self.name, "R2", found.r2, units="%"),
             finding(
                 self.name, "Q_residual", found.q_residual, p_value=found.q_residual_p_value, df=found.q_residual_df
+            ),
+            finding(
+                self.name,
+                "Q_moderators",
+                found.q_moderators,
+                p_value=found.q_moderators_p_value,
+                n=len(rows["effect"]),
+                df=found.q_moderators_df,
+                method="wald chi2" if given["test"] == "z" else "wald F",
             ),
         ]
         if found.r2 is None or not math.isfinite(found.r2):

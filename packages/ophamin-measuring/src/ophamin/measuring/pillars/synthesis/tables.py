@@ -2,7 +2,8 @@
 
 Sources: Mantel & Haenszel (1959), JNCI 22:719, with the variances of Robins, Breslow & Greenland (1986), Biometrics
 42:311 (odds ratio, by statsmodels) and Greenland & Robins (1985), Biometrics 41:55 (risk ratio, risk difference);
-Yusuf, Peto et al. (1985), Prog Cardiovasc Dis 27:335.
+Yusuf, Peto et al. (1985), Prog Cardiovasc Dis 27:335. Heterogeneity beside a Mantel–Haenszel estimate: Q over the
+studies' own effects, as in Higgins et al. (2003), BMJ 327:557; Tarone (1985), Biometrika 72:91.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars._evidence import OWN
+from ophamin.measuring.pillars.synthesis import effects
 from ophamin.proof.errors import UsageError
 
-__all__ = ["PooledTable", "mantel_haenszel", "peto"]
+__all__ = ["PooledTable", "TableTest", "cochran_mantel_haenszel", "mantel_haenszel", "peto", "tarone"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class PooledTable:
         p_value: Two-sided, of no effect.
         library: Who computed it.
         k: Tables that carry information.
+        q: Heterogeneity: of the tables' own effects about the pooled one (Mantel–Haenszel; ½ in tables with an empty
+            cell), or of Peto's; NaN where there is no pooled effect or one table.
+        q_df: Its degrees of freedom.
+        q_p_value: Its p-value.
     """
 
     estimate: float
@@ -43,6 +49,24 @@ class PooledTable:
     p_value: float
     library: str
     k: int
+    q: float = math.nan
+    q_df: int = 0
+    q_p_value: float = math.nan
+
+
+@dataclass(frozen=True)
+class TableTest:
+    """A χ² test over 2×2 tables.
+
+    Args:
+        statistic: χ²; NaN where no table carries information.
+        df: Degrees of freedom.
+        p_value: Its p-value.
+    """
+
+    statistic: float
+    df: int
+    p_value: float
 
 
 def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> tuple[Floats, ...]:
@@ -53,12 +77,25 @@ def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayL
     return a, b, c, d
 
 
-def _result(estimate: float, se: float, level: float, library: str, k: int) -> PooledTable:
+def _result(
+    estimate: float, se: float, level: float, library: str, k: int, q: tuple[float, int] = (math.nan, 0)
+) -> PooledTable:
     if not (math.isfinite(estimate) and math.isfinite(se) and se > 0):
         return PooledTable(math.nan, math.nan, math.nan, math.nan, math.nan, library, k)
     half = float(norm.ppf((1 + level) / 2)) * se
     p_value = float(2 * norm.sf(abs(estimate) / se))
-    return PooledTable(estimate, se, estimate - half, estimate + half, p_value, library, k)
+    apart = q if q[1] > 0 else (math.nan, 0)
+    return PooledTable(
+        estimate, se, estimate - half, estimate + half, p_value, library, k, *apart,
+        float(chi2.sf(*apart)) if apart[1] else math.nan,
+    )  # fmt: skip
+
+
+def _apart(measure: str, arms: tuple[ArrayLike, ...], estimate: float) -> tuple[float, int]:
+    """Q of the tables' own effects about a pooled one, and its degrees of freedom."""
+    own = effects.counts(measure, *arms, drop00="always")
+    kept = np.isfinite(own.effect) & (own.variance > 0)
+    return float(((own.effect - estimate)[kept] ** 2 / own.variance[kept]).sum()), int(kept.sum()) - 1
 
 
 def mantel_haenszel(
@@ -80,6 +117,7 @@ def mantel_haenszel(
     a, b, c, d = _cells(events_1, n_1, events_2, n_2)
     n1, n2 = a + b, c + d
     n = n1 + n2
+    arms = tuple(x[(n1 > 0) & (n2 > 0)] for x in (a, n1, c, n2))
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "OR":
             informative = (a + c > 0) & (b + d > 0) & (n1 > 0) & (n2 > 0)
@@ -88,9 +126,11 @@ def mantel_haenszel(
                 return _result(math.nan, math.nan, level, "statsmodels", int(informative.sum()))
             stacked = np.stack([[a, b], [c, d]])[:, :, informative]
             table = StratifiedTable(stacked)
+            estimate = float(table.logodds_pooled)
             return _result(
-                float(table.logodds_pooled), float(table.logodds_pooled_se), level, "statsmodels", stacked.shape[2]
-            )
+                estimate, float(table.logodds_pooled_se), level, "statsmodels", stacked.shape[2],
+                _apart(measure, arms, estimate),
+            )  # fmt: skip
         if measure == "RR":
             r, s = (a * n2 / n).sum(), (c * n1 / n).sum()
             p = (n1 * n2 * (a + c) / n**2 - a * c / n).sum()
@@ -103,7 +143,64 @@ def mantel_haenszel(
             se = np.sqrt((estimate * p.sum() + q.sum()) / w.sum() ** 2)
         else:
             raise UsageError(f"Mantel–Haenszel pools OR, RR or RD, not {measure!r}")
-    return _result(float(estimate), float(se), level, OWN, int((a + c > 0).sum()))
+    return _result(float(estimate), float(se), level, OWN, int((a + c > 0).sum()), _apart(measure, arms, estimate))
+
+
+def _informative(cells: tuple[Floats, ...]) -> StratifiedTable | None:
+    """Tables whose margins leave something to chance, as statsmodels takes them; ``None`` without one."""
+    a, b, c, d = cells
+    keep = (a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0)
+    return StratifiedTable(np.stack([[a, b], [c, d]])[:, :, keep]) if keep.any() else None
+
+
+def cochran_mantel_haenszel(
+    events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike, *, correct: bool = True
+) -> TableTest:
+    """Cochran–Mantel–Haenszel test that the common odds ratio is 1, by statsmodels.
+
+    Args:
+        events_1: Events in the first arm, shape (k,).
+        n_1: Size of the first arm.
+        events_2: Events in the second arm.
+        n_2: Size of the second arm.
+        correct: Whether ½ is taken off the difference (R's default).
+
+    Raises:
+        UsageError: Malformed counts.
+
+    Source: Mantel & Haenszel (1959), JNCI 22:719.
+    """
+    cells = _cells(events_1, n_1, events_2, n_2)
+    table = _informative(cells)
+    if table is None:
+        return TableTest(math.nan, 1, math.nan)
+    found = table.test_null_odds(correction=correct)
+    return TableTest(float(found.statistic), 1, float(found.pvalue))
+
+
+def tarone(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> TableTest:
+    """Tarone's test that all tables share one odds ratio: Breslow–Day with his correction, by statsmodels.
+
+    Args:
+        events_1: Events in the first arm, shape (k,).
+        n_1: Size of the first arm.
+        events_2: Events in the second arm.
+        n_2: Size of the second arm.
+
+    Returns:
+        The test; NaN with fewer than two informative tables, or a pooled odds ratio of 0 or ∞.
+
+    Raises:
+        UsageError: Malformed counts.
+    """
+    cells = _cells(events_1, n_1, events_2, n_2)
+    table = _informative(cells)
+    k = 0 if table is None else int(table.table.shape[2])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if table is None or k < 2 or not (0 < float(table.oddsratio_pooled) < math.inf):
+            return TableTest(math.nan, max(k - 1, 0), math.nan)
+        found = table.test_equal_odds(adjust=True)
+    return TableTest(float(found.statistic), k - 1, float(found.pvalue))
 
 
 def peto(
@@ -123,4 +220,8 @@ def peto(
     total = float(variance.sum())
     if total <= 0:
         return _result(math.nan, math.nan, level, OWN, int(keep.sum()))
-    return _result(float((a - n1 * events / n).sum() / total), 1 / math.sqrt(total), level, OWN, int(keep.sum()))
+    gap = a - n1 * events / n
+    q = float((gap**2 / variance).sum() - gap.sum() ** 2 / total)
+    return _result(
+        float(gap.sum() / total), 1 / math.sqrt(total), level, OWN, int(keep.sum()), (max(q, 0.0), int(keep.sum()) - 1)
+    )

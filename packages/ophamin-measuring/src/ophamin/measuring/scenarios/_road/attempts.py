@@ -1,4 +1,4 @@
-"""Which registrations in the ledger are attempts at a claim, and what they and their relatives have spent."""
+"""Which registrations in the ledger are attempts at a claim, and what they have spent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.proof.errors import UsageError
 from ophamin.proof.ledger import Attempt, Ledger
 
-__all__ = ["alpha_used", "attempts_of", "counts", "error_bound", "kinship", "related"]
+__all__ = ["alpha_used", "attempts_of", "counts", "error_bound"]
 
 JSON = Any
 
@@ -33,19 +33,24 @@ def attempts_of(setup: Setup, ledger: Ledger) -> list[Attempt]:
     return sorted(found, key=lambda a: a.index)
 
 
-def counts(setup: Setup, outcome: str | None, end: Mapping[str, JSON] | None) -> bool:
+def counts(arms: int, outcome: str | None, end: Mapping[str, JSON] | None) -> bool:
     """Whether anyone may have learnt something about the metric from a registration that ended so.
 
     What has no row did not, nor what was found not applicable by its first tries; after many cycles that is
     an attempt like any other. A process that was killed said nothing of its cycles, and its journal may be
     resumed: it counts, also when it was resumed with a journal that had lost its rows meanwhile.
+
+    Args:
+        arms: How many systems were compared.
+        outcome: As the ledger has it; ``None`` while it is open.
+        end: The entry that says so.
     """
     end = end or {}
     cycles = end.get("cycles")
-    if cycles is None or end.get("resumed"):
+    if not isinstance(cycles, int) or end.get("resumed"):
         return True
     if outcome == "NOT_APPLICABLE":
-        return bool(cycles > TRIES * len(setup.arms))
+        return cycles > TRIES * arms
     return not (outcome in ("ERRORED", "ABORTED") and cycles == 0)
 
 
@@ -81,45 +86,8 @@ def error_bound(setup: Setup, ledger: Ledger, index: int) -> float:
         return 0.0
     tried = attempts_of(setup, ledger)
     spent = [
-        float(a.value["alpha_used"]) for a in tried if a.index == index or counts(setup, a.outcome, a.outcome_value)
+        float(a.value["alpha_used"])
+        for a in tried
+        if a.index == index or counts(len(setup.arms), a.outcome, a.outcome_value)
     ]
     return math.fsum(spent)
-
-
-def kinship(setup: Setup) -> dict[str, JSON]:
-    """What a registration tells of its claim, so that later ones can find their relatives."""
-    return {
-        "scenario": setup.spec.scenario,
-        "metrics": sorted({threshold.metric for threshold, _ in setup.claim.parts()}),
-        "substrates": [[arm.identity.kind, arm.identity.name] for arm in setup.arms],
-        "data_hash": setup.data_hash,
-        "source": setup.source,
-    }
-
-
-def related(setup: Setup, ledger: Ledger) -> dict[str, JSON]:
-    """Other claims of the same scenario on the same metric, systems and corpus: how many, and their α."""
-    own, ends = kinship(setup), {}
-    kin: dict[int, Mapping[str, JSON]] = {}
-    for entry in ledger.entries():
-        value = entry.value
-        if value.get("type") == "registration":
-            if value.get("attempt_key") != setup.attempt_key and _is_kin(own, value):
-                kin[entry.index] = value
-        elif value.get("type") in ("outcome", "resumption"):
-            ends[value.get("registration")] = value
-    spent = [
-        float(value.get("alpha_used", 0.0))
-        for index, value in kin.items()
-        if counts(setup, ends.get(index, {}).get("outcome"), ends.get(index))
-    ]
-    return {"registrations": len(spent), "alpha_spent": math.fsum(spent)}
-
-
-def _is_kin(own: Mapping[str, JSON], other: Mapping[str, JSON]) -> bool:
-    return (
-        own["scenario"] == other.get("scenario")
-        and own["substrates"] == other.get("substrates")
-        and not set(own["metrics"]).isdisjoint(other.get("metrics") or ())
-        and (own["data_hash"] == other.get("data_hash") or own["source"] == other.get("source"))
-    )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.measuring.decision._stopping import looks_of
-from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound, kinship, related
+from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
 from ophamin.measuring.scenarios._road.deciding import plain
 from ophamin.measuring.scenarios._road.journal import (
@@ -26,7 +26,8 @@ from ophamin.measuring.scenarios._road.journal import (
     keep_selection,
     kept_selection,
 )
-from ophamin.measuring.scenarios._road.planned import power_of, wanted_units
+from ophamin.measuring.scenarios._road.kinship import kinship, related
+from ophamin.measuring.scenarios._road.planned import Wanted, power_of, wanted_units
 from ophamin.measuring.scenarios._road.selection import Selection, by_ids, select
 from ophamin.measuring.scenarios._road.setup import Setup, payload_hash
 from ophamin.proof.canonical import digest
@@ -94,10 +95,12 @@ def register(setup: Setup, ledger: Ledger, journals: Path) -> Registered:
     Raises:
         UsageError: No fresh record is left, the registered attempts are spent, or α is above the first one's.
         IntegrityError: The journal of the interrupted attempt is not as it was left.
+        LedgerError: An entry was rewritten since the ledger was opened.
         LeakageError: The system was trained on a selected record.
     """
     journals.mkdir(parents=True, exist_ok=True)
     with ledger.exclusive():
+        ledger.check()
         attempts = attempts_of(setup, ledger)
         given_up = []
         for folder in journals_of(journals, setup.run_key):
@@ -152,14 +155,14 @@ def _resume(setup: Setup, ledger: Ledger, journal: Journal, attempts: Sequence[A
     _admit(setup, selection)
     if attempt.outcome == "ABORTED":
         ledger.resume(attempt.index)
-    return Registered(
-        setup, ledger, journal, selection, attempt.index, _plan(setup, ledger, attempt.index, selection), resumed=True
-    )
+    wanted = _wanted(setup, float(attempt.value["alpha_used"]))
+    plan = _plan(setup, ledger, attempt.index, selection, wanted)
+    return Registered(setup, ledger, journal, selection, attempt.index, plan, resumed=True)
 
 
 def _check_rows(ledger: Ledger, index: int, journal: Journal) -> None:
     """Whether the journal still begins with the rows it had when an interrupted run last said so."""
-    ends = [e.value for e in ledger.entries() if e.value.get("registration") == index and "rows_root" in e.value]
+    ends = [e.value for e in ledger.about(index) if "rows_root" in e.value]
     if ends:
         cycles = ends[-1]["cycles"]
         if journal.rows_root(cycles) != (cycles, ends[-1]["rows_root"]):
@@ -174,7 +177,7 @@ def _changed(journal: Journal, what: str) -> IntegrityError:
 
 
 def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Attempt]) -> Registered:
-    earlier = [a for a in attempts if counts(setup, a.outcome, a.outcome_value)]
+    earlier = [a for a in attempts if counts(len(setup.arms), a.outcome, a.outcome_value)]
     number, alpha = len(earlier) + 1, alpha_used(setup, earlier)
     spec = setup.spec
     # What is measured whole is measured anew by each attempt: its chance lies in the measuring, not in the drawing.
@@ -184,9 +187,9 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
     open_ones = (a.outcome in (None, "ABORTED") and is_left(journals, a.value["journal"]) for a in earlier)
-    wanted = wanted_units(setup.claim, spec.n, alpha, setup.design.assumptions, whole=setup.design.whole).n_units
-    wanted = None if wanted is None else wanted * setup.design.cycles_per_unit
-    selection = select(setup, wanted, seed, used, payloads, interrupted=any(open_ones))
+    wanted = _wanted(setup, alpha)
+    cycles = None if wanted.n_units is None else wanted.n_units * setup.design.cycles_per_unit
+    selection = select(setup, cycles, seed, used, payloads, interrupted=any(open_ones))
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
     stimuli_hash = keep_selection(journals, ids, [payload_hash(record) for record in selection.records])
@@ -217,22 +220,24 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     journal = Journal.create(journal_folder(journals, setup.run_key, number, name), {"journal": name, "ids": ids})
     try:
         index = ledger.register(entry).index
-        return Registered(setup, ledger, journal, selection, index, _plan(setup, ledger, index, selection))
+        return Registered(setup, ledger, journal, selection, index, _plan(setup, ledger, index, selection, wanted))
     except BaseException:
         journal.close()
         raise
 
 
-def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection) -> dict[str, JSON]:
+def _wanted(setup: Setup, alpha: float) -> Wanted:
+    design = setup.design
+    return wanted_units(setup.claim, setup.spec.n, alpha, design.assumptions, whole=design.whole)
+
+
+def _plan(setup: Setup, ledger: Ledger, index: int, selection: Selection, wanted: Wanted) -> dict[str, JSON]:
     """What the ledger says was registered, and what follows from it."""
     entry, size = ledger.entry(index), ledger.size
     value, alpha = entry.value, float(entry.value["alpha_used"])
     design = setup.design
-    wanted = wanted_units(setup.claim, setup.spec.n, alpha, design.assumptions, whole=design.whole)
     got = selection.n_units // max(len(setup.strata), 1) // design.cycles_per_unit
-    resumptions = sum(
-        e.value.get("type") == "resumption" and e.value.get("registration") == index for e in ledger.entries()
-    )
+    resumptions = sum(e.value.get("type") == "resumption" for e in ledger.about(index))
     place = LedgerRef(
         ledger.log_id, index, entry.leaf_hash, size, ledger.root_hash, list(ledger.inclusion(index, size))
     )

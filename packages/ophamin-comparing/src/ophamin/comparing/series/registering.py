@@ -1,0 +1,208 @@
+"""Registering how long commits are pooled before the first look, in the project's ledger.
+
+A registration names the series, the information at which looking ends, α and how it is spent. Each look is an entry
+too. What is registered again, otherwise, after somebody has looked, is another attempt: half of α, and only commits
+that are measured from then on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from statistics import NormalDist
+from typing import Any
+
+from ophamin.comparing.series.points import Series
+from ophamin.proof.canonical import digest
+from ophamin.proof.errors import UsageError
+from ophamin.proof.ledger import Ledger
+
+__all__ = ["SPENDING", "Plan", "Registered", "find", "key_of", "register", "since", "spent"]
+
+JSON = Any
+SPENDING = ("obrien-fleming", "pocock", "power")
+REGISTRATION, LOOK = "cumulative-registration", "cumulative-look"
+_RHO = 3.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is registered before the first look.
+
+    Args:
+        max_information: Σ 1/se² at which looking ends, in 1/units² of the metric; above 0.
+        alpha: Two-sided, of all looks together, in (0, 0.5).
+        spending: One of :data:`SPENDING`.
+        drift_alpha: Of the tests of drift at each look, in (0, 0.5).
+        include_earlier: Whether commits that were measured before the registration are pooled.
+
+    Raises:
+        UsageError: One of them makes no sense.
+
+    Example:
+        >>> Plan(40_000.0).spending
+        'obrien-fleming'
+    """
+
+    max_information: float
+    alpha: float = 0.05
+    spending: str = "obrien-fleming"
+    drift_alpha: float = 0.1
+    include_earlier: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_information < math.inf:
+            raise UsageError(f"the maximum information is a number above 0, not {self.max_information:g}")
+        if not 0 < self.alpha < 0.5 or not 0 < self.drift_alpha < 0.5:
+            raise UsageError("alpha and the alpha of the drift tests lie between 0 and 0.5")
+        if self.spending not in SPENDING:
+            raise UsageError(f"alpha is spent by {', '.join(SPENDING)}, not {self.spending!r}")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registration as it stands in the ledger.
+
+    Args:
+        index: Its place.
+        value: What it says.
+        looks: The looks at it so far, in order.
+        renewed: Whether it was there already, so that nothing was written.
+    """
+
+    index: int
+    value: Mapping[str, JSON]
+    looks: Sequence[Mapping[str, JSON]] = ()
+    renewed: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """What was registered."""
+        return Plan(**{name: self.value[name] for name in Plan.__dataclass_fields__})
+
+    @property
+    def attempt(self) -> int:
+        """Which registration of this series that was looked at, from 1."""
+        return int(self.value["attempt"])
+
+    @property
+    def alpha_used(self) -> float:
+        """α of this attempt."""
+        return float(self.value["alpha_used"])
+
+    @property
+    def ended(self) -> bool:
+        """Whether a look decided, or reached the maximum."""
+        return bool(self.looks) and bool(self.looks[-1]["ended"])
+
+    @property
+    def pooled(self) -> list[str]:
+        """Proofs that looks have taken, in the order they were taken in."""
+        return [proof for look in self.looks for proof in look["added"]]
+
+
+def key_of(series: Series) -> str:
+    """What two registrations of one series share."""
+    return digest({**asdict(series.key), "metric": series.metric, "comparator": series.comparator})
+
+
+def find(ledger: Ledger, series: Series) -> Registered | None:
+    """The registration of a series that holds now: the last one."""
+    found = _all(ledger, key_of(series))
+    return found[-1] if found else None
+
+
+def register(ledger: Ledger, series: Series, plan: Plan) -> Registered:
+    """Enter a plan in the ledger, before the first look.
+
+    The same plan again changes nothing, unless the last one has ended. Another one takes the place of one under which
+    no commit was measured; else it is another attempt, with α / 2^(k-1), on commits measured from now on.
+
+    Args:
+        ledger: Of the project.
+        series: What will be pooled; its commits so far are counted, and not looked at.
+        plan: See :class:`Plan`.
+
+    Raises:
+        UsageError: Its threshold is no number to be pooled against, or another attempt asks for earlier commits.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ophamin.comparing.drift.proofs import SeriesKey
+        >>> series = Series(SeriesKey("c", "s", "t", "d"), "accuracy", ">=", 0.9, [], [])
+        >>> ledger = Ledger(Path(tempfile.mkdtemp()))
+        >>> register(ledger, series, Plan(4e4)).attempt, register(ledger, series, Plan(4e4)).renewed
+        (1, True)
+    """
+    if series.comparator == "==" or isinstance(series.theta, bool) or not isinstance(series.theta, (int, float)):
+        raise UsageError(f"{series.metric} {series.comparator} {series.theta!r} is no bound to pool towards")
+    key = key_of(series)
+    with ledger.exclusive():
+        earlier = _all(ledger, key)
+        if earlier and earlier[-1].plan == plan and not earlier[-1].ended:
+            last = earlier[-1]
+            return Registered(last.index, last.value, last.looks, renewed=True)
+        # Who registers anew after commits were measured may have seen them, looked at or not.
+        seen = [r for r in earlier if r.looks or any(since(p.created_at, r) for p in series.points)]
+        attempt = 1 + len(seen)
+        if attempt > 1 and plan.include_earlier:
+            raise UsageError(
+                f"commits of this series were seen under registration {seen[-1].index}; another one takes only commits "
+                "that are measured from now on, so leave out --include-earlier"
+            )
+        value = {
+            "type": REGISTRATION,
+            "key": key,
+            "series": asdict(series.key),
+            "metric": series.metric,
+            "comparator": series.comparator,
+            "theta": series.theta,
+            **asdict(plan),
+            "attempt": attempt,
+            "alpha_used": plan.alpha / 2 ** (attempt - 1),
+            "points_there": len(series.points),
+            "registered_at": _now(),
+        }
+        return Registered(ledger.append(value).index, value)
+
+
+def since(created_at: str, registered: Registered) -> bool:
+    """Whether a commit was measured after the registration; a time that is none was not."""
+    try:
+        return datetime.fromisoformat(created_at) > datetime.fromisoformat(registered.value["registered_at"])
+    except (ValueError, TypeError):
+        return False
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _all(ledger: Ledger, key: str) -> list[Registered]:
+    found: dict[int, tuple[Mapping[str, JSON], list[Mapping[str, JSON]]]] = {}
+    for entry in ledger.entries():
+        value = entry.value
+        if value.get("type") == REGISTRATION and value.get("key") == key:
+            found[entry.index] = (value, [])
+        elif value.get("type") == LOOK and value.get("registration") in found:
+            found[value["registration"]][1].append(value)
+    return [Registered(index, value, looks) for index, (value, looks) in found.items()]
+
+
+def spent(spending: str, fraction: float, alpha: float) -> float:
+    """Two-sided α spent at a fraction of the maximum information, up to 1.
+
+    Source: Lan & DeMets (1983), Biometrika 70:659; ``power`` is α·t³ (Kim & DeMets 1987, Biometrika 74:149).
+
+    Example:
+        >>> [round(spent("obrien-fleming", t, 0.05), 5) for t in (0.25, 0.5, 1)]
+        [1e-05, 0.00305, 0.05]
+    """
+    t = min(fraction, 1.0)
+    if spending == "obrien-fleming":
+        # Each side has a function of its own.
+        return 4 * NormalDist().cdf(NormalDist().inv_cdf(alpha / 4) / math.sqrt(t))
+    return alpha * math.log1p((math.e - 1) * t) if spending == "pocock" else alpha * t**_RHO
