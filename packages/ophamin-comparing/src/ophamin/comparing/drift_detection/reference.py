@@ -19,11 +19,11 @@ __all__ = ["MIN_BLOCKS", "MIN_POINTS", "Reference"]
 
 MIN_POINTS = 1_000
 MIN_BLOCKS = 50
+"""With fewer points or blocks than these, drawing again only repeats a few of them, and a model is used."""
 _LEAST_IN_A_TAIL = 10
 _HEAVIEST = 0.9
 _BOUND = 1.645
 """One-sided 95 %, in standard errors."""
-"""With fewer points or blocks than these, drawing again only repeats a few of them, and a model is used."""
 
 
 @dataclass(frozen=True)
