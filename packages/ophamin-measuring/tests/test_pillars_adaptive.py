@@ -83,7 +83,7 @@ def test_a_sequence_shrinks_and_is_equivariant() -> None:
         assert mirrored.lower == pytest.approx(1 - found.upper, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(1, 400), share=st.floats(0, 1), alpha=st.floats(0.01, 0.2))
 def test_bounds_of_a_proportion_are_where_the_mixture_says(n: int, share: float, alpha: float) -> None:
     k = round(n * share)
@@ -214,13 +214,13 @@ def test_what_makes_no_sense_is_refused(call: Any) -> None:
         call()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example(runs=[(0, 165), (1, 1)], a=1.0, b=1.0, alpha=1e-300)  # a lower end below e^-700
 @example(runs=[(1, 5000), (0, 1), (1, 4000)], a=1.0, b=1.0, alpha=0.05)  # more than is solved at once
 @given(
     runs=st.lists(st.tuples(st.integers(0, 1), st.integers(1, 3000)), min_size=1, max_size=6),
-    a=st.floats(0.2, 5),
-    b=st.floats(0.2, 5),
+    a=st.floats(0.01, 1000),
+    b=st.floats(0.01, 1000),
     alpha=st.sampled_from((0.49, 0.05, 1e-12, 1e-300)),
 )
 def test_the_beta_mixture_leaves_out_exactly_what_its_bayes_factor_says(
@@ -242,5 +242,6 @@ def test_the_beta_mixture_leaves_out_exactly_what_its_bayes_factor_says(
     assert (found.lower >= 0).all()
     assert (found.upper <= 1).all()
     kept = sequences.beta_mixture_sequence(x, alpha=alpha, prior=(a, b))
-    assert np.array_equal(kept.lower, np.maximum.accumulate(found.lower))
-    assert np.array_equal(kept.upper, np.minimum.accumulate(found.upper))
+    # The running intersection solves for one end of each n alone, the one that may have moved.
+    assert kept.lower == pytest.approx(np.maximum.accumulate(found.lower), rel=1e-9, abs=1e-12)
+    assert kept.upper == pytest.approx(np.minimum.accumulate(found.upper), rel=1e-9, abs=1e-12)

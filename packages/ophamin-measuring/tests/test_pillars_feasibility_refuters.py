@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from ophamin.measuring.pillars.feasibility import _dowhy_processes, dowhy_refuters
 from ophamin.measuring.pillars.feasibility.dowhy_refuters import dowhy_refute
 from ophamin.measuring.pillars.feasibility.learning import causal_forest, linear_dml
 from ophamin.measuring.pillars.feasibility.refutation import ESTIMATORS, KINDS, refute
@@ -108,6 +110,49 @@ def test_dowhy_agrees(kind: str) -> None:
     again = dowhy_refute(*rows, kind=kind, simulations=60, seed=0)
     assert np.array_equal(theirs.estimates, again.estimates)
     assert len(set(theirs.estimates)) == 60
+
+
+@pytest.mark.parametrize("killed", [0, 1, 2])
+def test_processes_give_the_numbers_of_one_and_may_be_killed(killed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, started = study(4), []
+
+    class Watched(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+            if len(started) <= killed:
+                self.kill()
+
+    alone = dowhy_refute(*rows, kind="subset", simulations=9, workers=1, seed=3)
+    monkeypatch.setattr(dowhy_refuters, "_PAYS", 0.0)
+    monkeypatch.setattr(dowhy_refuters, "_PATIENCE", 0.0)
+    monkeypatch.setattr(_dowhy_processes, "Popen", Watched)
+    two = dowhy_refute(*rows, kind="subset", simulations=9, workers=2, budget=600, seed=3)
+    assert alone.estimates.tobytes() == two.estimates.tobytes()
+    assert len(started) == 2
+    assert all(process.returncode is not None for process in started)
+
+
+def test_a_budget_ends_processes_in_the_midst_of_a_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dowhy_refuters, "_PAYS", 0.0)
+    monkeypatch.setattr(dowhy_refuters, "_PATIENCE", 0.0)
+    started, taken = [], threading.Event()
+
+    class Stopped(subprocess.Popen):  # type: ignore[type-arg]
+        """Stands still, as in a simulation that has no end."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.send_signal(signal.SIGSTOP)
+            started.append(self)
+            taken.set()
+
+    monkeypatch.setattr(_dowhy_processes, "Popen", Stopped)
+    found = dowhy_refute(*study(4), simulations=9, workers=2, budget=5.0, seed=3)
+    assert taken.is_set()
+    assert len(found.estimates) == 0
+    assert found.notes == ("the budget of time ended after 0 of 9 simulations",)
+    assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
 def test_a_budget_ends_a_refuter() -> None:

@@ -128,7 +128,7 @@ class _Innovations:
         """``n`` further innovations."""
         size, count = len(self._sorted), self._count
         at = rng.random(n) * size
-        found = np.interp(at, np.arange(size) + 0.5, self._sorted)
+        found: NDArray[np.float64] = np.interp(at, np.arange(size) + 0.5, self._sorted)
         for inside, (threshold, scale, shape), sign in (
             (at >= size - count, self._above, 1.0), (at < count, self._below, -1.0),
         ):  # fmt: skip

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincc, betaln, xlog1py, xlogy
 
 from ophamin.measuring.pillars._columns import Floats
-from ophamin.measuring.pillars.adaptive._beta_mixture import mixture_ends
+from ophamin.measuring.pillars.adaptive._beta_mixture import mixture_ends, running_ends
 from ophamin.measuring.pillars.adaptive.mixture import mixture_rho, normal_mixture_bound
 from ophamin.proof.errors import UsageError
 
@@ -167,16 +167,29 @@ def beta_mixture_sequence(
     _check(alpha, 2)
     outcomes, (a, b) = np.asarray(x, dtype=np.float64), (float(end) for end in prior)
     ones = outcomes == 1
-    if outcomes.ndim != 1 or not len(outcomes) or not (ones | (outcomes == 0)).all() or not min(a, b) > 0:
+    known = np.count_nonzero(ones) + np.count_nonzero(outcomes == 0)
+    if outcomes.ndim != 1 or not len(outcomes) or known < len(outcomes) or not min(a, b) > 0:
         raise UsageError("a proportion is of at least one outcome, each 0 or 1, and a prior above 0")
     n = np.arange(1.0, len(outcomes) + 1)
     s = np.cumsum(ones).astype(np.float64)  # whole numbers add up faster
+    f = n - s
     # The mixture grows by the chance it gave each outcome: (a+s)/(a+b+n) for a 1, the rest for a 0.
-    chance = np.where(ones, s + (a - 1), n - s + (b - 1)) / (n + (a + b - 1))
-    lower, upper = mixture_ends(s, n, np.cumsum(np.log(chance)) + math.log(alpha))
+    growth = s - f
+    growth *= outcomes  # rather than where(), which branches at every outcome, and outcomes cannot be foreseen
+    growth += f
+    growth += a - 1 if a == b else (a - b) * outcomes + (b - 1)
+    growth /= n + (a + b - 1)
+    np.log(growth, out=growth)
+    growth[0] += math.log(alpha)
+    height = np.cumsum(growth, out=growth)
+    height /= n
+    share = s / n
+    f /= n
     if running_intersection:
-        lower, upper = np.maximum.accumulate(lower), np.minimum.accumulate(upper)
-    return ConfidenceSequence(n, s / n, lower, upper)
+        lower, upper = running_ends(outcomes, share, f, height)
+    else:
+        lower, upper = mixture_ends(share, f, height)
+    return ConfidenceSequence(n, share, lower, upper)
 
 
 # --- means

@@ -95,11 +95,14 @@ def checked(outcome: ArrayLike, treatment: ArrayLike, confounders: ArrayLike | N
     x = x[:, None] if x.ndim == 1 else x
     if y.ndim != 1 or y.shape != w.shape or x.ndim != 2 or len(x) != len(y):
         raise UsageError("outcome and treatment have shape (n,) and confounders shape (n, p), of one n")
-    if not (np.isfinite(y).all() and np.isfinite(w).all() and np.isfinite(x).all()):
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum is finite only where all is, and one pass
+        finite = all(np.isfinite(v.sum()) or np.isfinite(v).all() for v in (y, w, x))
+    if not finite:
         raise UsageError("outcome, treatment and confounders must be finite; leave incomplete rows out first")
-    if not np.isin(w, (0.0, 1.0)).all():
+    treated = w == 1
+    if np.count_nonzero(treated) + np.count_nonzero(w == 0) < len(w):
         raise UsageError("a treatment is 1 for the treated and 0 for the rest")
-    return Rows(y, w == 1, x)
+    return Rows(y, treated, x)
 
 
 def independent(columns: Floats, names: Sequence[str] = ()) -> tuple[NDArray[np.intp], tuple[str, ...]]:

@@ -161,9 +161,13 @@ class Refuters:
         "estimator": OptionSpec("linear", ", ".join(ESTIMATORS)),
         "simulations": OptionSpec(100, "of each"),
         "share": OptionSpec(0.8, "of the rows in a subset"),
-        "engine": OptionSpec("own", "own, or dowhy: its refuters, one simulation at a time, linear estimator only"),
-        "workers": OptionSpec(0, "threads; 0: one for each processor; the numbers are the same for any"),
-        "budget": OptionSpec(60.0, "seconds for each refuter, after which no simulation is begun"),
+        "engine": OptionSpec("own", "own, or dowhy: its refuters, linear estimator only"),
+        "workers": OptionSpec(
+            0, "threads, dowhy: processes; 0: one for each processor; the numbers are the same for any"
+        ),
+        "budget": OptionSpec(
+            60.0, "seconds for each refuter, after which no simulation is begun and processes are ended"
+        ),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -186,7 +190,7 @@ class Refuters:
         else:
             from ophamin.measuring.pillars.feasibility.dowhy_refuters import dowhy_refute
 
-            kept = {name: given[name] for name in ("simulations", "share", "budget")}
+            kept = {name: given[name] for name in ("simulations", "share", "workers", "budget")}
             found = [dowhy_refute(*arrays, kind=kind, seed=seed, **kept) for kind in kinds]
         library = OWN if engine == "own" else "dowhy"
         n = len(study.outcome)

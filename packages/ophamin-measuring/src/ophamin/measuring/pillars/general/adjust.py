@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
+from ophamin.measuring.estimators._adjust import (
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    bonferroni,
+    hochberg,
+    holm,
+)
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.proof.errors import UsageError
 
 __all__ = ["METHODS", "adjust"]
 
-METHODS = {
-    "holm": "holm",
-    "hochberg": "simes-hochberg",
-    "bonferroni": "bonferroni",
-    "bh": "fdr_bh",
-    "by": "fdr_by",
+METHODS: Mapping[str, Callable[[Sequence[float]], list[float]]] = {
+    "holm": holm,
+    "hochberg": hochberg,
+    "bonferroni": bonferroni,
+    "bh": benjamini_hochberg,
+    "by": benjamini_yekutieli,
 }
 
 
 def adjust(p_values: Any, method: str = "holm") -> Floats:
-    """Adjusted p-values in the order given, by ``statsmodels.stats.multitest.multipletests``.
+    """Adjusted p-values in the order given; ``statsmodels``' multipletests says the same, after collecting garbage.
 
     ``holm`` and ``bonferroni`` hold the family-wise error rate under any dependence, ``hochberg`` under positive
     dependence; ``bh`` holds the false-discovery rate under positive dependence, ``by`` under any.
@@ -42,4 +49,4 @@ def adjust(p_values: Any, method: str = "holm") -> Floats:
     p = np.asarray(p_values, dtype=np.float64).ravel()
     if not ((p >= 0) & (p <= 1)).all():
         raise UsageError("a p-value lies between 0 and 1")
-    return np.asarray(multipletests(p, method=METHODS[method])[1]) if len(p) else p
+    return np.array(METHODS[method](p.tolist()), dtype=np.float64)

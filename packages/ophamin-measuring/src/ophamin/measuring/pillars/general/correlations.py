@@ -55,9 +55,19 @@ def _pair(x: Any, y: Any) -> tuple[Floats, Floats]:
     x, y = (np.asarray(v, dtype=np.float64).ravel() for v in (x, y))
     if len(x) != len(y):
         raise UsageError("the columns of a correlation have equal lengths")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    if len(x) and not np.isfinite([*_ends(x), *_ends(y)]).all():
         raise UsageError("the values must be finite numbers; leave out what is missing")
     return x, y
+
+
+def _ends(values: Floats) -> tuple[float, float]:
+    """Least and greatest value; NaN where one of them is."""
+    return float(values.min()), float(values.max())
+
+
+def _constant(values: Floats) -> bool:
+    low, high = _ends(values)
+    return high - low <= 1e-13 * max(abs(low), abs(high))
 
 
 def correlate(x: Any, y: Any, *, kind: str = "pearson", level: float = 0.95) -> Correlation:
@@ -81,12 +91,12 @@ def correlate(x: Any, y: Any, *, kind: str = "pearson", level: float = 0.95) -> 
     n, method, nan = len(x), "fisher-z", math.nan
     if n < 3:
         return Correlation(nan, nan, nan, nan, level, n, kind, method, "a correlation needs at least 3 rows")
-    if any(float(np.ptp(v)) <= 1e-13 * float(np.abs(v).max()) for v in (x, y)):
+    if _constant(x) or _constant(y):
         return Correlation(nan, nan, nan, nan, level, n, kind, method, "a column is constant")
     test: Callable[[Floats, Floats], Any] = _TESTS[kind]
     if kind == "kendall":
-        ties = min(len(np.unique(x)), len(np.unique(y))) < n
-        found = kendalltau(x, y, method="exact" if n < 50 and not ties else "asymptotic")
+        exact = n < 50 and min(len(np.unique(x)), len(np.unique(y))) == n
+        found = kendalltau(x, y, method="exact" if exact else "asymptotic")
     else:
         found = test(x, y)
     r, p = float(found.statistic), float(found.pvalue)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ophamin.measuring.pillars._columns import labels, numbers
-from ophamin.measuring.pillars._evidence import finding
+from ophamin.measuring.pillars._evidence import OWN, finding
 from ophamin.measuring.pillars.general import adjust as families
 from ophamin.measuring.pillars.general import power as sizes
 from ophamin.measuring.pillars.general._rows import LEVEL, columns_of, left_out
@@ -80,7 +80,7 @@ class Adjust:
     """
 
     name = "X.adjust"
-    library = "statsmodels"
+    library = OWN
     columns: Mapping[str, str] = {
         "p_value": "p-value of each test; one that has none counts as 1",
         "name": "optional: name of the test",
@@ -106,7 +106,7 @@ class Adjust:
         names = labels(self.name, columns, "name") if "name" in columns else np.arange(1, len(raw) + 1)
         rejected = adjusted <= given["alpha"]
         item = finding(
-            self.name, "rejected", int(rejected.sum()), library="statsmodels", n=len(raw), method=given["method"],
+            self.name, "rejected", int(rejected.sum()), library=OWN, n=len(raw), method=given["method"],
             alpha=given["alpha"],
         )  # fmt: skip
         table: dict[str, list[Any]] = {

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.multitest import multipletests
 
+from ophamin.measuring.estimators._adjust import holm
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.mixed_effects.design import coded
 from ophamin.measuring.pillars.mixed_effects.factorial import sum_contrasts
@@ -178,7 +178,7 @@ def _holm(*parts: list[Contrast]) -> list[list[Contrast]]:
     adjusted = np.full(len(p), np.nan)
     known = ~np.isnan(p)
     if known.any():
-        adjusted[known] = multipletests(p[known], method="holm")[1]
+        adjusted[known] = holm(p[known].tolist())
     done = [
         Contrast(c.name, c.value, c.se, c.lower, c.upper, c.p_value, float(a))
         for c, a in zip(every, adjusted, strict=True)

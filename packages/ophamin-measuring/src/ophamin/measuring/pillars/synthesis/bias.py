@@ -14,6 +14,7 @@ from scipy.stats import kendalltau, rankdata, t
 from statsmodels.regression.linear_model import WLS
 
 from ophamin.measuring.pillars._columns import Floats
+from ophamin.measuring.pillars.synthesis.heterogeneity import weighted_fit
 from ophamin.measuring.pillars.synthesis.pooling import Pooled, checked, meta_regression, pool
 from ophamin.proof.errors import UsageError
 
@@ -133,11 +134,11 @@ def begg(effect: ArrayLike, variance: ArrayLike) -> Begg:
     y, v = checked(effect, variance)
     if len(y) < 3:
         raise UsageError("Begg's test needs at least three studies")
-    fixed = pool(y, v, method="FE")
+    fixed = float(weighted_fit(y, v, np.ones((len(y), 1)), 0.0)[0][0])
     spread = v - 1 / float((1 / v).sum())
-    deviate = (y - fixed.estimate) / np.sqrt(spread)
-    ties = min(len(np.unique(deviate)), len(np.unique(v))) < len(y)
-    found = kendalltau(deviate, v, method="exact" if len(y) < 50 and not ties else "asymptotic")
+    deviate = (y - fixed) / np.sqrt(spread)
+    exact = len(y) < 50 and min(len(np.unique(deviate)), len(np.unique(v))) == len(y)
+    found = kendalltau(deviate, v, method="exact" if exact else "asymptotic")
     return Begg(float(found.statistic), float(found.pvalue))
 
 

@@ -52,6 +52,12 @@ def weighted_fit(y: Floats, v: Floats, design: Floats, tau2: float) -> tuple[Flo
         Coefficients (p,), their covariance (p, p), residuals (k,), weights (k,).
     """
     w = 1 / (v + tau2)
+    if design.shape[1] == 1:  # sums, which are quicker than products of matrices so thin
+        x = design[:, 0]
+        weighted = w * x
+        total = float((weighted * x).sum())
+        mean = float((weighted * y).sum()) / total
+        return np.array([mean]), np.array([[1 / total]]), y - mean * x, w
     covariance = np.linalg.inv((design.T * w) @ design).astype(np.float64)
     beta = covariance @ (design.T @ (w * y))
     return beta, covariance, y - design @ beta, w
@@ -60,7 +66,7 @@ def weighted_fit(y: Floats, v: Floats, design: Floats, tau2: float) -> tuple[Flo
 def residual_q(y: Floats, v: Floats, design: Floats, tau2: float = 0.0) -> float:
     """Σ w r², Cochran's Q at τ² = 0."""
     _, _, r, w = weighted_fit(y, v, design, tau2)
-    return float(w @ r**2)
+    return float((w * r * r).sum())
 
 
 def typical_variance(v: Floats) -> float:

@@ -162,7 +162,7 @@ def pool(
             factor = max(1.0, factor)
         se *= math.sqrt(factor)
     lower, upper, p_value = _interval(estimate, se, df, level)
-    q, q_df = residual_q(y, v, design), k - 1
+    q, q_df = residual_q(y, v, design) if tau2.value else float((w * r * r).sum()), k - 1
     i2 = max(0.0, 100 * (q - q_df) / q) if q > 0 and q_df else (0.0 if q_df else math.nan)
     h2 = q / q_df if q_df else math.nan
     i2_tau2, h2_tau2 = i2, h2
