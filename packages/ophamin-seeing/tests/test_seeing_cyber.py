@@ -86,6 +86,14 @@ def test_no_byte_is_lost(tmp_path: Path) -> None:
     assert got == [*raw, b"\xff'"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_payload(tmp_path: Path) -> None:
+    folder = tmp_path / "cyber" / "libinjection"
+    folder.mkdir(parents=True)
+    (folder / "sqli-a.txt").write_bytes(b"\xef\xbb\xbf# a comment\n1+or+1\n")
+    (folder / "sqli-b.txt").write_bytes(b"\xef\xbb\xbf2+or+2\n")
+    assert [r.payload for r in make_corpus("cyber-payloads", tmp_path).records()] == ["1 or 1", "2 or 2"]
+
+
 def test_the_split_is_by_content_alone(cyber_root: Path) -> None:
     train, test, whole = (
         list(make_corpus(f"cyber-payloads{q}", cyber_root).records()) for q in ("?split=train", "?split=test", "")
