@@ -38,7 +38,7 @@ def test_the_paired_difference_is_as_published() -> None:
     assert paired_difference(36, 12, 2, 50) == pytest.approx((0.0569, 0.3404), abs=5e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(counts=st.tuples(*[st.integers(0, 30)] * 4))
 def test_the_paired_difference_mirrors_and_holds_its_estimate(counts: tuple[int, int, int, int]) -> None:
     a, b, c, d = counts
