@@ -116,7 +116,6 @@ def environment(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 @pytest.fixture(scope="module")
 def tracking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real MLflow server with an SQLite store, which also takes artifacts: nothing passes by it."""
-    pytest.importorskip("mlflow")
     folder = tmp_path_factory.mktemp("mlflow")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

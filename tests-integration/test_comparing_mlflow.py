@@ -186,7 +186,6 @@ def test_a_composite_record_is_the_parent_of_the_runs_it_names(
 def test_the_exporter_takes_any_tracking_address(
     ophamin: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("mlflow")
     path, record = run_one(ophamin, 0.9)
     monkeypatch.chdir(tmp_path)  # MLflow puts the artifacts of a bare SQLite store beside it
     exporter = registry.exporters.get("mlflow")()
@@ -203,7 +202,6 @@ def test_the_exporter_takes_any_tracking_address(
 
 
 def test_a_server_that_is_down_is_said_at_once(ophamin: Run, project: Path) -> None:
-    pytest.importorskip("mlflow")
     run_one(ophamin, 0.9)
     uri = f"http://someone:secret@127.0.0.1:{free_port()}"
     for words in (("log", "proofs"), ("import",)):

@@ -332,7 +332,7 @@ leaves = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_proof_of_any_shape_is_compared_or_refused_in_one_sentence(body, data):
     def mutate(value, depth=0):

@@ -118,7 +118,7 @@ def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_the_compiled_schema_says_what_the_interpreter_says(version: str, data: st.DataObject) -> None:
     schema = PROOF.schema_for(version)

@@ -52,7 +52,7 @@ def merged(backend: str, *updates: bytes) -> Any:
 
 
 @pytest.mark.parametrize("backends", PAIRS)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(common=HISTORY, one=HISTORY, other=HISTORY, third=HISTORY)
 def test_merges_are_commutative_associative_and_idempotent(
     backends: Any, common: Any, one: Any, other: Any, third: Any

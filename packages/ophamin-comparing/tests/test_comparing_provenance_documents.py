@@ -166,7 +166,7 @@ JSONS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(own=JSONS)
 def test_any_section_gives_a_document_or_a_typed_error(own: Any) -> None:
     try:

@@ -244,7 +244,7 @@ def records_of(sizes: list[int], kind: str = "good") -> list[Record]:
     return [Record(f"r{i}", "x" * size, labels={"kind": kind}) for i, size in enumerate(sizes)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=80))
 def test_a_summary_is_a_distribution_and_equals_itself(sizes: list[int]) -> None:
     records = records_of(sizes)

@@ -117,7 +117,7 @@ def test_a_series_has_standard_errors_only_where_each_is_one(proof):
     assert se((0.9, 0.99), (0.95 - 1e-9, 0.95 + 1e-9)) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1e6, 1e6), max_size=30), st.integers(0, 5))
 def test_whatever_the_values_the_scan_is_orderly(values, seed):
     found = scan(values, seed=seed, permutations=99, alpha=0.2)

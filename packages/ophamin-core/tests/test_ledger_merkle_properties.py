@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ophamin.proof import merkle
@@ -18,7 +18,6 @@ def hashes(n: int) -> list[str]:
     return [merkle.leaf_hash(d) for d in data(n)]
 
 
-@settings(deadline=None)
 @given(SIZES, st.data())
 def test_every_inclusion_proof_verifies_and_no_changed_one_does(n, draw):
     hashed, index = hashes(n), draw.draw(st.integers(0, n - 1))
@@ -38,7 +37,6 @@ def test_every_inclusion_proof_verifies_and_no_changed_one_does(n, draw):
         assert not merkle.verify_inclusion(hashed[index], other, n, proven, root)
 
 
-@settings(deadline=None)
 @given(SIZES, st.data())
 def test_every_consistency_proof_verifies_and_no_changed_one_does(new, draw):
     old = draw.draw(st.integers(0, new))
@@ -60,7 +58,6 @@ def test_every_consistency_proof_verifies_and_no_changed_one_does(new, draw):
         assert not merkle.verify_consistency(old, new, before, after, [*proven[:at], wrong, *proven[at + 1 :]])
 
 
-@settings(deadline=None)
 @given(SIZES)
 def test_a_growing_tree_gives_each_new_leaf_its_path(n):
     tree = merkle.Frontier()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ophamin.proof.errors import UsageError
@@ -14,14 +14,12 @@ KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]*", fullmatch=True)
 ARGS = st.text().filter(lambda text: not re.search(r"\?[A-Za-z_][\w.-]*=", text) and not text.endswith("?"))
 
 
-@settings(deadline=None)
 @given(NAMES, ARGS, st.dictionaries(KEYS, st.text(), max_size=4))
 def test_a_spec_written_out_reads_back_the_same(name, arg, params):
     spec = Spec(name, arg, params)
     assert Spec.parse(str(spec)) == spec
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_spec_or_a_usage_error(text):
     try:

@@ -54,7 +54,7 @@ def test_the_interval_decides() -> None:
     comparator=st.sampled_from(["<=", "<", ">=", ">"]),
     policy=st.sampled_from(["bound", "fail", "exclude"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_outcome_follows_from_the_stored_interval(
     k: int, n: int, errors: int, lost: int, theta: float, comparator: str, policy: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_outcome_follows_from_the_stored_interval(
     truth=st.lists(st.booleans(), min_size=60, max_size=100),
     failed=st.lists(st.sampled_from(["ok", "error", "unmeasured"]), min_size=100, max_size=100),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_bounds_with_gaps_contain_those_without(truth: list[bool], failed: list[str]) -> None:
     status = failed[: len(truth)]
     whole = part([int(v) for v in truth], theta=0.5)

@@ -35,7 +35,7 @@ def part(values: Any, threshold: Threshold, decision: Decision = SHARE, alpha: f
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_process_falls_in_m_and_is_the_same_one_by_one(name: str, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.floats(0, 1), min_size=1, max_size=60))
@@ -49,7 +49,7 @@ def test_a_process_falls_in_m_and_is_the_same_one_by_one(name: str, data: st.Dat
 
 
 @pytest.mark.parametrize("name", ["mixture-sprt", "likelihood-ratio"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_ratio_rises_in_every_value(name: str, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.floats(0, 1), min_size=2, max_size=40))
@@ -97,7 +97,7 @@ def test_testing_again_at_fixed_n_after_each_value_would_err_far_more() -> None:
 # --- bounds and outcomes
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     values=st.lists(st.integers(0, 1), min_size=1, max_size=150),
     theta=st.sampled_from([0.05, 0.3, 0.5, 0.8, 0.95]),

@@ -23,7 +23,7 @@ from ophamin.measuring.diagnostics.plugins_conformal import AnticipatoryFailure
 from ophamin.proof.errors import UsageError
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(n=st.integers(1, 400), alpha=st.floats(0.005, 0.9))
 def test_the_threshold_is_a_score_or_has_no_end(n: int, alpha: float) -> None:
     scores = np.arange(n, dtype=float)[::-1]
@@ -193,3 +193,19 @@ def test_one_run_counted_often_proves_nothing() -> None:
         kernel_coupling([1.0, 2.0], [1, 1])
     with pytest.raises(UsageError, match="was not swept"):
         kernel_coupling([1.0, 2.0, 3.0], [0, 0, 1], ["a", "a", "a"], default="b")
+
+
+def test_the_spread_of_an_update_is_the_jackknifes_and_so_hc3() -> None:
+    # Deleting rows one by one from least squares gives HC3 but for the factor (n − 1)/n: MacKinnon & White (1985).
+    i = np.arange(1, 41)
+    due, before = np.sin(i) * 2, 0.2 + 0.6 * ((i * np.sqrt(2)) % 1.0)
+    after = 1 / (1 + np.exp(-(np.log(before / (1 - before)) + 0.5 * due + 0.1 + 0.4 * np.cos(3 * i))))
+    found = cognitive_inertia(before, after, due)
+    x = np.column_stack([np.ones(40), due])
+    made = np.log(after / (1 - after)) - np.log(before / (1 - before))
+    bread = np.linalg.inv(x.T @ x)
+    beta = bread @ x.T @ made
+    scaled = (made - x @ beta) / (1 - np.einsum("ij,jk,ik->i", x, bread, x))
+    hc3 = bread @ (x * scaled[:, None] ** 2).T @ x @ bread
+    assert (found.drift.value, found.update.value) == pytest.approx(beta)
+    assert (found.drift.se, found.update.se) == pytest.approx(np.sqrt(39 / 40 * np.diag(hc3)))

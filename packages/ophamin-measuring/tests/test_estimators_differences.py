@@ -117,7 +117,7 @@ def test_effects_of_any_size_have_bounds_or_say_why_not(scale: float) -> None:
 
 @pytest.mark.parametrize("name", ["holm", "hochberg", "bonferroni"])
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12), alpha=st.floats(0.001, 0.4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adjusted_p_values_are_those_of_statsmodels(name: str, p: list[float], alpha: float) -> None:
     other = {"hochberg": "simes-hochberg"}.get(name, name)
     rejected, adjusted, _, _ = multipletests(p, alpha, method=other)
@@ -128,7 +128,7 @@ def test_adjusted_p_values_are_those_of_statsmodels(name: str, p: list[float], a
 
 
 @given(k1=st.integers(0, 30), k2=st.integers(0, 40), theta=st.floats(-0.95, 0.95), alpha=st.floats(0.002, 0.2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("fn", [difference_newcombe, difference_clopper_pearson])
 def test_p_values_of_share_differences_are_dual(fn: Any, k1: int, k2: int, theta: float, alpha: float) -> None:
     found = fn(shares(k1, 30, k2, 40), confidence=1 - alpha, threshold=theta, comparator=">=")
@@ -139,7 +139,7 @@ def test_p_values_of_share_differences_are_dual(fn: Any, k1: int, k2: int, theta
 
 
 @given(d=st.floats(-3, 3), theta=st.floats(0.05, 3), alpha=st.floats(0.002, 0.2), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_p_values_of_the_others_are_dual(d: float, theta: float, alpha: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = {"value": [*rng.normal(0, 1, 8), *rng.normal(d, 1, 9)], "arm": ["base"] * 8 + ["head"] * 9}

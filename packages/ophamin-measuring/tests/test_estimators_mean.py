@@ -28,7 +28,6 @@ def limit(alpha: float, runs: int) -> float:
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50), st.floats(-1e3, 1e3))
-@settings(deadline=None)
 def test_t_agrees_with_scipy(values: list[float], theta: float) -> None:
     estimate = mean({"value": values}, confidence=0.95, threshold=theta, comparator="<=")
     if estimate.problem:
@@ -48,7 +47,7 @@ def test_t_agrees_with_scipy(values: list[float], theta: float) -> None:
     theta=st.floats(0, 1),
     method=st.sampled_from(["betting", "empirical-bernstein"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_bounded_p_values_are_dual(values: list[float], theta: float, method: str) -> None:
     estimate = mean(
         {"value": values}, confidence=0.9, seed=3, method=method, support=[0, 1], threshold=theta, comparator=">="

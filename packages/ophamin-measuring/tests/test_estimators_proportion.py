@@ -43,7 +43,7 @@ def test_agrees_with_statsmodels(method: str, k: int, n: int) -> None:
 
 
 @given(n=st.integers(1, 400), data=st.data(), theta=st.floats(0.01, 0.99), alpha=st.floats(0.001, 0.2))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_p_values_are_dual_to_the_bounds(n: int, data: st.DataObject, theta: float, alpha: float) -> None:
     k = data.draw(st.integers(0, n))
     estimate = proportion(rows(k, n), confidence=1 - alpha, threshold=theta, comparator=">=")

@@ -33,7 +33,7 @@ def test_order_statistics_of_the_median_as_published() -> None:
     theta=st.integers(-6, 31),
     comparator=st.sampled_from(["<=", "<", ">=", ">"]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_decides_as_clopper_pearson_on_exceedances(x: list[int], q: float, theta: int, comparator: str) -> None:
     estimate = quantile({"value": x}, confidence=0.96, q=q, threshold=theta, comparator=comparator)
     # p_q <= θ is P(X > θ) <= 1−q; p_q >= θ is P(X < θ) <= q.
@@ -57,7 +57,7 @@ def test_decides_as_clopper_pearson_on_exceedances(x: list[int], q: float, theta
     comparator=st.sampled_from(["<=", "<", ">=", ">"]),
     ties=st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_grouped_bounds_decide_as_the_exceedance_of_theta(seed: int, theta: float, comparator: str, ties: bool) -> None:
     rng = np.random.default_rng(seed)
     x = rng.exponential(size=200) + np.repeat(rng.exponential(size=25), 8) * 0.3

@@ -21,7 +21,7 @@ from ophamin.proof.errors import UsageError
 from ophamin.protocols import CycleResult
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 120))
 def test_every_step_equals_the_pillars(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)

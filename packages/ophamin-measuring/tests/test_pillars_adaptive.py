@@ -83,7 +83,7 @@ def test_a_sequence_shrinks_and_is_equivariant() -> None:
         assert mirrored.lower == pytest.approx(1 - found.upper, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(1, 400), share=st.floats(0, 1), alpha=st.floats(0.01, 0.2))
 def test_bounds_of_a_proportion_are_where_the_mixture_says(n: int, share: float, alpha: float) -> None:
     k = round(n * share)
@@ -214,7 +214,7 @@ def test_what_makes_no_sense_is_refused(call: Any) -> None:
         call()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example(runs=[(0, 165), (1, 1)], a=1.0, b=1.0, alpha=1e-300)  # a lower end below e^-700
 @example(runs=[(1, 5000), (0, 1), (1, 4000)], a=1.0, b=1.0, alpha=0.05)  # more than is solved at once
 @given(

@@ -34,7 +34,7 @@ Y = RNG.normal(size=48)
 A, B = [i % 2 for i in range(48)], ["xyz"[i // 2 % 3] for i in range(48)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     parts=st.lists(st.lists(st.integers(-50, 50), min_size=2, max_size=8), min_size=2, max_size=5),
     shift=st.floats(-1e6, 1e6),

@@ -57,6 +57,7 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"information": [0.25, 0.5, 0.75], "z": [0.1, 0.4, 0.2]}, {}),
         ({"information": [0.25, 0.5, 0.75, 1.0]}, {"boundary": "pocock", "sides": 1}),
         ({"information": [0.3, 0.75, 1.0]}, {"boundary": "wang-tsiatis"}),
+        ({"information": [0.3, 0.75, 1.0], "z": [0.1, 0.2, 0.3]}, {"sides": 1, "beta": 0.1}),
         ({"information": [0.3, 0.75, 0.9]}, {"spending": "hwang-shih-decani", "gamma": 1.0}),
     ],
     "A.msprt": [

@@ -133,7 +133,7 @@ def test_order_of_rows_does_not_matter() -> None:
         assert f(y[order], t[order], x[order]).estimate == pytest.approx(f(y, t, x).estimate, rel=1e-9), name
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.floats(-1e3, 1e3), st.floats(0.01, 100))
 def test_laws(seed: int, shift: float, scale: float) -> None:
     y, t, x = study(seed, 80)

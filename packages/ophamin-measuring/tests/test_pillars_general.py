@@ -43,7 +43,7 @@ def test_share_intervals_are_those_of_statsmodels(method: str, other: str) -> No
 
 
 @given(n=st.integers(1, 300), data=st.data(), level=st.floats(0.5, 0.999))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_share_intervals_mirror_and_nest(n: int, data: st.DataObject, level: float) -> None:
     k = data.draw(st.integers(0, n))
     for method in proportions.METHODS:
@@ -81,7 +81,7 @@ def test_no_trials_know_nothing() -> None:
 
 
 @given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_t_tests_are_those_of_scipy_and_move_with_the_data(shift: float, scale: float) -> None:
     x, y = X * scale + shift, Y * scale
     for equal in (True, False):
@@ -177,7 +177,7 @@ STATSMODELS = {"holm": "holm", "hochberg": "simes-hochberg", "bonferroni": "bonf
 
 
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_adjusted_p_values_keep_order_and_only_grow(p: list[float]) -> None:
     for method in METHODS:
         adjusted = adjust(p, method)

@@ -28,7 +28,7 @@ def _data(seed: int, groups: int = 8, each: int = 6, spread: float = 1.0) -> tup
     return y, group.tolist(), time
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), shift=st.floats(-1e4, 1e4), scale=st.floats(0.01, 100))
 def test_units_do_not_matter(seed: int, shift: float, scale: float) -> None:
     y, group, time = _data(seed)

@@ -58,7 +58,7 @@ def _plain(z: list[float]) -> dict[str, list[int]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     z=st.lists(st.sampled_from([-3.5, -2.5, -1.5, -0.5, -0.2, 0.0, 0.3, 0.7, 1.5, 2.5, 3.5]), max_size=60),
     seed=st.integers(0, 99),
@@ -188,7 +188,7 @@ def test_limits_of_an_ewma_chart_vary_as_the_formula_says_to_the_end(lam: float)
     delta=st.sampled_from((0.002, 0.1, 0.9)),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adwin_asked_by_its_clock_signals_where_river_asked_at_every_value_does(
     lengths: list[int], clock: int, grace: int, window: int, delta: float, seed: int
 ) -> None:

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import betaln
+from scipy.stats import beta as beta_law
 from scipy.stats import norm
 
 from ophamin.measuring.pillars.adaptive import sequences, sprt
 from ophamin.measuring.pillars.adaptive.evalues import bernoulli_e_process, calibrate
+from ophamin.measuring.pillars.adaptive.futility import futility_boundaries
 from ophamin.measuring.pillars.adaptive.group_sequential import (
     crossing,
     design_boundaries,
@@ -92,6 +94,42 @@ asKD1|eq5|2|0.05 2.575829304 2.49196922 2.410825096 2.339142837 2.275513448
 asKD3|eq5|2|0.05 3.540083799 2.974310644 2.604514204 2.30635678 2.045479842
 asHSD-4|eq5|2|0.05 3.252668488 2.986045949 2.691657446 2.37366695 2.025320999
 asHSD1|eq5|2|0.05 2.44867725 2.418984704 2.39838139 2.391230337 2.394759081
+"""
+# LOOKS|TYPE|typeBetaSpending|β, one-sided α 0.025, bindingFutility = FALSE, bsKD with γ 2 and bsHSD with −2: futility
+# boundaries, and the shift (the squared drift).
+FUTILITY = """
+eq3|asOF|bsOF|0.1 -0.6945411659 1.002459561 11.13149526
+eq3|asOF|bsOF|0.2 -0.2361446099 1.170372031 8.667784932
+eq3|asOF|bsP|0.1 0.3766789595 1.278468612 12.84347482
+eq3|asOF|bsP|0.2 0.465943608 1.318005551 9.75478934
+eq3|asOF|bsKD|0.1 -0.3553855663 0.9742260468 11.18816452
+eq3|asOF|bsKD|0.2 -0.3420913764 0.9605654231 8.344504397
+eq3|asOF|bsHSD|0.1 -0.2417748365 0.9366652914 11.20630838
+eq3|asOF|bsHSD|0.2 -0.2162147701 0.9227145524 8.36158392
+eq3|asP|bsOF|0.1 -0.5730145456 1.178973006 12.58035659
+eq3|asP|bsOF|0.2 -0.1264970121 1.333451226 9.822115282
+eq3|asP|bsP|0.1 0.4872416017 1.446486314 14.25273539
+eq3|asP|bsP|0.2 0.5658515669 1.473435859 10.86566933
+eq3|asP|bsKD|0.1 -0.2337992852 1.150674193 12.64133123
+eq3|asP|bsKD|0.2 -0.226961218 1.127971577 9.536342247
+eq3|asP|bsHSD|0.1 -0.1198430567 1.113283569 12.66487599
+eq3|asP|bsHSD|0.2 -0.1008061206 1.090200829 9.557582448
+un4|asOF|bsOF|0.1 -2.791330382 -0.2346588173 1.122779251 11.22557728
+un4|asOF|bsOF|0.2 -1.963305096 0.1487642103 1.2664812 8.761128239
+un4|asOF|bsP|0.1 -0.5963371398 0.5024257391 1.340653481 13.07243244
+un4|asOF|bsP|0.2 -0.4643781365 0.5820094575 1.374795949 9.95486124
+un4|asOF|bsKD|0.1 -1.540257271 -0.05731438613 1.082548069 11.27614043
+un4|asOF|bsKD|0.2 -1.488856655 -0.05354745546 1.067952682 8.410483953
+un4|asOF|bsHSD|0.1 -1.242343713 -0.03399323532 1.038182045 11.29942988
+un4|asOF|bsHSD|0.2 -1.167226133 -0.02128900168 1.022149009 8.434631528
+un4|asP|bsOF|0.1 -2.702910957 -0.0901694824 1.321881381 12.80750339
+un4|asP|bsOF|0.2 -1.883092491 0.2800665577 1.452494455 10.03006866
+un4|asP|bsP|0.1 -0.5144967956 0.63695222 1.533430679 14.64510816
+un4|asP|bsP|0.2 -0.3896722452 0.7051638751 1.555581237 11.20925337
+un4|asP|bsKD|0.1 -1.451602883 0.08763374062 1.281814912 12.86585975
+un4|asP|bsKD|0.2 -1.404556383 0.08429969335 1.258192489 9.720338919
+un4|asP|bsHSD|0.1 -1.153253886 0.111685256 1.237829278 12.89881056
+un4|asP|bsHSD|0.2 -1.082528413 0.1172345434 1.212678358 9.752706022
 """
 LOOKS = {
     "eq3": [1 / 3, 2 / 3, 1],
@@ -172,13 +210,41 @@ def test_designs_of_unequal_looks_through_the_pillar() -> None:
             design_boundaries(looks)
     with pytest.raises(UsageError):
         design_boundaries(3, design="wang-tsiatis", delta=0.7)
-    with pytest.raises(UsageError):
-        spending_boundaries([0.5, 1.0], spending="hwang-shih-decani", gamma=math.nan)
+    for gamma in (math.nan, -800.0):
+        with pytest.raises(UsageError):
+            spending_boundaries([0.5, 1.0], spending="hwang-shih-decani", gamma=gamma)
     linear, power = (
         spending_boundaries([0.5, 1], spending="hwang-shih-decani", gamma=0.0),
         spending_boundaries([0.5, 1], spending="power", rho=1.0),
     )
     assert linear.z == pytest.approx(power.z)
+
+
+@pytest.mark.parametrize("line", FUTILITY.strip().splitlines(), ids=lambda line: line.split()[0])
+def test_futility_is_that_of_rpact(line: str) -> None:
+    name, *numbers = line.split()
+    looks, kind, spending, beta = name.split("|")
+    options = {
+        "bsOF": {"spending": "obrien-fleming"}, "bsP": {"spending": "pocock"},
+        "bsKD": {"spending": "power", "rho": 2.0}, "bsHSD": {"spending": "hwang-shih-decani", "gamma": -2.0},
+    }[spending]  # fmt: skip
+    upper = spending_boundaries(LOOKS[looks], alpha=0.025, sides=1, **TYPES[kind])
+    found = futility_boundaries(upper, beta=float(beta), **options)
+    assert [*found.z[:-1], found.drift**2] == pytest.approx([float(v) for v in numbers], abs=2e-6)
+    # At that drift the chances add up: β below, the rest above.
+    ends = crossing(upper.z, LOOKS[looks], drift=found.drift, sides=1, futility=found.z)
+    assert (ends.lower.sum(), ends.power) == pytest.approx((float(beta), 1 - float(beta)), abs=1e-7)
+
+
+def test_futility_through_the_pillar() -> None:
+    table = {"information": [1 / 3, 2 / 3, 1.0], "z": [-1.0, None, None]}
+    result = GroupSequential().compute(table, seed=0, sides=1, alpha=0.025, beta=0.1)
+    assert result.tables["looks"]["futility_z"][0] == pytest.approx(-0.6945411659, abs=1e-6)
+    assert any("look 1 lies below" in note for note in result.warnings)
+    two, early = spending_boundaries([0.5, 1.0]), spending_boundaries([0.5, 0.9], alpha=0.025, sides=1)
+    for bounds, beta in ((two, 0.1), (early, 0.1), (spending_boundaries([1.0], alpha=0.025, sides=1), 0.99)):
+        with pytest.raises(UsageError):
+            futility_boundaries(bounds, beta=beta)
 
 
 def test_futility_peeking_and_conditional_power_by_integration() -> None:
@@ -247,6 +313,9 @@ def test_walds_approximation_of_a_bernoulli_test() -> None:
     assert near.average_n == pytest.approx(flat.average_n[0], rel=1e-2)
     ends = sprt.bernoulli_characteristic([1e-6, 0.999], 0.01, 0.1, 0.05, 0.1, method="wald")
     assert ends.reject == pytest.approx([0, 1], abs=1e-3)
+    far = sprt.normal_characteristic([1e6, -1e6, math.nan], 0, 1, 1, 0.05, 0.1)
+    assert far.reject[:2].tolist() == [1.0, 0.0]
+    assert math.isnan(far.reject[2])
 
 
 def test_a_truncated_test_decides_by_the_sign() -> None:
@@ -380,6 +449,31 @@ def test_a_sub_gaussian_sequence_is_robbins_boundary() -> None:
         time = n * 2.25
         half = math.sqrt((time + rho) * math.log((time + rho) / (rho * 0.01))) / n
         assert (found.lower[n - 1], found.upper[n - 1]) == pytest.approx((x[:n].mean() - half, x[:n].mean() + half))
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "sides"), [(7, 40, 2), (7, 40, 1), (0, 25, 1), (180, 200, 2), (180, 200, 1)]
+)
+def test_the_ends_of_a_proportion_are_where_the_mixture_reaches_its_threshold(
+    successes: int, n: int, sides: int
+) -> None:
+    found = sequences.bernoulli_sequence(successes=[successes], n=[n], alpha=0.1, sides=sides, t_opt=50, alpha_opt=0.05)
+    # Tuned for alpha_opt: of both sides together, or twice that where each side has its own.
+    tuned = math.log(20) if sides == 2 else math.log(10)
+    weight = max(50 / (2 * tuned + math.log1p(2 * tuned)) - 1, 1e-3)
+    for end, hits in ((float(found.lower[0]), successes), (1 - float(found.upper[0]), n - successes)):
+        if hits == 0:
+            assert end == 0.0
+            continue
+        prior = beta_law(weight * end, weight * (1 - end))
+        start = end if sides == 1 else 0.0  # one side mixes over what lies beyond the null
+
+        def ratio(q: float, hits: int = hits, end: float = end, prior: Any = prior) -> float:
+            gain = hits * math.log(q / end) + (n - hits) * math.log((1 - q) / (1 - end))
+            return float(prior.pdf(q)) * math.exp(gain)
+
+        mass = quad(ratio, start + 1e-12, 1 - 1e-12, points=[hits / n], limit=400)[0] / float(prior.sf(start))
+        assert mass == pytest.approx(1 / 0.1, rel=1e-5)
 
 
 def test_a_quantile_sequence_holds_the_counts_of_a_one_sided_mixture() -> None:

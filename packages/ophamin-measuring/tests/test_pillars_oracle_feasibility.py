@@ -260,6 +260,14 @@ def test_several_instruments_through_the_pillar() -> None:
     assert found["sargan"].p_value == pytest.approx(ORACLE["iv.two.sargan"][1], rel=1e-8)
 
 
+def test_an_exact_fit_has_no_interval() -> None:
+    z = np.column_stack([S["z"], S["z2"]])
+    for outcome, controls in ((3 * S["d"] + 1, None), (2 * X[:, 0], X[:, 0])):
+        found = instrumented(outcome, S["d"], z, controls)
+        assert np.isnan([found.se, found.lower, found.p_value]).all()
+        assert any("no spread" in note for note in found.notes)
+
+
 def test_contradicting_instruments_leave_no_value() -> None:
     z = np.column_stack([S["z"], S["z2"]])
     found = instrumented(S["w"] + 10 * S["z"], S["d"], z, X[:, 0])
@@ -330,6 +338,6 @@ def test_e_values_by_hand() -> None:
     assert e_value(0.5, 0.25, 1.0, measure="SMD").point == pytest.approx(e_value(np.exp(0.455)).point)
     common = e_value(0.56, 0.46, 0.69, measure="HR-common")
     assert common.risk_ratio == pytest.approx((1 - 0.5**0.56**0.5) / (1 - 0.5 ** (1 / 0.56) ** 0.5))
-    for bad in ([[0, 5], [0, 5]], [[1, 99], [10, 90]], [[-1, 5], [2, 5]]):
+    for bad in ([[1, 2], [3]], [[0, 5], [0, 5]], [[1, 99], [10, 90]], [[-1, 5], [2, 5]]):
         with pytest.raises(UsageError):
             e_value_of_difference(bad)

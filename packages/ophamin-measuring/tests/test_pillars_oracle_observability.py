@@ -243,6 +243,10 @@ def test_counts_with_varying_sizes_and_at_quantiles() -> None:
     assert n.upper / np.array(UNITS) == pytest.approx(ORACLE["p.level.upper"])
     with pytest.raises(UsageError):
         charts.c_chart(COUNTS, level=1.0)
+    with pytest.raises(UsageError):
+        charts.p_chart([1, 2], [5.5, 5], level=0.95)
+    assert charts.p_chart([0, 0], [5, 5], level=0.95).beyond.tolist() == []
+    assert charts.np_chart([5, 5], 5, level=0.95).beyond.tolist() == []
     wide = PChart().compute({"count": [1, 0], "size": [9, 9]}, seed=0, level=0.95)
     assert not any("normal limits" in note for note in wide.warnings)
 

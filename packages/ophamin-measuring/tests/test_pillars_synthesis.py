@@ -23,7 +23,7 @@ STUDIES = st.lists(st.tuples(st.floats(-3, 3), st.floats(0.01, 2)), min_size=3, 
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(studies=STUDIES, shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
 def test_units_and_order_do_not_matter(
     method: str, studies: list[tuple[float, float]], shift: float, scale: float
@@ -37,7 +37,7 @@ def test_units_and_order_do_not_matter(
     assert one.tau2 >= 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(studies=STUDIES)
 def test_agrees_with_statsmodels_where_it_converges(studies: list[tuple[float, float]]) -> None:
     y, v = np.array(studies).T

@@ -12,7 +12,7 @@ from ophamin.measuring.selftest.catalogue import catalogue
 from ophamin.measuring.selftest.running import FALSE_FAILURES, MODES
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(n=st.integers(1, 5000), p=st.floats(0.001, 0.999), where=st.floats(0, 1))
 def test_tails_are_those_of_scipy(n: int, p: float, where: float) -> None:
     count = int(where * n)
@@ -20,7 +20,7 @@ def test_tails_are_those_of_scipy(n: int, p: float, where: float) -> None:
     assert tail_below(count, n, p) == pytest.approx(binom.cdf(count - 1, n, p), rel=1e-8, abs=1e-13)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(20, 40_000), p=st.floats(0.005, 0.995), share=st.sampled_from([1e-2, 5e-5, 1e-6]))
 def test_limits_are_the_tightest_that_keep_the_share(n: int, p: float, share: float) -> None:
     high, low = most(n, p, share), fewest(n, p, share)

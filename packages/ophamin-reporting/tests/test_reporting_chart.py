@@ -79,7 +79,7 @@ def test_ids_do_not_collide_and_references_lead_somewhere():
         assert set(targets) <= set(own)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     metric=st.text(max_size=40),
     numbers=st.lists(

@@ -64,7 +64,7 @@ def everywhere(value, text):
     return text if isinstance(value, str) else value
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=hostile)
 def test_no_element_or_attribute_comes_from_a_record(body, text):
     # The record's own members last: the text may be the name of one ("claim").
@@ -258,7 +258,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_record_of_any_shape_is_shown(data):
     sections = ("identity", "claim", "preregistration", "data", "evidence", "verdict", "reproduction", "provenance",

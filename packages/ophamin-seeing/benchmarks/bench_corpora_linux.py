@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from ophamin.seeing._git import git_environment
+from ophamin.proof.git import git_environment
 from ophamin.seeing.corpus._linux_sample import generated_history
 from ophamin.seeing.corpus.linux import LinuxCorpus
 

@@ -135,7 +135,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(JSON, min_size=1, max_size=8))
 def test_any_answers_give_a_schema_that_counts_them(answers) -> None:
     found = mined(*answers)

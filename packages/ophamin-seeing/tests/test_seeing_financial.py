@@ -428,7 +428,7 @@ prices = st.floats(0.01, 1e6).map(repr) | st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.dates(date(1990, 1, 1), date(1990, 3, 1)), st.sampled_from(["A", "NA", "007", ""]), prices, prices)

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ophamin.proof.errors import CorpusUnavailable, UsageError
+from ophamin.proof.git import GitError, git_environment
 from ophamin.protocols import Record
 from ophamin.registry import make_corpus
-from ophamin.seeing._git import GitError, git_environment
 from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of, moment
 from ophamin.seeing.corpus._git_objects import framed
 from ophamin.seeing.corpus._mailmap import Mailmap

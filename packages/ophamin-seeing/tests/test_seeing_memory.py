@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ophamin.seeing._git import git_environment
+from ophamin.proof.git import git_environment
 
 pytestmark = [
     pytest.mark.slow,

@@ -27,6 +27,15 @@ def stubborn(text):
         try: time.sleep(10)
         except Exception: pass
 def strange(text): return object()
+def give_up(text): raise GeneratorExit
+class Lazy:
+    def tolist(self):
+        while True: pass
+class Torn:
+    def tolist(self): raise ValueError("no list")
+def lazy(text): return Lazy() if text else 1
+def lazy_batch(texts): return [lazy(t) for t in texts]
+def torn_batch(texts): return [Torn() if t == "ab" else t for t in texts]
 def draw(text): return random.random()
 def batch(texts): return [len(t) for t in texts]
 def short(texts): return [1]
@@ -94,6 +103,9 @@ def test_the_record_never_brings_its_labels_unless_asked(here: str) -> None:
 def test_whatever_it_raises_is_one_failed_cycle(here: str) -> None:
     assert [r.error for r in run(f"python:{here}:fail", RECORDS[:2])] == ["ValueError: no ", "ValueError: no ab"]
     assert run(f"python:{here}:leave", RECORDS[:1])[0].error == "SystemExit: 3"
+    assert run(f"python:{here}:give_up", RECORDS[:2])[1].error == "GeneratorExit: "
+    torn = run(f"python:{here}:torn_batch?batch=4")
+    assert [r.error for r in torn] == [None, "ValueError: no list", None, None]
     strange = run(f"python:{here}:strange", RECORDS[:1])[0]
     assert strange.status == "error"
     assert "no JSON form" in strange.error
@@ -108,6 +120,13 @@ def test_a_call_that_does_not_return_is_interrupted(here: str, function: str) ->
     assert time.perf_counter() - started < 9, "the call would take 10 s, or for ever"
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_output_that_never_becomes_json_is_interrupted(here: str) -> None:
+    results = run(f"python:{here}:lazy", RECORDS[:2], timeout_s=0.2)
+    assert [(r.status, r.error) for r in results] == [("ok", None), ("error", "timeout after 0.2 s")]
+    batch = run(f"python:{here}:lazy_batch?batch=2", RECORDS[:2], timeout_s=0.1)
+    assert {r.error for r in batch} == {"timeout after 0.2 s for a batch of 2"}
 
 
 def test_off_the_main_thread_the_overrun_is_measured() -> None:

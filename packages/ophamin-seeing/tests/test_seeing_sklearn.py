@@ -7,6 +7,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.cluster import KMeans
@@ -77,7 +78,6 @@ def test_arrays_numbers_and_tables(dump) -> None:
     assert run(f"sklearn:{dump(many)}", [2.0])[0].output["answer"] == pytest.approx([5.0, 2.0])
     clusters = KMeans(2, n_init=1, random_state=0).fit([[0.0], [0.1], [9.0], [9.1]])
     assert run(f"sklearn:{dump(clusters)}", [0.0])[0].output["answer"] in (0, 1)
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 1.0]})
     table = make_pipeline(make_column_transformer((StandardScaler(), ["a", "b"])), LinearRegression()).fit(
         frame, [0, 1, 2]

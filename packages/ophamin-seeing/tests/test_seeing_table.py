@@ -61,7 +61,7 @@ def test_json_values_stay_what_they_are(tmp_path: Path) -> None:
     assert (record.payload, record.labels) == ([1, 2.5], {"value": "4", "deep": {"a": None}})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1), min_size=1))
 def test_any_text_survives_csv_and_jsonl(tmp_path: Path, texts: list[str]) -> None:
     with (tmp_path / "p.csv").open("w", encoding="utf-8", newline="") as file:
@@ -193,7 +193,7 @@ def both(path: Path) -> tuple[Any, Any]:
     return told(lambda corpus: [(r.payload, r.labels["label"]) for r in corpus.records()]), told(framed)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CELLS, max_size=14))
 def test_a_data_frame_says_what_the_records_say(tmp_path: Path, cells: list[str]) -> None:
     records, frame = both(write(tmp_path / "rows.csv", "text,label\n" + "".join(cells)))
@@ -366,7 +366,6 @@ cells = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(cells, min_size=1, max_size=6))
 def test_a_column_at_once_is_its_cells_one_by_one(column: list[str]) -> None:
     together, apart = column_values(column), [column_values([cell])[0] for cell in column]

@@ -405,7 +405,7 @@ def test_buckets_that_do_not_grow_are_told() -> None:
     assert "do not grow" in warnings[0]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(
         st.binary(max_size=200), st.text(alphabet='ab{}=",\\ \n#1.eE+-NaHELPTYunitcr_', max_size=200).map(str.encode)

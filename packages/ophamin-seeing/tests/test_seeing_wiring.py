@@ -421,7 +421,7 @@ def test_nothing_to_look_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         take_census(tmp_path)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.one_of(
         st.binary(max_size=300),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from ophamin.measuring.estimators.correlation import correlation
+from ophamin.measuring.estimators.difference_mean import difference_mean
 from ophamin.measuring.estimators.mean import mean
 from ophamin.measuring.estimators.proportion import proportion
+from ophamin.measuring.estimators.quantile import quantile
+from ophamin.measuring.estimators.slope import slope_hac
 from ophamin.measuring.pillars.general import correlations, means, proportions
 from ophamin.measuring.pillars.general.adjust import METHODS, adjust
 from ophamin.measuring.pillars.general.effects import standardized_difference
@@ -109,6 +114,37 @@ def _size(data: Any, options: Any) -> dict[str, Any]:
     return {"n": sample_size("t", options["effect"], target=options["target"], alpha=options["alpha"])}
 
 
+def _estimate(
+    found: Callable[..., Any], table: Any, options: Any, theta: float | None = None, **more: Any
+) -> dict[str, Any]:
+    """The bounds, and at a threshold the one-sided p-values, of an estimator."""
+    e = found(table, confidence=options["confidence"], threshold=theta, comparator=theta and "<=", **more)
+    return {
+        "value": e.value, "lo": e.lower, "hi": e.upper, "pless": e.p_validated, "pgreater": e.p_refuted,
+        "se": e.detail.get("standard_error"),
+    }  # fmt: skip
+
+
+def _arms(data: Any, *, paired: bool = False) -> dict[str, list[Any]]:
+    base, head = data["base"], data["head"]
+    table = {"value": [*base, *head], "arm": ["base"] * len(base) + ["head"] * len(head)}
+    return {**table, "pair": [*range(len(base)), *range(len(head))]} if paired else table
+
+
+def _grouped_difference(data: Any, options: Any) -> dict[str, Any]:
+    table = {"value": data["y"], "arm": data["arm"], "group": data["g"]}
+    return _estimate(difference_mean, table, options)
+
+
+def _estimated_share(data: Any, options: Any) -> dict[str, Any]:
+    k, n = options["k"], options["n"]
+    return _estimate(proportion, {"value": [1] * k + [0] * (n - k)}, options, 0.3)
+
+
+def _slope(data: Any, options: Any) -> dict[str, Any]:
+    return _estimate(slope_hac, {"value": data["y"], "time": data["t"], "group": data["g"]}, options)
+
+
 def _survey(data: Any, options: Any) -> dict[str, Any]:
     table, confidence = {"value": data["y"], "group": data["g"]}, (1 + options["level"]) / 2
     share = proportion(table, confidence=confidence, method="korn-graubard")
@@ -137,6 +173,14 @@ ANSWERS = {
     "nprop": _size_prop,
     "nt": _size,
     "svy": _survey,
+    "e_diff": lambda data, options: _estimate(difference_mean, _arms(data), options, 0.4),
+    "e_pair": lambda data, options: _estimate(difference_mean, _arms(data, paired=True), options, 0.4),
+    "e_diffcluster": _grouped_difference,
+    "e_cor": lambda data, options: _estimate(correlation, {"value": data["x"], "other": data["y"]}, options),
+    "e_mean": lambda data, options: _estimate(mean, {"value": data["x"]}, options, 4.2),
+    "e_prop": _estimated_share,
+    "e_quantile": lambda data, options: _estimate(quantile, {"value": data["x"]}, options, q=options["q"]),
+    "e_slope": _slope,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ophamin.measuring.pillars.robustness.bootstrap import METHODS, _interval, bootstrap
 from ophamin.measuring.pillars.robustness.comparison import corrected_resampled_t
 from ophamin.measuring.pillars.robustness.folds import given_folds, splits
 from ophamin.measuring.pillars.robustness.jackknife import jackknife
@@ -49,7 +50,36 @@ def _plus(data: Any, options: Any) -> dict[str, Any]:
     return {"lo": float(low[0]), "hi": float(high[0])}
 
 
-ANSWERS = {"jack": _one, "jack2": _two, "corrt": _corrected_t, "cv": _folds, "jackplus": _plus}
+def _ideal(data: Any, options: Any) -> dict[str, Any]:
+    # R went through all 5^5 resamples: what a bootstrap without end would say.
+    found = bootstrap(
+        [np.array(data["x"])],
+        statistic_of(options["statistic"]),
+        method="percentile",
+        level=0.9,
+        resamples=60_000,
+        seed=3,
+    )
+    return {"se": found.standard_error, "lo": found.low, "hi": found.high}
+
+
+def _given(data: Any, options: Any) -> dict[str, Any]:
+    # R's own resamples, with the statistic and its variance in each.
+    x, drawn, errors = np.array(data["x"]), np.array(data["t"]), np.sqrt(np.array(data["vt"]))
+    mean, level = statistic_of("mean"), options["level"]
+    value = float(mean.value(x))
+    return {m: list(_interval(m, level, value, drawn, errors, [x], mean, None)[:2]) for m in METHODS}
+
+
+ANSWERS = {
+    "jack": _one,
+    "jack2": _two,
+    "corrt": _corrected_t,
+    "cv": _folds,
+    "jackplus": _plus,
+    "ideal": _ideal,
+    "given": _given,
+}
 
 
 def test_agrees(case: list[Any], agrees: Any) -> None:

@@ -98,6 +98,10 @@ def _mantel_haenszel(data: Any, options: Any) -> dict[str, Any]:
     return {**found, "MH": joint.statistic, "MHp": joint.p_value, "TA": apart.statistic, "TAp": apart.p_value}
 
 
+def _added(data: Any, options: Any) -> dict[str, Any]:
+    return _pooled_table(tables.mantel_haenszel(options["measure"], *_arms(data), correction=0.5, to=options["to"]))
+
+
 def _uncorrected(data: Any, options: Any) -> dict[str, Any]:
     found = tables.cochran_mantel_haenszel(*_arms(data), correct=False)
     return {"MH": found.statistic, "MHp": found.p_value}
@@ -125,6 +129,7 @@ ANSWERS = {
     "metareg": _regression,
     "escalc": _counts,
     "mh": _mantel_haenszel,
+    "mhadd": _added,
     "cmh": _uncorrected,
     "peto": lambda data, options: _pooled_table(tables.peto(*_arms(data))),
     "escalc_means": _means,

@@ -10,6 +10,7 @@ from typing import Any, cast
 from ophamin.auditing import gates
 from ophamin.auditing._counts import STATUSES, pillar_counts, summarise
 from ophamin.proof.claims import claim_hash
+from ophamin.proof.keeping import time_problems
 from ophamin.proof.kinds import Kind, Version
 from ophamin.proof.types import Threshold
 from ophamin.protocols import RecordKind
@@ -108,24 +109,14 @@ def _old_counts(record: Mapping[str, JSON]) -> Iterator[str]:
         yield "summary.findings_per_pillar is not what the pillars say"
 
 
-def _times(record: Mapping[str, JSON]) -> Iterator[str]:
-    captured = _time(record["identity"]["captured_at"])
-    if captured is None:
-        yield "identity.captured_at is not a time"
+def _times(record: Mapping[str, JSON]) -> list[str]:
+    problems = time_problems(record)
     if "preregistration" in record:
-        registered = _time(record["preregistration"]["preregistered_at"])
-        if registered is None:
-            yield "preregistration.preregistered_at is not a time"
-        elif captured is not None and registered > captured:
-            yield "it was registered after it was captured"
-
-
-def _time(value: str) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return time if time.tzinfo else None
+        problems += time_problems(record, "preregistration", "preregistered_at")
+        captured, registered = record["identity"]["captured_at"], record["preregistration"]["preregistered_at"]
+        if not problems and datetime.fromisoformat(registered) > datetime.fromisoformat(captured):
+            problems.append("it was registered after it was captured")
+    return problems
 
 
 def _claim(record: Mapping[str, JSON]) -> Iterator[str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.auditing._counts import pillar_counts
-from ophamin.auditing._git import GitError, git
+from ophamin.auditing._git import git
 from ophamin.auditing.record import AUDIT
 from ophamin.auditing.target import SOURCES, Target, text
 from ophamin.proof.errors import ConsistencyError, UsageError
+from ophamin.proof.git import GitError
 from ophamin.proof.keys import Keyring
 from ophamin.proof.signed import read, verify
 from ophamin.protocols import Settings

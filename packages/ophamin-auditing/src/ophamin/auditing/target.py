@@ -12,9 +12,10 @@ from pathlib import Path
 
 import tomllib
 
-from ophamin.auditing._git import GitError, git
+from ophamin.auditing._git import git
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
+from ophamin.proof.git import GitError, is_changed
 
 __all__ = ["Target", "is_environment", "text"]
 
@@ -266,10 +267,9 @@ class Target:
         """Git commit of the repository, and whether tracked files were changed; ``("", None)`` without git."""
         try:
             head = git(self.root, "rev-parse", "--verify", "HEAD")
-            status = git(self.root, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules")
+            return head.decode().strip(), is_changed(self.root)
         except GitError:
             return "", None
-        return head.decode().strip(), bool(status.strip())
 
 
 def _sha256(file: Path) -> str:

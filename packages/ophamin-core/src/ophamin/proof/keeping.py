@@ -111,19 +111,20 @@ def reproduction(argv: Sequence[str]) -> dict[str, JSON]:
     return {"command": shlex.join(words), "argv": words}
 
 
-def time_problems(record: Mapping[str, JSON], where: str = "identity") -> list[str]:
-    """Whether ``captured_at`` is a time, as one sentence or none.
+def time_problems(record: Mapping[str, JSON], where: str = "identity", field: str = "captured_at") -> list[str]:
+    """Whether a field is a time, as one sentence or none.
 
     Args:
         record: One that fits its schema.
         where: The section it stands in, "" for the top.
+        field: Its name.
 
     Example:
         >>> time_problems({"identity": {"captured_at": "yesterday"}})
         ['identity.captured_at is not a time with its zone']
     """
     try:
-        aware = datetime.fromisoformat((record[where] if where else record)["captured_at"]).tzinfo is not None
+        aware = datetime.fromisoformat((record[where] if where else record)[field]).tzinfo is not None
     except ValueError:
         aware = False
-    return [] if aware else [f"{where + '.' if where else ''}captured_at is not a time with its zone"]
+    return [] if aware else [f"{where + '.' if where else ''}{field} is not a time with its zone"]

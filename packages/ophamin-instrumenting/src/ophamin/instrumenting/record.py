@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+from ophamin.proof.keeping import time_problems
 from ophamin.proof.kinds import Kind
 from ophamin.protocols import RecordKind
 
@@ -35,16 +35,7 @@ def check_profile(record: Mapping[str, JSON]) -> list[str]:
     Returns:
         One sentence each; empty when consistent.
     """
-    return [*_times(record), *_ending(record), *_resources(record), *_overhead(record)]
-
-
-def _times(record: Mapping[str, JSON]) -> Iterator[str]:
-    try:
-        aware = datetime.fromisoformat(record["identity"]["captured_at"]).tzinfo is not None
-    except ValueError:
-        aware = False
-    if not aware:
-        yield "identity.captured_at is not a time"
+    return [*time_problems(record), *_ending(record), *_resources(record), *_overhead(record)]
 
 
 def _ending(record: Mapping[str, JSON]) -> Iterator[str]:

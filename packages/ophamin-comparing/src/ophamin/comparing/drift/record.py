@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+from ophamin.comparing._signed import time_problems
 from ophamin.comparing.drift.alert import class_of, place, summary_of
 from ophamin.comparing.drift.classes import of_difference, of_verdicts, worst
 from ophamin.comparing.drift.family import adjusted
@@ -66,12 +66,7 @@ def _class_problems_1_0(record: Object) -> Iterator[str]:
 
 def _problems(record: Object) -> Iterator[str]:
     transitions = record["transitions"]
-    try:
-        aware = datetime.fromisoformat(record["generated_at"]).tzinfo is not None
-    except ValueError:
-        aware = False
-    if not aware:
-        yield "generated_at is not a time with its zone"
+    yield from time_problems(record, "", "generated_at")
     if [place(t) for t in transitions] != sorted(place(t) for t in transitions):
         yield "the transitions are not sorted by key and proofs"
     if record["summary"] != summary_of(transitions):

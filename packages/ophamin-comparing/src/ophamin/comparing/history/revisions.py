@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ophamin import registry
-from ophamin.comparing.history._git import GitRefused, ask
 from ophamin.proof.errors import UsageError
+from ophamin.proof.git import GitRefused, git, is_changed
 from ophamin.registry import Spec
 
 __all__ = ["Moving", "Revision", "commit_of", "moving", "range_of", "uncommitted", "walk"]
@@ -92,7 +92,7 @@ def _root(path: Path) -> Path:
 
 def _common(path: Path) -> str:
     try:
-        return ask(path, "rev-parse", "--path-format=absolute", "--git-common-dir")
+        return git(path, "rev-parse", "--path-format=absolute", "--git-common-dir")
     except GitRefused as error:
         raise UsageError(f"{path} is not usable as a git repository: {error}") from None
 
@@ -104,7 +104,7 @@ def commit_of(repository: Path, name: str) -> str:
         UsageError: There is none.
     """
     try:
-        return ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except GitRefused:
         raise UsageError(f"{repository} has no commit {name!r}{_shallow(repository)}") from None
 
@@ -126,15 +126,15 @@ def walk(repository: Path, first: str, last: str, *, first_parent: bool = False,
         raise UsageError(f"--every takes a number of commits from 1 on, not {every}")
     begin, end = commit_of(repository, first), commit_of(repository, last)
     try:
-        ask(repository, "merge-base", "--is-ancestor", begin, end)
+        git(repository, "merge-base", "--is-ancestor", begin, end)
     except GitRefused:
         raise UsageError(
             f"{last} does not descend from {first}, so there is no way from one to the other{_shallow(repository)}"
         ) from None
     way = ["--first-parent"] if first_parent else ["--topo-order", "--ancestry-path"]
-    lines = [ask(repository, "log", "-1", _FORMAT, begin)]
+    lines = [git(repository, "log", "-1", _FORMAT, begin)]
     if begin != end:
-        lines += ask(repository, "log", "--reverse", *way, _FORMAT, f"{begin}..{end}").split("\n")
+        lines += git(repository, "log", "--reverse", *way, _FORMAT, f"{begin}..{end}").split("\n")
     found = [_revision(line) for line in lines]
     kept = found[::every]
     return kept if kept[-1] == found[-1] else [*kept, found[-1]]
@@ -164,7 +164,7 @@ def range_of(words: str) -> tuple[str, str]:
 def uncommitted(repository: Path, commits: Sequence[str]) -> str:
     """A sentence for whoever measures HEAD while files are changed, or ""."""
     try:
-        if ask(repository, "rev-parse", "HEAD") not in commits or not ask(repository, "status", "--porcelain"):
+        if git(repository, "rev-parse", "HEAD") not in commits or not is_changed(repository, untracked=True):
             return ""
     except GitRefused:  # a bare repository has no files
         return ""
@@ -173,6 +173,6 @@ def uncommitted(repository: Path, commits: Sequence[str]) -> str:
 
 def _shallow(repository: Path) -> str:
     try:
-        return _SHALLOW if ask(repository, "rev-parse", "--is-shallow-repository") == "true" else ""
+        return _SHALLOW if git(repository, "rev-parse", "--is-shallow-repository") == "true" else ""
     except GitRefused:
         return ""

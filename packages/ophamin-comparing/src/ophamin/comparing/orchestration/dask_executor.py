@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 
 from distributed import Client, LocalCluster
 
 from ophamin.comparing._output import to_standard_error
 from ophamin.comparing.orchestration.executors import Pool
 from ophamin.proof.errors import SubstrateFailure, UsageError
+from ophamin.proof.interrupts import interrupts_held
 
 __all__ = ["WORKERLESS_S", "open_dask"]
 
@@ -54,11 +57,16 @@ def open_dask(address: str, workers: int) -> Iterator[Pool]:
 def _local(workers: int) -> Iterator[LocalCluster]:
     # Whatever its processes print, also those it starts later in place of dead ones.
     with to_standard_error(), ExitStack() as stack:
+        if os.name == "posix":
+            # The first process of multiprocessing starts this one before, and that would let Ctrl-C through again.
+            resource_tracker.ensure_running()
         try:
-            cluster = LocalCluster(  # dask is not annotated
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-            )
-            stack.enter_context(cluster)
+            # The cluster's thread starts the workers, now and later: Ctrl-C is blocked in whatever begins here.
+            with interrupts_held():
+                cluster = LocalCluster(  # dask is not annotated
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+                )
+                stack.enter_context(cluster)
         except (OSError, RuntimeError, TimeoutError, ValueError) as error:
             raise SubstrateFailure(
                 f"a dask cluster on this machine does not start: {' '.join(str(error).split())[:300]}; see what it "

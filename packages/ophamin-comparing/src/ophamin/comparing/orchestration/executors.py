@@ -13,6 +13,7 @@ from typing import Any
 
 from ophamin.comparing._output import to_standard_error
 from ophamin.proof.errors import MissingDependency, UsageError
+from ophamin.proof.interrupts import interrupts_held
 
 __all__ = ["Pool", "open_executor"]
 
@@ -36,6 +37,15 @@ class Pool:
     executor: Executor
     ahead: int
     check: Callable[[], None] = _nothing_to_check
+
+
+class _Processes(ProcessPoolExecutor):
+    """A pool that starts a worker with a run, when none is free: Ctrl-C waits so long."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a run to a worker."""
+        with interrupts_held():
+            return super().submit(fn, *args, **kwargs)
 
 
 class _Serial(Executor):
@@ -97,7 +107,7 @@ def _serial() -> Iterator[Pool]:
 @contextmanager
 def _processes(count: int) -> Iterator[Pool]:
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_deaf)
+    executor = _Processes(count, multiprocessing.get_context("spawn"), initializer=_deaf)
     with to_standard_error():
         try:
             yield Pool(executor, 2 * count)
@@ -111,5 +121,10 @@ def _processes(count: int) -> Iterator[Pool]:
 
 
 def _deaf() -> None:
-    """In a worker: Ctrl-C is the parent's business."""
+    """In a worker: Ctrl-C is the parent's business.
+
+    Until here it was blocked. What a run starts in its turn finds it ignored, which it can change, and not blocked.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

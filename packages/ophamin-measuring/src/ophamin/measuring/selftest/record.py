@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from ophamin.measuring.selftest._judging import agrees, limits, passes, union_bound
+from ophamin.proof.keeping import time_problems
 from ophamin.proof.kinds import Kind
 from ophamin.protocols import RecordKind
 
@@ -28,16 +28,7 @@ def check_selftest(record: Mapping[str, JSON]) -> list[str]:
     Returns:
         One sentence each; empty when consistent.
     """
-    return [*_time(record), *_rows(record), *_whole(record)]
-
-
-def _time(record: Mapping[str, JSON]) -> Iterator[str]:
-    try:
-        aware = datetime.fromisoformat(record["identity"]["captured_at"]).tzinfo is not None
-    except ValueError:
-        aware = False
-    if not aware:
-        yield "identity.captured_at is not a time"
+    return [*time_problems(record), *_rows(record), *_whole(record)]
 
 
 def _rows(record: Mapping[str, JSON]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The objects of a git repository as one stream, whoever owns it; see ``ophamin.seeing._git`` for what is not run."""
+"""The objects of a git repository as one stream, whoever owns it; see ``ophamin.proof.git`` for what is not run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from ophamin.seeing._git import GitError, first_line, git_command, git_environment, git_output
+from ophamin.proof.git import GitError, first_line, git_command, git_environment, git_output
 
 __all__ = ["framed", "git_dir", "object_stream", "repository_says"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from ophamin.proof.errors import UsageError
-from ophamin.seeing._git import git_environment
+from ophamin.proof.git import git_environment
 
 __all__ = ["SAMPLE_NOTE", "generated_history", "write_linux_sample"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ophamin.proof.errors import UsageError
+from ophamin.proof.git import GitError, have_git
 from ophamin.protocols import Availability, DatasetInfo, Record
-from ophamin.seeing._git import GitError, have_git
 from ophamin.seeing.corpus._base import ROOT_VARIABLE, candidates, data_root_of, foreign, require, tried
 from ophamin.seeing.corpus._commit import CommitMeta, Identities, declared_encoding, message_of
 from ophamin.seeing.corpus._git_objects import framed, git_dir, object_stream, repository_says

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
-from ophamin.seeing._git import GitError, git
+from ophamin.proof.git import GitError, git, is_changed
 
 __all__ = ["file_hash", "git_revision", "module_version"]
 
@@ -35,9 +35,11 @@ def git_revision(path: Path) -> tuple[str, bool] | None:
     commit = _git(folder, "rev-parse", "--verify", "HEAD") if listed else None
     if not commit:
         return None
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/")
     tracked = _git(folder, "ls-files", "--error-unmatch", "--", path.name)
-    return commit, bool(changed) or not tracked
+    try:
+        return commit, not tracked or is_changed(folder)
+    except GitError:
+        return commit, False
 
 
 def module_version(module: str) -> str:

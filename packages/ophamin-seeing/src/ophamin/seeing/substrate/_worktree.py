@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from ophamin.proof.errors import SubstrateFailure, UsageError
-from ophamin.seeing._git import GitError, git
+from ophamin.proof.git import GitError, git
 from ophamin.seeing._home import cache_folder
 
 __all__ = ["WorkTree", "find_commit"]
@@ -101,6 +101,8 @@ class WorkTree:
         making.mkdir()
         try:
             git(making, "init", "--quiet", f"--object-format={kind}", "--template=")
+            # The files as they are stored, whatever the user wants line ends to be.
+            git(making, "config", "core.autocrlf", "false")
             info = making / ".git" / "objects" / "info"
             info.mkdir(parents=True, exist_ok=True)
             (info / "alternates").write_bytes(os.fsencode(objects) + b"\n")

@@ -139,17 +139,19 @@ class PythonSubstrate:
                         started = perf_counter()
                         try:  # this try ends the deadline, the outer one catches a tick that falls in between
                             guard.deadline = started + timeout_s
-                            output = call(stimulus)
+                            returned = call(stimulus)
                             wall_s = perf_counter() - started
+                            output = as_output(returned)  # may run its code as well: a generator, a tolist()
                         finally:
                             guard.deadline = None
                     if wall_s > timeout_s:
                         raise Overrun
-                    output = as_output(output)
                 except Overrun:
                     wall_s = perf_counter() - started
                     yield CycleResult(index, record.id, "", "error", None, f"timeout after {timeout_s:g} s", wall_s)
-                except (Exception, SystemExit) as error:  # noqa: BLE001
+                except KeyboardInterrupt:
+                    raise  # the user's
+                except BaseException as error:  # noqa: BLE001
                     # Whatever the system under test raises is its behaviour, and therefore data.
                     wall_s = perf_counter() - started
                     yield CycleResult(index, record.id, "", "error", None, _told(error), wall_s)
@@ -184,7 +186,7 @@ class PythonSubstrate:
             chunk = records[begin : begin + self._batch]
             stimuli = [self._mapping(r, seed) if self._whole_record else r.payload for r in chunk]
             limit_s = timeout_s * len(chunk)
-            outputs: list[Any] = []
+            outcomes: list[tuple[dict[str, Any] | None, str | None]] = []
             failed = ""
             with watchdog.armed(limit_s) as guard:
                 try:
@@ -192,19 +194,22 @@ class PythonSubstrate:
                         started = perf_counter()
                         try:
                             guard.deadline = started + limit_s
-                            outputs = list(self._call(stimuli))
+                            outcomes = [_outcome(output) for output in self._call(stimuli)]
                         finally:
                             guard.deadline = None
                     if perf_counter() - started > limit_s:
                         raise Overrun
                 except Overrun:
                     failed = f"timeout after {limit_s:g} s for a batch of {len(chunk)}"
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as above
                     failed = _told(error)
-            if not failed and len(outputs) != len(chunk):
-                failed = f"{len(outputs)} outputs for a batch of {len(chunk)}"
+            if not failed and len(outcomes) != len(chunk):
+                failed = f"{len(outcomes)} outputs for a batch of {len(chunk)}"
             for offset, record in enumerate(chunk):
-                yield _settled(begin + offset, record.id, failed, None if failed else outputs[offset])
+                output, why = (None, failed) if failed else outcomes[offset]
+                yield CycleResult(begin + offset, record.id, "", "error" if why else "ok", output, why)
 
     def _mapping(self, record: Record, seed: int) -> dict[str, Any]:
         stimulus = {
@@ -253,13 +258,12 @@ class PythonSubstrate:
         return SubstrateIdentity("python", self._name, digest(config), revision, dirty)
 
 
-def _settled(index: int, record_id: str, failed: str, output: Any) -> CycleResult:
-    if not failed:
-        try:
-            return CycleResult(index, record_id, "", "ok", as_output(output))
-        except UnsuitableOutput as error:
-            failed = str(error)
-    return CycleResult(index, record_id, "", "error", None, failed)
+def _outcome(output: Any) -> tuple[dict[str, Any] | None, str | None]:
+    """One output of a batch as JSON, or why it is none."""
+    try:
+        return as_output(output), None
+    except Exception as error:  # noqa: BLE001 - its own conversion may raise anything
+        return None, _told(error)
 
 
 def _told(error: BaseException) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import SubstrateFailure, UsageError
+from ophamin.proof.git import GitError, git, is_changed
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
-from ophamin.seeing._git import GitError, git
 from ophamin.seeing._params import choice, keywords, number
 from ophamin.seeing.substrate import _inside
 from ophamin.seeing.substrate._json import UnsuitableOutput, to_json
@@ -61,7 +61,7 @@ class RepoSubstrate:
         UsageError: No such repository, revision or interpreter, or a parameter makes no sense.
 
     Example:
-        >>> import tempfile, ophamin.seeing._git as g
+        >>> import tempfile, ophamin.proof.git as g
         >>> path = Path(tempfile.mkdtemp())
         >>> _ = (path / "shout.py").write_text("def shout(text): return text.upper()")
         >>> who = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
@@ -273,7 +273,7 @@ def _version(python: Path) -> str:
 
 def _dirty(repository: Path) -> bool | None:
     try:
-        return bool(git(repository, "status", "--porcelain"))
+        return is_changed(repository, untracked=True)
     except GitError:
         return None
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ophamin.proof.canonical import digest
+from ophamin.proof.git import GitError, git, is_changed
 from ophamin.protocols import Settings
 from ophamin.seeing._signed import Kept, identity, keep, reproduction, signer_of, text
 from ophamin.seeing.substrate._revision import file_hash
@@ -77,13 +76,7 @@ def report_wiring(
 
 def _revision(folder: Path) -> tuple[str, bool | None]:
     """Commit of the repository the tree lies in, and whether tracked files were changed; ``("", None)`` without."""
-    # A repository's own settings must not start programs.
-    git = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", os.fspath(folder)]
-    said = []
-    for words in (["rev-parse", "--verify", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "."]):
-        try:
-            done = subprocess.run([*git, *words], capture_output=True, check=True, timeout=30, stdin=subprocess.DEVNULL)
-        except (OSError, subprocess.SubprocessError):
-            return "", None
-        said.append(done.stdout.decode("utf-8", "replace").strip())
-    return said[0], bool(said[1])
+    try:
+        return git(folder, "rev-parse", "--verify", "HEAD"), is_changed(folder, below=True)
+    except GitError:
+        return "", None

@@ -29,10 +29,12 @@ __all__ = [
     "SPENDING",
     "Boundaries",
     "Crossing",
+    "Walk",
     "crossing",
     "design_boundaries",
     "drift_for_power",
     "spending_boundaries",
+    "spent",
 ]
 
 DESIGNS = ("pocock", "obrien-fleming", "wang-tsiatis")
@@ -101,7 +103,7 @@ def _legendre() -> tuple[Floats, Floats]:
     return nodes, weights
 
 
-class _Walk:
+class Walk:
     """Density of S among the paths that have not stopped, on nodes between the boundaries."""
 
     def __init__(self, drift: float = 0.0) -> None:
@@ -166,19 +168,19 @@ def spending_boundaries(
     t = _fractions(information)
     _check(alpha, sides)
     each = alpha / sides
-    spent = np.array([_spent(spending, min(float(f), 1.0), each, rho, gamma) for f in t])
-    walk, z, before = _Walk(), [], 0.0
-    for fraction, total in zip(t, spent, strict=True):
+    totals = np.array([spent(spending, min(float(f), 1.0), each, rho, gamma) for f in t])
+    walk, z, before = Walk(), [], 0.0
+    for fraction, total in zip(t, totals, strict=True):
         root, now = math.sqrt(fraction), total - before
         critical = _critical(walk, float(fraction), now)
         z.append(critical)
         walk.go_on(float(fraction), -critical * root if sides == 2 else -math.inf, critical * root)
         before = total
     zs = np.array(z)
-    return Boundaries(zs, sides * norm.sf(zs), sides * spent, t, sides)
+    return Boundaries(zs, sides * norm.sf(zs), sides * totals, t, sides)
 
 
-def _critical(walk: _Walk, information: float, chance: float) -> float:
+def _critical(walk: Walk, information: float, chance: float) -> float:
     """z that is crossed upwards with this chance; ∞ where so little is not told from nothing."""
     root = math.sqrt(information)
     if chance < 1e-15:
@@ -186,17 +188,19 @@ def _critical(walk: _Walk, information: float, chance: float) -> float:
     return float(brentq(lambda z: walk.above(information, z * root) - chance, -_FAR, _FAR + 1, xtol=1e-12))
 
 
-def _spent(spending: str, t: float, alpha: float, rho: float, gamma: float) -> float:
-    """One-sided α spent at fraction ``t``."""
+def spent(spending: str, t: float, alpha: float, rho: float, gamma: float) -> float:
+    """Part of ``alpha`` (or of β) that a spending function of :data:`SPENDING` has spent at fraction ``t``."""
     if spending == "obrien-fleming":
         return float(2 * norm.sf(norm.isf(alpha / 2) / math.sqrt(t)))
     if spending == "pocock":
         return alpha * math.log1p((math.e - 1) * t)
     if spending == "power" and rho > 0:
         return float(alpha * t**rho)
-    if spending == "hwang-shih-decani" and math.isfinite(gamma):
+    if spending == "hwang-shih-decani" and abs(gamma) <= 100:
         return alpha * (math.expm1(-gamma * t) / math.expm1(-gamma) if gamma else t)
-    raise UsageError(f"alpha is spent by {', '.join(SPENDING)} (with rho above 0), not {spending!r}")
+    raise UsageError(
+        f"alpha is spent by {', '.join(SPENDING)} (with rho above 0, gamma from -100 to 100), not {spending!r}"
+    )
 
 
 def design_boundaries(
@@ -269,7 +273,7 @@ def crossing(
     if upper_z.shape != t.shape or (futility is not None and (sides == 2 or len(futility) != len(t))):
         raise UsageError("one boundary for each look, and futility only where the test has one side")
     lower_z = -upper_z if sides == 2 else np.asarray(futility if futility is not None else [-math.inf] * len(t))
-    walk, up, down = _Walk(drift), [], []
+    walk, up, down = Walk(drift), [], []
     for i, (high, low) in enumerate(zip(upper_z, lower_z, strict=True)):
         fraction, root = float(t[i]), math.sqrt(t[i])
         up.append(walk.above(fraction, high * root) if math.isfinite(high) else 0.0)

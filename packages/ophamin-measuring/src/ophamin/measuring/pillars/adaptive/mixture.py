@@ -90,7 +90,7 @@ def two_shares_test(
 
     Example:
         >>> two_shares_test([1, 0] * 50, [0] * 100, tau=0.3).stop_n
-        30
+        9
     """
     a, b = np.asarray(x, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or not np.isin(np.concatenate([a, b]), (0.0, 1.0)).all():

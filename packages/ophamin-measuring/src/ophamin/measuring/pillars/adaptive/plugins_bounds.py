@@ -11,6 +11,7 @@ import numpy as np
 from ophamin.measuring.pillars._columns import complete, numbers, require
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.adaptive import sequences
+from ophamin.measuring.pillars.adaptive.futility import futility_boundaries
 from ophamin.measuring.pillars.adaptive.group_sequential import (
     DESIGNS,
     SPENDING,
@@ -140,6 +141,7 @@ class GroupSequential:
         "alpha": OptionSpec(0.05, "over all looks, of both sides together when two-sided"),
         "sides": OptionSpec(2, "1 or 2"),
         "futility": OptionSpec(0.1, "conditional power below which going on is called futile; it does not bind"),
+        "beta": OptionSpec(0.0, "for one side: chance to give up a real effect, spent as alpha is; 0: none"),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -170,11 +172,18 @@ class GroupSequential:
             "alpha_spent": bounds.spent.tolist(),
         }
         notes, stopped = [], None
+        if given["beta"]:
+            spending = {k: given[k] for k in ("spending", "rho", "gamma")}
+            low = futility_boundaries(bounds, beta=given["beta"], **spending)
+            looks["futility_z"], looks["beta_spent"] = [finite(z) for z in low.z], low.spent.tolist()
+            notes.append("the boundaries of futility do not bind: alpha is kept whether or not they are heeded")
         if "z" in columns:
             z = numbers(self.name, columns, "z")
             looks["z"] = [finite(v) for v in z]
             height = np.abs(z) if given["sides"] == 2 else z
             crossed = np.flatnonzero(height >= bounds.z)
+            if given["beta"] and (given_up := np.flatnonzero(z < low.z)).size:
+                notes.append(f"look {int(given_up[0]) + 1} lies below its boundary of futility")
             stopped = int(crossed[0]) + 1 if len(crossed) else None
             seen = np.flatnonzero(~np.isnan(z))
             if stopped is None and len(seen) and bounds.information[seen[-1]] < 1:

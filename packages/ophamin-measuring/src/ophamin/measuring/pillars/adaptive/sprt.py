@@ -313,7 +313,7 @@ def _wald(truths: Floats, h: Floats, drift: Floats, second: Floats, bounds: Wald
     flat = np.abs(h) < 1e-9
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         accept = np.where(flat, a / (a - b), np.expm1(h * a) / (np.exp(h * a) - np.exp(h * b)))
-        accept = np.where(np.isnan(accept), 1.0, accept)  # both powers overflow: h is far above 0
+        accept = np.where(np.isnan(accept) & (h > 0), 1.0, accept)  # both powers overflow
         average = np.where(flat, -a * b / second, (accept * b + (1 - accept) * a) / drift)
     return Characteristic(truths, 1 - accept, average, "wald")
 

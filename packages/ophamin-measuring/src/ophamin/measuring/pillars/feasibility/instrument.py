@@ -130,7 +130,7 @@ def instrumented(
         se = math.sqrt(inflate * float(((fitted * residual) ** 2).sum())) / float(fitted @ fitted)
     notes = (*notes, *_said(strength))
     spread = float(residual @ residual)
-    if np.ptp(y) == 0 or not se > 0:
+    if np.ptp(y) == 0 or not se > 0 or spread <= 1e-24 * float(((y - y.mean()) ** 2).sum()):  # rounding is no spread
         notes = (*notes, "the outcome has no spread about the fit, so there is no interval")
         se = math.nan
     half = float(student.ppf((1 + level) / 2, df)) * se

@@ -96,6 +96,8 @@ def e_value_of_difference(table: Sequence[Sequence[int]], *, null: float = 0.0, 
         >>> round(found.point, 2), round(found.bound, 2)
         (20.95, 15.96)
     """
+    if [len(row) for row in table] != [2, 2]:
+        raise UsageError("a risk difference needs a table of two rows, exposed and unexposed, of two counts each")
     (a, b), (c, d) = ((float(v) for v in row) for row in table)
     if not all(math.isfinite(v) and v >= 0 for v in (a, b, c, d)) or not 0 < level < 1 or c == 0 or a + b == 0:
         raise UsageError("a risk difference needs counts from 0 up, exposed people, and cases among the unexposed")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ __all__ = ["Criterion", "Solved"]
 
 BOUNDARY = 1e-4
 """A standard deviation below this share of the residual's is a variance of zero."""
+
+_SIZES = (0.05, 0.3, 1.0, 3.0, 10.0)
+"""Standard deviations over the residual's, where the search begins."""
 
 
 @dataclass(frozen=True)
@@ -117,29 +121,77 @@ class Criterion:
     def minimum(self) -> Floats | None:
         """The parameters of the greatest likelihood; ``None`` when there is none."""
         free = self.random.nonnegative
-        bounds = [(0.0 if b else None, None) for b in free]
-        # A simplex: there are at most three parameters, and the edges at 0 need no gradient.
-        starts = [np.array([size if b else 0.0 for b in free]) for size in (1.0, 0.1, 8.0, 0.0)]
         best: tuple[float, Floats] | None = None
-        for at in starts:
-            here = self.profiled(at)
-            # Another start is worth its time only where the maximum so far lies below it.
-            if not math.isfinite(here) or (best is not None and here >= best[0]):
-                continue
-            options: Any = {"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000}
-            found = minimize(self._finite, at, method="Nelder-Mead", bounds=bounds, options=options)
-            if best is None or found.fun < best[0]:
-                best = (float(found.fun), found.x)
-        if best is None:
+        for at in self._valleys():
+            found = self._descend(at)
+            if best is None or found[0] < best[0]:
+                best = found
+        if best is None or self._endless(best[1]):
             return None
+        # A simplex that was folded against an edge stays there: from a fresh one it may leave it.
+        for _ in range(6):
+            found = min((self._descend(at) for at in self._around(best[1])), key=lambda one: one[0])
+            gained = best[0] - found[0]
+            best = found if gained > 0 else best
+            if gained <= 1e-7:
+                break
         theta = best[1]
+        if self._endless(theta):
+            return None
         # A variance that does not pay for itself is zero.
+        if np.abs(theta).max() < 1e-2 and self.profiled(0 * theta) <= self.profiled(theta) + 1e-8:
+            return 0 * theta
         for i, bounded in enumerate(free):
             zero = theta.copy()
             zero[i] = 0.0
             if bounded and theta[i] < 1e-2 and self.profiled(zero) <= self.profiled(theta) + 1e-8:
                 theta = zero
         return theta
+
+    def _endless(self, theta: Floats) -> bool:
+        """Whether units and fixed effects reproduce the outcomes, so that the likelihood grows as σ falls to 0.
+
+        Then the penalised residuals vanish with greater variances of the units; else they are the residual's own.
+        """
+        if np.abs(theta).max() < 1e3:
+            return False
+        here, beyond = self.solve(theta), self.solve(10 * theta)
+        return here is None or beyond is None or beyond.rss < 0.05 * here.rss
+
+    def _valleys(self) -> list[Floats]:
+        """Points of a grid that are lower than their neighbours, at most three, the lowest first.
+
+        Small and noisy data have likelihoods of several hills, and long ridges where a variance is almost 0.
+        """
+        axes = [_SIZES if bounded else (-0.5, 0.0, 0.5) for bounded in self.random.nonnegative]
+        points = np.array(list(product(*axes)))
+        shape = tuple(len(axis) for axis in axes)
+        heights = np.array([self.profiled(point) for point in points]).reshape(shape)
+        lowest = np.ones(shape, dtype=bool)
+        for axis in range(len(shape)):
+            padded = np.pad(
+                heights, [(1, 1) if i == axis else (0, 0) for i in range(len(shape))], constant_values=np.inf
+            )
+            before, after = (np.take(padded, range(i, i + shape[axis]), axis=axis) for i in (0, 2))
+            lowest &= (heights <= before) & (heights <= after)
+        places = np.flatnonzero(lowest & np.isfinite(heights))
+        return [points[i] for i in places[np.argsort(heights.ravel()[places], kind="stable")][:3]]
+
+    def _around(self, theta: Floats) -> list[Floats]:
+        """Where to begin again: off the edges; at an edge also with intercept and slope wholly correlated."""
+        free = np.array(self.random.nonnegative)
+        inside = np.where(free, np.maximum(theta, _SIZES[0]), theta)
+        if free.all() or theta[free].min() >= BOUNDARY:
+            return [inside]
+        spread = math.hypot(theta[1], theta[2])
+        return [inside, *(np.array([inside[0], sign * spread, _SIZES[0]]) for sign in (-1.0, 1.0))]
+
+    def _descend(self, at: Floats) -> tuple[float, Floats]:
+        """A simplex: there are at most three parameters, and the edges at 0 need no gradient."""
+        bounds = [(0.0 if bounded else None, None) for bounded in self.random.nonnegative]
+        options: Any = {"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000}
+        found = minimize(self._finite, at, method="Nelder-Mead", bounds=bounds, options=options)
+        return float(found.fun), found.x
 
     def settled(self, theta: Floats) -> Floats:
         """The maximum near ``theta`` to its last digits: gradients by differences carry the likelihood's rounding."""

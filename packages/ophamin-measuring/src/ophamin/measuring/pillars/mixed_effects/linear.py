@@ -175,7 +175,9 @@ def mixed_model(
     criterion = Criterion(q, (y - centre) / scale, random, reml=reml)
     theta = criterion.minimum()
     if theta is None:
-        raise UsageError("the predictors reproduce the outcomes exactly, so no likelihood has a maximum")
+        raise UsageError(
+            "predictors and units reproduce the outcomes exactly, so no likelihood has a maximum; leave a term out"
+        )
     theta, library = _confirm(criterion, q, (y - centre) / scale, theta)
     solved = criterion.solve(theta)
     assert solved is not None

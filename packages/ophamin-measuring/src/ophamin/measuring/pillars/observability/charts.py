@@ -277,6 +277,8 @@ def _count_chart(
         lower, upper = np.maximum(center - width * spread, 0.0), np.minimum(center + width * spread, top)
     else:
         tail = _tail(level)
+        if law.dist.name == "binom" and (law.args[0] != np.floor(law.args[0])).any():
+            raise UsageError("limits at quantiles of the binomial law need whole numbers of units")
         lower, upper = law.ppf(tail) / size, law.isf(tail) / size
     return Chart(name, points, center, lower, upper, spread, math.nan, range(1, len(points) + 1), mask)
 

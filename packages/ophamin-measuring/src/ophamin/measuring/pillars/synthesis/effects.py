@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from ophamin.measuring.pillars._columns import Floats
@@ -89,15 +89,12 @@ def counts(
         raise UsageError("each arm has at least one observation, and between 0 and n events")
     empty = (a == 0) | (b == 0) | (c == 0) | (d == 0)
     silent = ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))
-    if to not in CELLS or drop00 not in SILENT:
-        raise UsageError(f"cells are corrected {', '.join(CELLS)}, and silent studies dropped {', '.join(SILENT)}")
+    if drop00 not in SILENT:
+        raise UsageError(f"studies with one outcome throughout are dropped for {', '.join(SILENT)}, not {drop00!r}")
     notes = []
     dropped = silent if drop00 == "always" or (drop00 == "ratios" and measure != "RD") else np.zeros(len(empty), bool)
-    # A table that is left out asks for no correction of the others.
-    asks = bool((empty & ~dropped).any())
-    corrected = {"only0": empty, "all": np.ones_like(empty), "if0all": np.full_like(empty, asks)}.get(to)
-    if corrected is not None and corrected.any() and correction > 0:
-        a, b, c, d = (np.where(corrected, cell + correction, cell) for cell in (a, b, c, d))
+    (a, b, c, d), touched = corrected((a, b, c, d), correction, to, dropped)
+    if touched.any():
         if to == "only0":
             notes.append(f"{int(empty.sum())} studies have an empty cell; {correction:g} was added to their cells")
         else:
@@ -120,6 +117,29 @@ def counts(
         )
     lost = ~(np.isfinite(effect) & np.isfinite(variance))
     return Effects(np.where(lost, np.nan, effect), np.where(lost, np.nan, variance), tuple(notes))
+
+
+def corrected(
+    cells: tuple[Floats, Floats, Floats, Floats], correction: float, to: str, dropped: NDArray[np.bool_] | None = None
+) -> tuple[tuple[Floats, ...], NDArray[np.bool_]]:
+    """Cells of 2×2 tables with a continuity correction, and which tables got it.
+
+    Args:
+        cells: Events and others of the first arm, events and others of the second; shape (k,) each.
+        correction: What is added.
+        to: One of :data:`CELLS`.
+        dropped: Tables that are left out: they ask for no correction of the others.
+
+    Raises:
+        UsageError: Another ``to``, or a correction below 0.
+    """
+    if to not in CELLS or not 0 <= correction < np.inf:
+        raise UsageError(f"a correction of at least 0 is added to {', '.join(CELLS)}, not {correction!r} to {to!r}")
+    empty = np.asarray(np.min(np.stack(cells), axis=0) == 0)
+    asks = bool((empty if dropped is None else empty & ~dropped).any())
+    where = {"only0": empty, "all": np.ones_like(empty), "if0all": np.full_like(empty, asks), "none": empty & False}
+    touched = where[to] if correction > 0 else empty & False
+    return tuple(np.where(touched, cell + correction, cell) for cell in cells), touched
 
 
 def hedges_factor(df: ArrayLike) -> Floats:

@@ -149,6 +149,8 @@ class MantelHaenszel(_Tables):
     library = "statsmodels"
     options: Mapping[str, OptionSpec] = {
         "measure": OptionSpec("OR", "OR, RR or RD"),
+        "correction": OptionSpec(0.0, "added to the cells of a table before pooling"),
+        "to": OptionSpec("only0", f"to which tables: {', '.join(effects.CELLS)}"),
         "correct": OptionSpec(True, "whether the Cochran–Mantel–Haenszel test has a continuity correction"),
         "level": LEVEL,
     }
@@ -162,7 +164,8 @@ class MantelHaenszel(_Tables):
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         arms, notes = self._arms(columns)
         measure, level = given["measure"].upper(), given["level"]
-        found = tables.mantel_haenszel(measure, *arms, level=level) if len(arms[0]) else None
+        added = {"correction": given["correction"], "to": given["to"], "level": level}
+        found = tables.mantel_haenszel(measure, *arms, **added) if len(arms[0]) else None
         statistic = {"OR": "log_odds_ratio", "RR": "log_risk_ratio"}.get(measure, "risk_difference")
         tests = []
         if found is not None:

@@ -99,7 +99,15 @@ def _apart(measure: str, arms: tuple[ArrayLike, ...], estimate: float) -> tuple[
 
 
 def mantel_haenszel(
-    measure: str, events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike, *, level: float = 0.95
+    measure: str,
+    events_1: ArrayLike,
+    n_1: ArrayLike,
+    events_2: ArrayLike,
+    n_2: ArrayLike,
+    *,
+    correction: float = 0.0,
+    to: str = "only0",
+    level: float = 0.95,
 ) -> PooledTable:
     """Mantel–Haenszel pooled odds ratio, risk ratio or risk difference; empty cells need no correction.
 
@@ -109,15 +117,20 @@ def mantel_haenszel(
         n_1: Size of the first arm.
         events_2: Events in the second arm.
         n_2: Size of the second arm.
+        correction: Added to the cells before pooling; 0 by default, for it biases (Bradburn et al. 2007, Stat Med
+            26:53). Some programs add ½.
+        to: To which tables, one of ``effects.CELLS``.
         level: Two-sided confidence.
 
     Raises:
-        UsageError: An unknown measure or malformed counts.
+        UsageError: An unknown measure or correction, or malformed counts.
     """
     a, b, c, d = _cells(events_1, n_1, events_2, n_2)
+    both = (a + b > 0) & (c + d > 0)
+    arms = tuple(x[both] for x in (a, a + b, c, c + d))
+    (a, b, c, d), _ = effects.corrected((a, b, c, d), correction, to)
     n1, n2 = a + b, c + d
     n = n1 + n2
-    arms = tuple(x[(n1 > 0) & (n2 > 0)] for x in (a, n1, c, n2))
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "OR":
             informative = (a + c > 0) & (b + d > 0) & (n1 > 0) & (n2 > 0)

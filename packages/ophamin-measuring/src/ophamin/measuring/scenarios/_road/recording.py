@@ -9,7 +9,6 @@ import mimetypes
 import platform
 import shlex
 import shutil
-import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +24,7 @@ from ophamin.measuring.scenarios._road.remarks import remarks
 from ophamin.measuring.scenarios._road.selection import Selection
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.measuring.scenarios._road.stopping import stop_sentence, stopping_words
+from ophamin.proof.git import GitError, git, is_changed
 from ophamin.proof.keys import Signer
 from ophamin.proof.ledger import Ledger
 from ophamin.proof.merkle import leaf_hash, root_hash
@@ -367,18 +367,11 @@ def _ophamin() -> str:
 
 def git_of(folder: Path) -> tuple[str, bool | None]:
     """Commit and dirtiness of the tree ``folder`` stands in; ``("", None)`` where there is none."""
-
-    def ask(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    if not commit:
+    try:
+        commit = git(folder, "rev-parse", "--verify", "HEAD", timeout_s=10)
+    except GitError:
         return "", None
-    changed = ask("status", "--porcelain", "--untracked-files=no")
-    return commit, None if changed is None else bool(changed)
+    try:
+        return commit, is_changed(folder, timeout_s=10)
+    except GitError:
+        return commit, None

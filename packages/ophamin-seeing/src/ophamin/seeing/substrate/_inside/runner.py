@@ -213,7 +213,9 @@ def _answer(target: Target, request: dict[str, Any], to_json: Callable[[Any], An
             output = to_json(target.call(request))
     except Refused as error:
         return {"id": request["id"], "error": str(error)}
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the system under test raises is its behaviour
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever the system under test raises is its behaviour
         return {"id": request["id"], "error": told(error)}
     return {"id": request["id"], "output": output}
 
