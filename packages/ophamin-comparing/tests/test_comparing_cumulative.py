@@ -37,57 +37,57 @@ def looked(ledger: Ledger, index: int, ended: bool = False) -> None:
 
 
 def test_the_same_plan_again_changes_nothing(ledger: Ledger, series: Any) -> None:
-    first = register(ledger, series(), Plan(4e4))
-    again = register(ledger, series(), Plan(4e4))
+    first = register(ledger, series(), Plan(40_000))
+    again = register(ledger, series(), Plan(40_000))
     assert (first.index, again.index, again.renewed, ledger.size) == (0, 0, True, 1)
-    assert again.plan == Plan(4e4)
+    assert again.plan == Plan(40_000)
 
 
 def test_another_maximum_before_any_commit_takes_the_place_of_the_first(ledger: Ledger, series: Any) -> None:
-    register(ledger, series(), Plan(4e4))
-    found = register(ledger, series(), Plan(8e4))
+    register(ledger, series(), Plan(40_000))
+    found = register(ledger, series(), Plan(80_000))
     assert (found.attempt, found.alpha_used) == (1, 0.05)
     now = find(ledger, series())
     assert now is not None
-    assert now.plan.max_information == 8e4
+    assert now.plan.max_n == 80_000
 
 
 def test_another_maximum_after_a_look_is_another_attempt_at_half_of_alpha(ledger: Ledger, series: Any) -> None:
-    looked(ledger, register(ledger, series(), Plan(4e4)).index)
-    found = register(ledger, series(), Plan(8e4))
+    looked(ledger, register(ledger, series(), Plan(40_000)).index)
+    found = register(ledger, series(), Plan(80_000))
     assert (found.attempt, found.alpha_used) == (2, 0.025)
     looked(ledger, found.index)
-    assert register(ledger, series(), Plan(9e4)).alpha_used == 0.0125
+    assert register(ledger, series(), Plan(90_000)).alpha_used == 0.0125
     with pytest.raises(UsageError, match="measured from now on"):
-        register(ledger, series(), Plan(9.5e4, include_earlier=True))
+        register(ledger, series(), Plan(95_000, include_earlier=True))
 
 
 def test_commits_that_were_measured_under_a_registration_count_as_seen(ledger: Ledger, series: Any) -> None:
     # Nobody looked, officially; but who drops them by registering anew has chosen.
-    register(ledger, series(), Plan(4e4))
-    assert register(ledger, series(LATER), Plan(8e4)).attempt == 2
+    register(ledger, series(), Plan(40_000))
+    assert register(ledger, series(LATER), Plan(80_000)).attempt == 2
 
 
 def test_the_same_plan_after_its_end_is_another_attempt(ledger: Ledger, series: Any) -> None:
-    looked(ledger, register(ledger, series(), Plan(4e4)).index, ended=True)
-    found = register(ledger, series(), Plan(4e4))
+    looked(ledger, register(ledger, series(), Plan(40_000)).index, ended=True)
+    found = register(ledger, series(), Plan(40_000))
     assert (found.renewed, found.attempt) == (False, 2)
 
 
 def test_series_are_kept_apart(ledger: Ledger, series: Any) -> None:
-    looked(ledger, register(ledger, series(), Plan(4e4)).index)
+    looked(ledger, register(ledger, series(), Plan(40_000)).index)
     assert find(ledger, series(statement="Another.")) is None
-    assert register(ledger, series(statement="Another."), Plan(8e4)).attempt == 1
+    assert register(ledger, series(statement="Another."), Plan(80_000)).attempt == 1
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"max_information": 0.0}, {"max_information": float("inf")}, {"max_information": float("nan")}, {"alpha": 0.5},
+    [{"max_n": 0}, {"max_n": -1}, {"max_n": 10**16}, {"alpha": 0.5},
      {"alpha": 0.0}, {"drift_alpha": 1.0}, {"spending": "all at once"}],
 )  # fmt: skip
 def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Plan(**{"max_information": 4e4, **wrong})
+        Plan(**{"max_n": 40_000, **wrong})
 
 
 @pytest.mark.parametrize("spending", SPENDING)

@@ -224,7 +224,7 @@ def test_standard_errors_that_say_nothing_of_dependent_noise_make_no_change_eith
     rng = np.random.default_rng(14)
     late = np.r_[np.ones(27), np.full(13, 0.1)]
     wrong = sum(bool(scan(noise(rng, 40, 0.5), late, seed=i, permutations=199).changes) for i in range(400))
-    assert at_most(wrong, 400, 0.10), wrong / 400
+    assert at_most(wrong, 400, 0.05), wrong / 400
 
 
 @pytest.mark.slow

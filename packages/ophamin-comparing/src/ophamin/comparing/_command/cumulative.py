@@ -37,8 +37,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @click.command(short_help="Register how much is pooled, before the first look.")
 @_metric
 @_directory
-@click.option("--max-information", type=float, help="Sum of 1/se² at which looking ends.")
-@click.option("--commits", type=click.IntRange(min=1), help="The same as so many commits, as precise as those in DIR.")
+@click.option("--max-n", type=click.IntRange(min=1), help="Observations at which looking ends.")
+@click.option("--commits", type=click.IntRange(min=1), help="The same as so many commits, as large as those in DIR.")
 @click.option("--alpha", type=float, help="Two-sided, of all looks together.  [default: that of the project]")
 @click.option(
     "--spending", type=click.Choice(["obrien-fleming", "pocock", "power"]), default="obrien-fleming",
@@ -53,7 +53,7 @@ def register(
     settings: Settings,
     metric: str,
     directory: Path | None,
-    max_information: float | None,
+    max_n: int | None,
     commits: int | None,
     alpha: float | None,
     spending: str,
@@ -62,7 +62,7 @@ def register(
     claim: str,
     as_json: bool,
 ) -> None:
-    """Register, in the project's ledger, at which information commits of METRIC are no longer pooled.
+    """Register, in the project's ledger, after how many observations commits of METRIC are no longer pooled.
 
     Only commits that are measured afterwards are pooled, unless --include-earlier says otherwise, which each look then
     repeats. Registering anew after commits were measured is another attempt: half of alpha, and later commits only.
@@ -77,28 +77,28 @@ def register(
     from ophamin.proof.ledger import Ledger
     from ophamin.proof.project import Project
 
-    if (max_information is None) == (commits is None):
-        raise UsageError("say when looking ends: --max-information I, or --commits N")
+    if (max_n is None) == (commits is None):
+        raise UsageError("say by one of the two when looking ends: --max-n N, or --commits N")
     proofs, _ = _proofs(settings, directory)
     series = choose(proofs, metric, claim)
-    typical = _typical(series)
-    if max_information is None:
-        if typical is None:
-            raise UsageError("no commit here has a standard error to go by; give --max-information")
-        max_information = (commits or 0) * typical
-    plan = Plan(max_information, settings.alpha if alpha is None else alpha, spending, drift_alpha, include_earlier)
+    typical = _typical(proofs, series)
+    if max_n is None:
+        if not typical:
+            raise UsageError("no commit here says how much was observed; give --max-n")
+        max_n = (commits or 0) * typical
+    plan = Plan(max_n, settings.alpha if alpha is None else alpha, spending, drift_alpha, include_earlier)
     found = enter(Ledger(Project(Path(settings.project)).ledger_dir), series, plan)
-    count = None if typical is None else max_information / typical
+    count = max_n / typical if typical else None
     if as_json:
         said = {k: v for k, v in found.value.items() if k not in ("type", "key")}
         whole = {"index": found.index, "new": not found.renewed, "commits": count, **said}
         click.echo(json.dumps(whole, ensure_ascii=False))
         return
     value = found.value
-    about = "" if count is None else f", about {count:.3g} commits as precise as those here"
+    about = "" if count is None else f", about {count:.3g} commits as large as those here"
     word = "registered already" if found.renewed else "registered"
     click.echo(printable(f"{word} as entry {found.index}: {metric} {value['comparator']} {value['theta']}"))
-    click.echo(f"  looking ends at an information of {max_information:.6g}{about}")
+    click.echo(f"  looking ends at {max_n:,} observations{about}")
     click.echo(f"  alpha {value['alpha_used']:.3g} over all looks, spent by {spending}; attempt {value['attempt']}")
     click.echo(f"  {_which(value)}")
 
@@ -161,12 +161,13 @@ def _proofs(settings: Settings, directory: Path | None) -> tuple[list[Proof], li
     return proofs, problems
 
 
-def _typical(series: Series) -> float | None:
-    """Information of a commit as precise as those there are."""
-    from statistics import median
+def _typical(proofs: Sequence[Proof], series: Series) -> int:
+    """Observations of a commit as large as those there are; 0 when none says."""
+    from statistics import median_low
 
-    known = [1 / p.se**2 for p in series.points if p.se is not None and p.se > 0]
-    return median(known) if known else None
+    ours = {point.proof_id for point in series.points}
+    sizes = [p.body["verdict"].get("n_used") or 0 for p in proofs if p.proof_id in ours]
+    return median_low(sizes) if sizes else 0
 
 
 def _which(value: Mapping[str, JSON]) -> str:

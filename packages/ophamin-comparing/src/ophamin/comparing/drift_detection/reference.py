@@ -19,11 +19,11 @@ __all__ = ["MIN_BLOCKS", "MIN_POINTS", "Reference"]
 
 MIN_POINTS = 1_000
 MIN_BLOCKS = 50
+"""With fewer points or blocks than these, drawing again only repeats a few of them, and a model is used."""
 _LEAST_IN_A_TAIL = 10
 _HEAVIEST = 0.9
 _BOUND = 1.645
 """One-sided 95 %, in standard errors."""
-"""With fewer points or blocks than these, drawing again only repeats a few of them, and a model is used."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class _Innovations:
         """``n`` further innovations."""
         size, count = len(self._sorted), self._count
         at = rng.random(n) * size
-        found = np.interp(at, np.arange(size) + 0.5, self._sorted)
+        found: NDArray[np.float64] = np.interp(at, np.arange(size) + 0.5, self._sorted)
         for inside, (threshold, scale, shape), sign in (
             (at >= size - count, self._above, 1.0), (at < count, self._below, -1.0),
         ):  # fmt: skip

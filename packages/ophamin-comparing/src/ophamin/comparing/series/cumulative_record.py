@@ -55,24 +55,27 @@ def _registration(said: Object) -> Iterator[str]:
 def _points(record: Object) -> Iterator[str]:
     """Each step pools the commits up to it, and holds them to what it may spend."""
     said, points = record["registration"], record["points"]
-    weights = [1 / p["se"] ** 2 for p in points]
-    total = list(accumulate(weights))
-    sums = accumulate(w * (p["value"] - said["theta"]) for w, p in zip(weights, points, strict=True))
+    sizes = list(accumulate(p["n"] for p in points))
+    sums = accumulate(p["n"] * (p["value"] - said["theta"]) for p in points)
+    squares = accumulate((p["n"] * p["se"]) ** 2 for p in points)
     if len({p["proof_id"] for p in points}) < len(points):
         yield "a proof is pooled twice"
-    if any(information >= said["max_information"] for information in total[:-1]):
+    if any(size >= said["max_n"] for size in sizes[:-1]):
         yield "commits are pooled beyond the registered maximum"
     before = 0.0
-    for i, (point, information, top) in enumerate(zip(points, total, sums, strict=True)):
+    for i, (point, size, top, square) in enumerate(zip(points, sizes, sums, squares, strict=True)):
         step = point["step"]
         if (step is not None) != record["result"]["one_truth"]:
             yield f"step {i}: commits are pooled under one truth, and only then"
         if step is None:
             continue
-        fraction = information / said["max_information"]
+        fraction = size / said["max_n"]
         allowed = spent(said["spending"], fraction, said["alpha_used"])
-        made = (said["theta"] + top / information, 1 / math.sqrt(information), fraction, allowed)
-        if not all(_near(step[name], v) for name, v in zip(("value", "se", "fraction", "spent"), made, strict=True)):
+        made = {
+            "n": size, "value": said["theta"] + top / size, "se": math.sqrt(square) / size, "fraction": fraction,
+            "spent": allowed,
+        }  # fmt: skip
+        if not all(_near(step[name], v) for name, v in made.items()):
             yield f"step {i}: it is not what the commits up to it make"
         elif not _held(step, allowed - before, before):
             yield f"step {i}: its interval is not what it may spend"
@@ -105,7 +108,7 @@ def _result(record: Object) -> Iterator[str]:
     threshold = Threshold(said["metric"], said["comparator"], said["theta"])
     if result["outcome"] != outcome(threshold, result["lower"], result["upper"]):
         yield "its outcome is not that of its interval"
-    if not _near(result["fraction"], sum(1 / p["se"] ** 2 for p in points) / said["max_information"]):
+    if not _near(result["fraction"], sum(p["n"] for p in points) / said["max_n"]):
         yield "its fraction is not that of its commits"
     if result["ended"] != (result["outcome"] != "INCONCLUSIVE" or result["fraction"] >= 1):
         yield "it ends where it is decided or the maximum is reached, and only there"
@@ -133,7 +136,7 @@ def cumulative_cases(record: Object) -> list[dict[str, JSON]]:
 def sentence(record: Object) -> str:
     """What a look says, in one sentence."""
     said, result, n = record["registration"], record["result"], len(record["points"])
-    where = f"look {said['look']}, {n} commit{'' if n == 1 else 's'}, {result['fraction']:.0%} of the information"
+    where = f"look {said['look']}, {n} commit{'' if n == 1 else 's'}, {result['fraction']:.0%} of the maximum"
     if not result["one_truth"]:
         return f"not pooled, for {result['reason']} ({where})"
     if result["lower"] is None:
@@ -155,4 +158,4 @@ CUMULATIVE: RecordKind = cast(
         lister=cumulative_cases,
     ),
 )
-"""Commits pooled under a registered maximum information, ``cumulative/1.0``."""
+"""Commits pooled up to a registered maximum, ``cumulative/1.0``."""

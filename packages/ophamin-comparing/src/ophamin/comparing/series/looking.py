@@ -18,7 +18,7 @@ from ophamin.comparing.drift.pairing import measured_records
 from ophamin.comparing.drift.proofs import Proof
 from ophamin.comparing.series.cumulative_record import CUMULATIVE
 from ophamin.comparing.series.points import Point, Series, point_of, series_of
-from ophamin.comparing.series.pooling import Pooled, pool
+from ophamin.comparing.series.pooling import Step, pool
 from ophamin.comparing.series.registering import LOOK, Registered, find, since, spent
 from ophamin.proof.decision import outcome
 from ophamin.proof.errors import OphaminError, UsageError
@@ -34,6 +34,8 @@ from ophamin.protocols import Settings
 __all__ = ["Looked", "choose", "look"]
 
 JSON = Any
+Sized = tuple[Point, int]
+"""A commit, and how much was observed of it."""
 _ENDED = "measured after the last look of the registration"
 OVERLAP = 0.05
 """Share of a commit's records that commits before it may have measured too; more, and it is no sample of its own."""
@@ -95,9 +97,7 @@ def look(
     while True:
         registered = find(ledger, series)
         if registered is None:
-            raise UsageError(
-                f"register the maximum information of {metric!r} before the first look: ophamin cumulative register"
-            )
+            raise UsageError(f"register the maximum of {metric!r} before the first look: ophamin cumulative register")
         points, left_out = _points(proofs, series, registered)
         if not points:
             why = "; ".join(sorted({row["reason"] for row in left_out}))
@@ -122,7 +122,7 @@ def look(
 
 def _points(
     proofs: Iterable[Proof], series: Series, registered: Registered
-) -> tuple[list[Point], list[dict[str, str]]]:
+) -> tuple[list[Sized], list[dict[str, str]]]:
     """Points in the order they were first looked at, then by time; what is left out, with its reason."""
     ours = {p.proof_id: p for p in proofs if p.key == series.key}
     index = {p.proof_id: next(i for i, part in enumerate(p.parts) if _is(part, series)) for p in ours.values()}
@@ -136,7 +136,7 @@ def _points(
     later = sorted(
         (p for p in ours.values() if p.proof_id not in set(before)), key=lambda p: (p.created_at, p.proof_id)
     )
-    taken: list[Point] = []
+    taken: list[Sized] = []
     left_out: list[dict[str, str]] = []
     revisions: set[str] = set()
     seen: set[str] = set()
@@ -144,7 +144,7 @@ def _points(
     for proof in [*(ours[i] for i in before), *later]:
         point = point_of(proof, index[proof.proof_id])
         revision, records, selection = proof.facts.get("revision", ""), measured_records(proof), _selection(proof)
-        reason = ""
+        size, reason = proof.body["verdict"].get("n_used") or 0, ""
         if proof.proof_id not in before:
             if not registered.plan.include_earlier and not since(proof.created_at, registered):
                 reason = "measured before the registration"
@@ -152,6 +152,8 @@ def _points(
                 reason = _ENDED
             elif point is None or point.se is None or not point.se > 0:
                 reason = "it has no standard error"
+            elif size < 1:
+                reason = "it does not say how much was observed"
             elif revision and revision in revisions:
                 reason = "its revision is pooled already; it counts once"
             elif selection and selection in selections:
@@ -163,7 +165,7 @@ def _points(
         if reason or point is None:
             left_out.append(_left(proof.proof_id, revision, reason))
             continue
-        taken.append(point)
+        taken.append((point, size))
         revisions.add(revision)
         seen |= records or frozenset()
         selections.add(selection)
@@ -190,27 +192,28 @@ def _selection(proof: Proof) -> str:
     return " ".join(known) if len(known) == len(chosen) else ""
 
 
-def _body(registered: Registered, points: Sequence[Point], left_out: Sequence[Mapping[str, str]]) -> dict[str, JSON]:
+def _body(registered: Registered, points: Sequence[Sized], left_out: Sequence[Mapping[str, str]]) -> dict[str, JSON]:
     plan, said = registered.plan, registered.value
-    fractions = [x / plan.max_information for x in accumulate(1 / (p.se or 1.0) ** 2 for p in points)]
     # The first commit that reaches the maximum is the last that is pooled.
-    n = next((i + 1 for i, x in enumerate(fractions) if x >= 1), len(points))
-    theta = float(said["theta"])
+    sizes = list(accumulate(size for _, size in points))
+    last = next((i + 1 for i, size in enumerate(sizes) if size >= plan.max_n), len(points))
+    held, theta = points[:last], float(said["theta"])
     found = pool(
-        [p.value for p in points[:n]], [p.se or 1.0 for p in points[:n]], theta=theta, alpha=registered.alpha_used,
-        max_information=plan.max_information, drift_alpha=plan.drift_alpha, spending=plan.spending,
+        [p.value for p, _ in held], [p.se or 0.0 for p, _ in held], [size for _, size in held], theta=theta,
+        max_n=plan.max_n, alpha=registered.alpha_used, drift_alpha=plan.drift_alpha, spending=plan.spending,
     )  # fmt: skip
-    lower, upper = (None if bound is None else bound + theta for bound in (found.lower, found.upper))
+    value, lower, upper = (None if v is None else v + theta for v in (found.value, found.lower, found.upper))
     verdict = outcome(Threshold(said["metric"], said["comparator"], theta), lower, upper)
-    steps = _steps(registered, fractions[:n], found) if found.one_truth else [None] * n
+    steps = [_row(step, theta, registered) for step in found.steps] if found.one_truth else [None] * last
+    fraction = sizes[last - 1] / plan.max_n
     return {
         "schema_version": "cumulative/1.0",
         "identity": identity(),
         "registration": {"index": registered.index, **{k: v for k, v in said.items() if k not in ("type", "key")}},
-        "points": [{**asdict(p), "step": step} for p, step in zip(points[:n], steps, strict=True)],
+        "points": [{**asdict(p), "n": n, "step": step} for (p, n), step in zip(held, steps, strict=True)],
         "left_out": [
             *left_out,
-            *(_left(p.proof_id, p.revision, "the registered maximum was reached before it") for p in points[n:]),
+            *(_left(p.proof_id, p.revision, "the registered maximum was reached before it") for p, _ in points[last:]),
         ],
         "result": {
             "outcome": verdict,
@@ -218,37 +221,26 @@ def _body(registered: Registered, points: Sequence[Point], left_out: Sequence[Ma
             "reason": found.reason,
             "heterogeneity_p": found.heterogeneity_p,
             "change_p": found.change_p,
-            "fraction": fractions[n - 1],
-            "value": None if found.value is None else found.value + theta,
+            "fraction": fraction,
+            "value": value,
             "lower": lower,
             "upper": upper,
             "crossed": found.crossed,
-            "ended": verdict != "INCONCLUSIVE" or fractions[n - 1] >= 1,
+            "ended": verdict != "INCONCLUSIVE" or fraction >= 1,
         },
         "reproduction": reproduction(["ophamin", *sys.argv[1:]]),
     }
 
 
+def _row(step: Step, theta: float, registered: Registered) -> dict[str, JSON]:
+    """A step, in units of the metric."""
+    moved = {name: None if v is None else v + theta for name, v in
+             (("value", step.value), ("lower", step.lower), ("upper", step.upper))}  # fmt: skip
+    return {**asdict(step), **moved, "spent": spent(registered.plan.spending, step.fraction, registered.alpha_used)}
+
+
 def _left(proof_id: str, revision: str, reason: str) -> dict[str, str]:
     return {"proof_id": proof_id, "revision": revision, "reason": reason}
-
-
-def _steps(registered: Registered, fractions: Sequence[float], found: Pooled) -> list[dict[str, JSON]]:
-    """What was pooled up to each commit, and what it was held to."""
-    theta, spending = float(registered.value["theta"]), registered.plan.spending
-    columns = (found.table[name] for name in ("effect", "se", "corrected_lower", "corrected_upper"))
-    return [
-        {
-            "fraction": fraction,
-            "value": effect + theta,
-            "se": se,
-            "spent": spent(spending, fraction, registered.alpha_used),
-            "boundary": None if upper is None else (upper - effect) / se,
-            "lower": None if lower is None else lower + theta,
-            "upper": None if upper is None else upper + theta,
-        }
-        for fraction, effect, se, lower, upper in zip(fractions, *columns, strict=True)
-    ]
 
 
 def _place(ledger: Ledger, index: int) -> dict[str, JSON]:

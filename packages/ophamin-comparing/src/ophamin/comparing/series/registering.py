@@ -1,6 +1,6 @@
 """Registering how long commits are pooled before the first look, in the project's ledger.
 
-A registration names the series, the information at which looking ends, α and how it is spent. Each look is an entry
+A registration names the series, how many observations are pooled at most, α and how it is spent. Each look is an entry
 too. What is registered again, otherwise, after somebody has looked, is another attempt: half of α, and only commits
 that are measured from then on.
 """
@@ -25,6 +25,7 @@ JSON = Any
 SPENDING = ("obrien-fleming", "pocock", "power")
 REGISTRATION, LOOK = "cumulative-registration", "cumulative-look"
 _RHO = 3.0
+_MOST = 10**15
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Plan:
     """What is registered before the first look.
 
     Args:
-        max_information: Σ 1/se² at which looking ends, in 1/units² of the metric; above 0.
+        max_n: Observations at which looking ends; above 0.
         alpha: Two-sided, of all looks together, in (0, 0.5).
         spending: One of :data:`SPENDING`.
         drift_alpha: Of the tests of drift at each look, in (0, 0.5).
@@ -42,19 +43,19 @@ class Plan:
         UsageError: One of them makes no sense.
 
     Example:
-        >>> Plan(40_000.0).spending
+        >>> Plan(40_000).spending
         'obrien-fleming'
     """
 
-    max_information: float
+    max_n: int
     alpha: float = 0.05
     spending: str = "obrien-fleming"
     drift_alpha: float = 0.1
     include_earlier: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_information < math.inf:
-            raise UsageError(f"the maximum information is a number above 0, not {self.max_information:g}")
+        if not 0 < self.max_n <= _MOST:
+            raise UsageError(f"a maximum is a number of observations from 1 on, not {self.max_n}")
         if not 0 < self.alpha < 0.5 or not 0 < self.drift_alpha < 0.5:
             raise UsageError("alpha and the alpha of the drift tests lie between 0 and 0.5")
         if self.spending not in SPENDING:
@@ -134,7 +135,7 @@ def register(ledger: Ledger, series: Series, plan: Plan) -> Registered:
         >>> from ophamin.comparing.drift.proofs import SeriesKey
         >>> series = Series(SeriesKey("c", "s", "t", "d"), "accuracy", ">=", 0.9, [], [])
         >>> ledger = Ledger(Path(tempfile.mkdtemp()))
-        >>> register(ledger, series, Plan(4e4)).attempt, register(ledger, series, Plan(4e4)).renewed
+        >>> register(ledger, series, Plan(40_000)).attempt, register(ledger, series, Plan(40_000)).renewed
         (1, True)
     """
     if series.comparator == "==" or isinstance(series.theta, bool) or not isinstance(series.theta, (int, float)):
