@@ -95,9 +95,9 @@ def _general(rng: Any) -> Iterator[Pair]:
         "Pearson's correlation, 2,000,000 rows / scipy's pearsonr and its interval",
         lambda: correlate(x, y), lambda: stats.pearsonr(x, y).confidence_interval(),
     )  # fmt: skip
-    few, more = x[:50_000], y[:50_000]
+    few, more = x[:200_000], y[:200_000]
     yield (
-        "Kendall's correlation, 50,000 rows / scipy's kendalltau",
+        "Kendall's correlation, 200,000 rows / scipy's kendalltau",
         lambda: correlate(few, more, kind="kendall"), lambda: stats.kendalltau(few, more),
     )  # fmt: skip
     a, b = x[:100], y[:100]
@@ -155,29 +155,37 @@ def anova_table(frame: pd.DataFrame, kind: int) -> Any:
 
 
 def _effects(rng: Any) -> Iterator[Pair]:
-    n, p = 20_000, 5
+    n, p = 5_000, 5
     x = rng.normal(size=(n, p))
     t = (rng.random(n) < 1 / (1 + np.exp(-0.5 * x[:, 0]))).astype(float)
     y = x.sum(axis=1) + t + rng.normal(size=n)
-    centred = x - x.mean(axis=0)
+    wide, chosen = rng.normal(size=(50_000, 10)), (rng.random(50_000) < 0.5).astype(float)
+    response = wide.sum(axis=1) + chosen + rng.normal(size=50_000)
 
     def adjusted() -> Any:
-        return OLS(y, np.column_stack([np.ones(n), centred, centred * t[:, None], t])).fit().HC2_se
+        centred = wide - wide.mean(axis=0)
+        design = np.column_stack([np.ones(len(wide)), centred, centred * chosen[:, None], chosen])
+        return OLS(response, design).fit().HC2_se
 
-    yield "Lin's adjustment, 20,000 rows of 5 confounders / statsmodels' OLS with HC2", lambda: lin(y, t, x), adjusted
+    yield (
+        "Lin's adjustment, 50,000 rows of 10 confounders / statsmodels' OLS with HC2",
+        lambda: lin(response, chosen, wide), adjusted,
+    )  # fmt: skip
 
-    def weighted(form: str, rows: int) -> Any:
-        score = Logit(t[:rows], add_constant(x[:rows])).fit(disp=0)
-        effect = TreatmentEffect(OLS(y[:rows], add_constant(x[:rows])), t[:rows].astype(int), results_select=score)
-        return getattr(effect, form)()
+    def weighted(form: str) -> Any:
+        score = Logit(t, add_constant(x)).fit(disp=0)
+        return getattr(TreatmentEffect(OLS(y, add_constant(x)), t.astype(int), results_select=score), form)()
+
+    assert np.isclose(ipw(y, t, x).estimate, weighted("ipw").effect[0])
+    assert np.isclose(ipwra(y, t, x).estimate, weighted("ipw_ra").effect[0])
 
     yield (
         "IPW, 5,000 rows of 5 confounders / statsmodels' TreatmentEffect",
-        lambda: ipw(y[:5_000], t[:5_000], x[:5_000]), lambda: weighted("ipw", 5_000),
+        lambda: ipw(y, t, x), lambda: weighted("ipw"),
     )  # fmt: skip
     yield (
         "IPWRA, 5,000 rows of 5 confounders / statsmodels' TreatmentEffect",
-        lambda: ipwra(y[:5_000], t[:5_000], x[:5_000]), lambda: weighted("ipw_ra", 5_000),
+        lambda: ipwra(y, t, x), lambda: weighted("ipw_ra"),
     )  # fmt: skip
     arm, value = rng.random(1_000_000) < 0.5, rng.normal(size=1_000_000)
     yield (

@@ -51,23 +51,16 @@ class Correlation:
     problem: str = ""
 
 
-def _pair(x: Any, y: Any) -> tuple[Floats, Floats]:
+def _pair(x: Any, y: Any) -> tuple[Floats, Floats, bool]:
+    """Both columns, and whether one of them is constant."""
     x, y = (np.asarray(v, dtype=np.float64).ravel() for v in (x, y))
     if len(x) != len(y):
         raise UsageError("the columns of a correlation have equal lengths")
-    if len(x) and not np.isfinite([*_ends(x), *_ends(y)]).all():
+    # What is not finite is the least or the greatest, and NaN is both.
+    ends = [(float(v.min()), float(v.max())) for v in (x, y)] if len(x) else []
+    if not np.isfinite(ends).all():
         raise UsageError("the values must be finite numbers; leave out what is missing")
-    return x, y
-
-
-def _ends(values: Floats) -> tuple[float, float]:
-    """Least and greatest value; NaN where one of them is."""
-    return float(values.min()), float(values.max())
-
-
-def _constant(values: Floats) -> bool:
-    low, high = _ends(values)
-    return high - low <= 1e-13 * max(abs(low), abs(high))
+    return x, y, any(high - low <= 1e-13 * max(abs(low), abs(high)) for low, high in ends)
 
 
 def correlate(x: Any, y: Any, *, kind: str = "pearson", level: float = 0.95) -> Correlation:
@@ -87,11 +80,11 @@ def correlate(x: Any, y: Any, *, kind: str = "pearson", level: float = 0.95) -> 
     if kind not in KINDS:
         raise UsageError(f"a correlation is {', '.join(KINDS)}, not {kind!r}")
     alpha = check_level(level)
-    x, y = _pair(x, y)
+    x, y, constant = _pair(x, y)
     n, method, nan = len(x), "fisher-z", math.nan
     if n < 3:
         return Correlation(nan, nan, nan, nan, level, n, kind, method, "a correlation needs at least 3 rows")
-    if _constant(x) or _constant(y):
+    if constant:
         return Correlation(nan, nan, nan, nan, level, n, kind, method, "a column is constant")
     test: Callable[[Floats, Floats], Any] = _TESTS[kind]
     if kind == "kendall":
@@ -120,7 +113,7 @@ def exact_spearman(x: Any, y: Any) -> float:
         >>> round(exact_spearman([1, 2, 3, 4], [1, 2, 3, 4]), 4)
         0.0833
     """
-    x, y = _pair(x, y)
+    x, y, _ = _pair(x, y)
     n = len(x)
     if not 2 <= n <= 9:
         raise UsageError(f"the exact distribution is worked out for 2 to 9 rows, not {n}")
@@ -144,7 +137,7 @@ def edgeworth_spearman(x: Any, y: Any) -> float:
         >>> round(edgeworth_spearman(range(12), [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]), 6)
         0.0
     """
-    x, y = _pair(x, y)
+    x, y, _ = _pair(x, y)
     n = len(x)
     if n < 10 or min(len(np.unique(x)), len(np.unique(y))) < n:
         raise UsageError("the Edgeworth series is for 10 rows or more without ties")
