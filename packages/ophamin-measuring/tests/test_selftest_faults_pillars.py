@@ -38,7 +38,7 @@ from ophamin.measuring.pillars.general import (
     ranks,
 )
 from ophamin.measuring.pillars.mixed_effects import factorial, oneway, repeated, sweep, tukey
-from ophamin.measuring.pillars.observability import capability, charts, drift, ratio, rules, weighted
+from ophamin.measuring.pillars.observability import _subgroups, capability, charts, drift, ratio, rules, weighted
 from ophamin.measuring.pillars.synthesis import bias, pooling, sequence, tables
 from ophamin.measuring.pillars.synthesis import effects as sizes
 from ophamin.measuring.selftest._planned import planned
@@ -180,7 +180,8 @@ def test_a_power_that_promises_too_much_is_seen(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_wrong_constant_of_a_chart_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     right = charts.constants
-    monkeypatch.setattr(charts, "constants", lambda n: replace(c := right(n), d2=1.15 * c.d2, c4=1.15 * c.c4))
+    for user in (charts, _subgroups):
+        monkeypatch.setattr(user, "constants", lambda n: replace(c := right(n), d2=1.15 * c.d2, c4=1.15 * c.c4))
     for line in ("X̄ by range, normal", "X̄ by sd, normal"):
         assert _fails(f"O.xbar: {line}, beyond 2 standard errors")
     assert _fails("O.individuals: normal, beyond 2 standard deviations")
