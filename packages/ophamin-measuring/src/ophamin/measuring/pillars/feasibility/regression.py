@@ -129,8 +129,8 @@ def _coefficient(rows: Rows, columns: Any, errors: str, level: float, notes: tup
     if columns.shape[1] and (not len(kept) or kept[-1] != columns.shape[1]):
         return unanswered(rows, "the confounders determine the treatment: its effect cannot be told from theirs")
     told = notes or lost
-    largest = np.maximum(design.max(axis=0), -design.min(axis=0))
-    if largest[largest > 0].min() < 1e-4 * largest.max():
+    squares = np.einsum("ij,ij->j", design, design)
+    if squares[squares > 0].min() < 1e-8 * squares.max():
         # Units as far apart as this would make least squares drop columns; they are not the treatment's coefficient.
         design[:, 1:-1] = _scaled(design[:, 1:-1])
     if len(kept) <= columns.shape[1]:
