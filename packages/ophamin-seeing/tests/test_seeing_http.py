@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -15,6 +16,7 @@ import pytest
 from ophamin.proof.errors import MissingDependency, SubstrateFailure, UsageError
 from ophamin.protocols import Record
 from ophamin.registry import make_substrate
+from ophamin.seeing.substrate._exchange import Exchange, Request
 from ophamin.seeing.substrate._template import fill
 from ophamin.testing import check_substrate
 
@@ -356,6 +358,26 @@ def test_an_abandoned_batch_and_a_forgotten_substrate(server) -> None:
     while threading.active_count() >= threads and time.monotonic() < limit:
         time.sleep(0.02)
     assert threading.active_count() < threads
+
+
+def test_the_last_reference_may_be_dropped_by_a_thread_of_its_own(server) -> None:
+    threads = threading.active_count()
+    exchange = Exchange({}, concurrency=2, retries=0, attempt_s=20)
+    free = exchange._free
+    lines = [free.get(), free.get()]  # so that both threads wait, with the exchange in their hands
+    answers = [exchange.submit(Request("POST", f"{server}/whole", b"{}"), 20) for _ in range(2)]
+    dropped_by: list[str] = []
+    weakref.finalize(exchange, lambda: dropped_by.append(threading.current_thread().name))
+    del exchange
+    for line in lines:
+        free.put(line)
+    assert [getattr(answer.result(), "status", None) for answer in answers] == [200, 200]
+    limit = time.monotonic() + 20
+    while (not dropped_by or threading.active_count() > threads) and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert dropped_by[0].startswith("ophamin-http")
+    assert threading.active_count() <= threads
+    assert all(line.client.is_closed for line in lines)
 
 
 def test_identity_is_what_shapes_the_answers(server) -> None:

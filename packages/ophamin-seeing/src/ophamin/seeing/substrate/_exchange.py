@@ -78,7 +78,7 @@ class Exchange:
         self._workers = ThreadPoolExecutor(concurrency, "ophamin-http") if concurrency > 1 else None
         self._given_up = threading.Event()
         # Also when the owner is forgotten, and at the interpreter's exit.
-        self._finalizer = weakref.finalize(self, _close, self._watch, self._lines, self._workers)
+        self._finalizer = weakref.finalize(self, _let_go, self._watch, self._lines, self._workers)
 
     def submit(self, request: Request, timeout_s: float) -> Future[Reply | Unreached]:
         """Begin a cycle in a thread; only with ``concurrency`` above 1."""
@@ -127,9 +127,12 @@ class Exchange:
             line.cut(only_if_late=False)
 
     def close(self) -> None:
-        """Close every connection and end the threads; may be called twice."""
+        """Close every connection and wait until the threads have ended; may be called twice."""
         self.abandon()
         self._finalizer()
+        if self._workers is not None:
+            self._workers.shutdown()
+        self._watch.join()
 
 
 class _Line:
@@ -141,8 +144,8 @@ class _Line:
         self.client = httpx.Client(headers=dict(headers), limits=limits, follow_redirects=False)
         self.deadline: float | None = None
         self._socket: socket.socket | None = None
-        self._cut = False
-        self._lock = threading.Lock()
+        self._cut = self._closed = False
+        self._lock = threading.RLock()  # may be entered twice: the collector may close it anywhere
 
     def exchange(self, request: Request, limit_s: float, watch: _Watch, given_up: threading.Event) -> Reply | Unreached:
         """One attempt of at most ``limit_s`` seconds."""
@@ -151,6 +154,8 @@ class _Line:
         late = Unreached(f"no complete answer within {limit_s:.3g} s", late=True)
         started = time.perf_counter()
         with self._lock:
+            if self._closed:
+                return Unreached("given up")
             self._cut = False
             self.deadline = started + limit_s
         watch.expect(limit_s)
@@ -179,6 +184,8 @@ class _Line:
         finally:
             with self._lock:
                 self.deadline = None
+            if self._closed:
+                self.client.close()
         if self._cut or wall_s > limit_s:
             return late
         return Reply(response.status_code, response.headers, body, wall_s, problem)
@@ -190,6 +197,16 @@ class _Line:
                 return
             self._cut = True
             self._shut()
+
+    def close(self) -> None:
+        """Close the connection now, or have the exchange under way do it, which is cut. Never waits."""
+        with self._lock:
+            self._closed = True
+            if self.deadline is not None:
+                self._cut = True
+                self._shut()
+                return
+        self.client.close()
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
@@ -227,10 +244,13 @@ class _Watch:
             self._changed.notify()
 
     def end(self) -> None:
-        """End the thread; may be called twice."""
+        """Tell the thread to end; may be called twice. Never waits."""
         with self._changed:
             self._ended = True
             self._changed.notify()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
         if self._thread is not None:
             self._thread.join()
 
@@ -244,14 +264,13 @@ class _Watch:
                     line.cut(only_if_late=True)
 
 
-def _close(watch: _Watch, lines: list[_Line], workers: ThreadPoolExecutor | None) -> None:
-    for line in lines:
-        line.cut(only_if_late=False)
+def _let_go(watch: _Watch, lines: list[_Line], workers: ThreadPoolExecutor | None) -> None:
+    # Whoever drops the last reference comes here, be it one of the threads that end: so nothing is waited for.
     if workers is not None:
-        workers.shutdown(wait=True, cancel_futures=True)
-    watch.end()
+        workers.shutdown(wait=False, cancel_futures=True)
     for line in lines:
-        line.client.close()
+        line.close()
+    watch.end()
 
 
 def _read(response: httpx.Response) -> tuple[bytes, str]:
