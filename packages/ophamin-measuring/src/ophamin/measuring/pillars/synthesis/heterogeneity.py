@@ -121,7 +121,8 @@ def _by_statsmodels(y: Floats, v: Floats) -> Tau2:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # A negative tau2 leaves roots of negative numbers in results that are not used here.
         warnings.simplefilter("ignore", RuntimeWarning)
-        tau2 = float(combine_effects(y, v, method_re="chi2").tau2)
+        # Names of the rows cost as much as all the rest, and nothing here is printed.
+        tau2 = float(combine_effects(y, v, method_re="chi2", row_names=[]).tau2)
     return Tau2(max(tau2, 0.0), "statsmodels", truncated=tau2 < 0)
 
 

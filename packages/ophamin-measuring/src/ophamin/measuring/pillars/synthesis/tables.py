@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2, norm
 from statsmodels.stats.contingency_tables import StratifiedTable
 
@@ -22,6 +22,10 @@ from ophamin.measuring.pillars.synthesis import effects
 from ophamin.proof.errors import UsageError
 
 __all__ = ["PooledTable", "TableTest", "cochran_mantel_haenszel", "mantel_haenszel", "peto", "tarone"]
+
+
+_AT_ONCE = 16_384
+"""Tables whose effects are worked out at a time: what lies between two steps stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,30 @@ class TableTest:
     p_value: float
 
 
-def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> tuple[Floats, ...]:
-    a, n1, c, n2 = (np.asarray(x, dtype=np.float64) for x in (events_1, n_1, events_2, n_2))
-    b, d = n1 - a, n2 - c
-    if not len(a) or any((cell < 0).any() for cell in (a, b, c, d)) or (n1 + n2 <= 0).any():
+def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> Floats:
+    """Events and others of the first arm, events and others of the second, shape (4, k)."""
+    # In one block, as the library wants them: memory of more tables than the cache holds costs more than arithmetic.
+    cells = np.empty((4, len(np.asarray(events_1))))
+    for at, events, n in ((0, events_1, n_1), (2, events_2, n_2)):
+        cells[at] = events
+        np.subtract(np.asarray(n), cells[at], out=cells[at + 1])
+    if not cells.size or (not cells.min() > 0 and ((cells < 0).any() or (cells.sum(axis=0) <= 0).any())):
         raise UsageError("each table has between 0 and n events in each arm, and at least one observation")
-    return a, b, c, d
+    return cells
+
+
+def _informative(cells: Floats) -> NDArray[np.bool_]:
+    """Tables whose margins leave something to chance."""
+    if cells.min() > 0:
+        return np.ones(cells.shape[1], dtype=bool)
+    a, b, c, d = cells
+    return np.asarray((a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0))
+
+
+def _stratified(cells: Floats, keep: NDArray[np.bool_]) -> StratifiedTable:
+    """The kept tables as statsmodels takes them."""
+    tables = cells.reshape(2, 2, -1)
+    return StratifiedTable(tables if keep.all() else tables[:, :, keep])
 
 
 def _result(
@@ -91,11 +113,23 @@ def _result(
     )  # fmt: skip
 
 
-def _apart(measure: str, arms: tuple[ArrayLike, ...], estimate: float) -> tuple[float, int]:
+def _apart(measure: str, cells: Floats, estimate: float) -> tuple[float, int]:
     """Q of the tables' own effects about a pooled one, and its degrees of freedom."""
-    own = effects.counts(measure, *arms, drop00="always")
-    kept = np.isfinite(own.effect) & (own.variance > 0)
-    return float(((own.effect - estimate)[kept] ** 2 / own.variance[kept]).sum()), int(kept.sum()) - 1
+    terms = []
+    for start in range(0, cells.shape[1], _AT_ONCE):
+        some = cells[:, start : start + _AT_ONCE]
+        a, b, c, d = some
+        n1, n2 = a + b, c + d
+        if some.min() > 0:
+            effect, variance = effects.of_cells(measure, a, n1 - a, c, n2 - c)
+        else:
+            both = (n1 > 0) & (n2 > 0)
+            own = effects.counts(measure, a[both], n1[both], c[both], n2[both], drop00="always")
+            effect, variance = own.effect, own.variance
+        gap, kept = effect - estimate, np.isfinite(effect) & (variance > 0)
+        terms.append(gap**2 / variance if kept.all() else gap[kept] ** 2 / variance[kept])
+    apart = np.concatenate(terms)
+    return float(apart.sum()), len(apart) - 1
 
 
 def mantel_haenszel(
@@ -125,25 +159,21 @@ def mantel_haenszel(
     Raises:
         UsageError: An unknown measure or correction, or malformed counts.
     """
-    a, b, c, d = _cells(events_1, n_1, events_2, n_2)
-    both = (a + b > 0) & (c + d > 0)
-    arms = tuple(x[both] for x in (a, a + b, c, c + d))
-    (a, b, c, d), _ = effects.corrected((a, b, c, d), correction, to)
-    n1, n2 = a + b, c + d
-    n = n1 + n2
+    seen = _cells(events_1, n_1, events_2, n_2)
+    corrected, touched = effects.corrected(tuple(seen), correction, to)
+    cells = np.array(corrected) if touched.any() else seen
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "OR":
-            informative = (a + c > 0) & (b + d > 0) & (n1 > 0) & (n2 > 0)
-            r, s = (a * d / n)[informative].sum(), (b * c / n)[informative].sum()
-            if not (r > 0 and s > 0):
-                return _result(math.nan, math.nan, level, "statsmodels", int(informative.sum()))
-            stacked = np.stack([[a, b], [c, d]])[:, :, informative]
-            table = StratifiedTable(stacked)
-            estimate = float(table.logodds_pooled)
+            table = _stratified(cells, _informative(cells))
+            estimate, k = float(table.logodds_pooled), table.table.shape[2]
+            if not math.isfinite(estimate):
+                return _result(math.nan, math.nan, level, "statsmodels", k)
             return _result(
-                estimate, float(table.logodds_pooled_se), level, "statsmodels", stacked.shape[2],
-                _apart(measure, arms, estimate),
-            )  # fmt: skip
+                estimate, float(table.logodds_pooled_se), level, "statsmodels", k, _apart(measure, seen, estimate)
+            )
+        a, b, c, d = cells
+        n1, n2 = a + b, c + d
+        n = n1 + n2
         if measure == "RR":
             r, s = (a * n2 / n).sum(), (c * n1 / n).sum()
             p = (n1 * n2 * (a + c) / n**2 - a * c / n).sum()
@@ -156,14 +186,7 @@ def mantel_haenszel(
             se = np.sqrt((estimate * p.sum() + q.sum()) / w.sum() ** 2)
         else:
             raise UsageError(f"Mantel–Haenszel pools OR, RR or RD, not {measure!r}")
-    return _result(float(estimate), float(se), level, OWN, int((a + c > 0).sum()), _apart(measure, arms, estimate))
-
-
-def _informative(cells: tuple[Floats, ...]) -> StratifiedTable | None:
-    """Tables whose margins leave something to chance, as statsmodels takes them; ``None`` without one."""
-    a, b, c, d = cells
-    keep = (a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0)
-    return StratifiedTable(np.stack([[a, b], [c, d]])[:, :, keep]) if keep.any() else None
+    return _result(float(estimate), float(se), level, OWN, int((a + c > 0).sum()), _apart(measure, seen, estimate))
 
 
 def cochran_mantel_haenszel(
@@ -184,10 +207,10 @@ def cochran_mantel_haenszel(
     Source: Mantel & Haenszel (1959), JNCI 22:719.
     """
     cells = _cells(events_1, n_1, events_2, n_2)
-    table = _informative(cells)
-    if table is None:
+    keep = _informative(cells)
+    if not keep.any():
         return TableTest(math.nan, 1, math.nan)
-    found = table.test_null_odds(correction=correct)
+    found = _stratified(cells, keep).test_null_odds(correction=correct)
     return TableTest(float(found.statistic), 1, float(found.pvalue))
 
 
@@ -207,10 +230,10 @@ def tarone(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayL
         UsageError: Malformed counts.
     """
     cells = _cells(events_1, n_1, events_2, n_2)
-    table = _informative(cells)
-    k = 0 if table is None else int(table.table.shape[2])
+    keep = _informative(cells)
+    k, table = int(keep.sum()), _stratified(cells, keep)
     with np.errstate(divide="ignore", invalid="ignore"):
-        if table is None or k < 2 or not (0 < float(table.oddsratio_pooled) < math.inf):
+        if k < 2 or not (0 < float(table.oddsratio_pooled) < math.inf):
             return TableTest(math.nan, max(k - 1, 0), math.nan)
         found = table.test_equal_odds(adjust=True)
     return TableTest(float(found.statistic), k - 1, float(found.pvalue))
