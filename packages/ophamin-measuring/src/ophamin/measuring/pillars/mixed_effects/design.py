@@ -35,6 +35,10 @@ def coded(column: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.i
     """
     if isinstance(column, np.ndarray) and column.dtype != object:
         values = column
+        if values.dtype.kind in "iu" and len(values):
+            low, high = int(values.min()), int(values.max())
+            if high - low < len(values):  # a table of all numbers between is smaller than the column: nothing to search
+                return _counted(values, low)
     else:
         values = np.empty(len(column), dtype=object)
         values[:] = list(column)
@@ -47,6 +51,17 @@ def coded(column: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.i
     place = np.empty(len(seen), dtype=np.intp)
     place[order] = np.arange(len(seen))
     return [names[i] for i in order], place[codes]
+
+
+def _counted(values: NDArray[Any], low: int) -> tuple[list[str], NDArray[np.intp]]:
+    """Levels and codes of whole numbers that lie close together."""
+    # Unsigned numbers may lie beyond all signed ones; the differences of small signed ones beyond their own type.
+    codes = (values - values.dtype.type(low) if values.dtype.kind == "u" else values).astype(np.intp)
+    if values.dtype.kind == "i":
+        codes -= low
+    there = np.bincount(codes) > 0
+    names = [str(low + i) for i in np.flatnonzero(there).tolist()]
+    return names, codes if there.all() else (np.cumsum(there) - 1)[codes]
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ def weighted_fit(y: Floats, v: Floats, design: Floats, tau2: float) -> tuple[Flo
     w = 1 / (v + tau2)
     if design.shape[1] == 1:  # sums, which are quicker than products of matrices so thin
         x = design[:, 0]
+        if (x == 1).all():
+            total = float(w.sum())
+            mean = float((w * y).sum()) / total
+            return np.array([mean]), np.array([[1 / total]]), y - mean, w
         weighted = w * x
         total = float((weighted * x).sum())
         mean = float((weighted * y).sum()) / total
