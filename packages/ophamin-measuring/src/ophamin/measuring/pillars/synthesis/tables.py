@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import chi2, norm
 from statsmodels.stats.contingency_tables import StratifiedTable
 
@@ -73,30 +73,31 @@ class TableTest:
     p_value: float
 
 
-def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> Floats:
-    """Events and others of the first arm, events and others of the second, shape (4, k)."""
-    # In one block, as the library wants them: memory of more tables than the cache holds costs more than arithmetic.
-    cells = np.empty((4, len(np.asarray(events_1))))
-    for at, events, n in ((0, events_1, n_1), (2, events_2, n_2)):
-        cells[at] = events
-        np.subtract(np.asarray(n), cells[at], out=cells[at + 1])
-    if not cells.size or (not cells.min() > 0 and ((cells < 0).any() or (cells.sum(axis=0) <= 0).any())):
+def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> tuple[Floats, bool]:
+    """Events and others of the first arm, events and others of the second, shape (4, k); whether none is 0."""
+    # In one block, as the library wants them, and looked at while they are in the cache.
+    given = [np.asarray(x) for x in (events_1, n_1, events_2, n_2)]
+    k = len(given[0])
+    a, n1, c, n2 = (np.broadcast_to(x, k) for x in given)
+    cells, filled = np.empty((4, k)), k > 0
+    for start in range(0, k, _AT_ONCE):
+        at = slice(start, start + _AT_ONCE)
+        cells[0, at], cells[2, at] = a[at], c[at]
+        np.subtract(n1[at], cells[0, at], out=cells[1, at])
+        np.subtract(n2[at], cells[2, at], out=cells[3, at])
+        filled = filled and bool(cells[:, at].min() > 0)
+    if not filled and (not k or (cells < 0).any() or (cells.sum(axis=0) <= 0).any()):
         raise UsageError("each table has between 0 and n events in each arm, and at least one observation")
-    return cells
+    return cells, filled
 
 
-def _informative(cells: Floats) -> NDArray[np.bool_]:
-    """Tables whose margins leave something to chance."""
-    if cells.min() > 0:
-        return np.ones(cells.shape[1], dtype=bool)
+def _informative(cells: Floats, filled: bool) -> StratifiedTable | None:
+    """Tables whose margins leave something to chance, as statsmodels takes them; ``None`` without one."""
+    if filled:
+        return StratifiedTable(cells.reshape(2, 2, -1))
     a, b, c, d = cells
-    return np.asarray((a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0))
-
-
-def _stratified(cells: Floats, keep: NDArray[np.bool_]) -> StratifiedTable:
-    """The kept tables as statsmodels takes them."""
-    tables = cells.reshape(2, 2, -1)
-    return StratifiedTable(tables if keep.all() else tables[:, :, keep])
+    keep = (a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0)
+    return StratifiedTable(cells.reshape(2, 2, -1)[:, :, keep]) if keep.any() else None
 
 
 def _result(
@@ -159,14 +160,14 @@ def mantel_haenszel(
     Raises:
         UsageError: An unknown measure or correction, or malformed counts.
     """
-    seen = _cells(events_1, n_1, events_2, n_2)
+    seen, filled = _cells(events_1, n_1, events_2, n_2)
     corrected, touched = effects.corrected(tuple(seen), correction, to)
     cells = np.array(corrected) if touched.any() else seen
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "OR":
-            table = _stratified(cells, _informative(cells))
-            estimate, k = float(table.logodds_pooled), table.table.shape[2]
-            if not math.isfinite(estimate):
+            table = _informative(cells, filled)
+            estimate, k = (float(table.logodds_pooled), table.table.shape[2]) if table is not None else (math.nan, 0)
+            if table is None or not math.isfinite(estimate):
                 return _result(math.nan, math.nan, level, "statsmodels", k)
             return _result(
                 estimate, float(table.logodds_pooled_se), level, "statsmodels", k, _apart(measure, seen, estimate)
@@ -206,11 +207,10 @@ def cochran_mantel_haenszel(
 
     Source: Mantel & Haenszel (1959), JNCI 22:719.
     """
-    cells = _cells(events_1, n_1, events_2, n_2)
-    keep = _informative(cells)
-    if not keep.any():
+    table = _informative(*_cells(events_1, n_1, events_2, n_2))
+    if table is None:
         return TableTest(math.nan, 1, math.nan)
-    found = _stratified(cells, keep).test_null_odds(correction=correct)
+    found = table.test_null_odds(correction=correct)
     return TableTest(float(found.statistic), 1, float(found.pvalue))
 
 
@@ -229,11 +229,10 @@ def tarone(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayL
     Raises:
         UsageError: Malformed counts.
     """
-    cells = _cells(events_1, n_1, events_2, n_2)
-    keep = _informative(cells)
-    k, table = int(keep.sum()), _stratified(cells, keep)
+    table = _informative(*_cells(events_1, n_1, events_2, n_2))
+    k = 0 if table is None else int(table.table.shape[2])
     with np.errstate(divide="ignore", invalid="ignore"):
-        if k < 2 or not (0 < float(table.oddsratio_pooled) < math.inf):
+        if table is None or k < 2 or not (0 < float(table.oddsratio_pooled) < math.inf):
             return TableTest(math.nan, max(k - 1, 0), math.nan)
         found = table.test_equal_odds(adjust=True)
     return TableTest(float(found.statistic), k - 1, float(found.pvalue))
@@ -247,7 +246,7 @@ def peto(
     Raises:
         UsageError: Malformed counts.
     """
-    a, b, c, d = _cells(events_1, n_1, events_2, n_2)
+    (a, b, c, d), _ = _cells(events_1, n_1, events_2, n_2)
     n1, n2 = a + b, c + d
     n, events = n1 + n2, a + c
     keep = (events > 0) & (b + d > 0) & (n > 1)
