@@ -121,7 +121,7 @@ def test_trap_20_no_name_or_label_of_a_table_means_anything(monkeypatch: pytest.
     plain_labels = sorted(f"level {i}" for i in range(3))
     _, plain = _numbers("first", "second", plain_labels)
     # What a formula could take from the module it is written in, or from its caller.
-    C = Q = I = center = np.sum  # noqa: N806, E741
+    C = Q = I = center = np.sum  # noqa: E741
     assert C is Q is I is center
     for name in ("C", "Q", "I", "center", "Sum", "y", "x0"):
         monkeypatch.setattr(factorial_module, name, 7.0, raising=False)

@@ -16,9 +16,16 @@ __all__ = ["score_correction"]
 
 
 class _Local(NamedTuple):
-    """About each row, among the nearest rows of one arm: mean outcome (n,), covariance with the regressors (n, k)."""
+    """Among the rows of one arm that are nearest to each row of the study.
+
+    Args:
+        mean: Their mean outcome, shape (n,).
+        others: That without the row itself, shape (n,).
+        covariance: Of outcome and regressors, shape (n, k).
+    """
 
     mean: Floats
+    others: Floats
     covariance: Floats
 
 
@@ -31,8 +38,9 @@ def score_correction(
     −c'Vc for the average effect, c the mean of f·(cov(Z, Y₁ | p) / p + cov(Z, Y₀ | p) / (1 − p)), which is never above
     0. For the treated −c'Vc + d'Vd, of either sign: c is the sum of f·(Z·(E[Y₁ − Y₀ | p] − τ) + cov(Z, Y₁ | p) +
     p / (1 − p)·cov(Z, Y₀ | p)) and d that of f·Z·(E[Y₁ − Y₀ | Z] − τ), by how many are treated. The moments given p
-    are those of the ``width`` rows of an arm with the nearest scores (the row itself is one of its own arm), those
-    given Z of the nearest by Mahalanobis's distance.
+    are those of the ``width`` rows of an arm with the nearest scores (the row itself is one of its own arm, but of no
+    mean: Z times its own outcome would not be the product of two means), those given Z of the nearest by
+    Mahalanobis's distance.
 
     Args:
         y: Outcome, shape (n,).
@@ -55,7 +63,7 @@ def score_correction(
     if target == "ate":
         c = (f[:, None] * (one.covariance / p[:, None] + zero.covariance / (1 - p)[:, None])).mean(axis=0)
         return -float(c @ covariance @ c)
-    gain = (one.mean - zero.mean - estimate)[:, None]
+    gain = (one.others - zero.others - estimate)[:, None]
     c = (f[:, None] * (z * gain + one.covariance + (p / (1 - p))[:, None] * zero.covariance)).sum(axis=0)
     place = _whitened(z[:, 1:])
     high, low = (_local(y, z, place, treated == side, width) for side in (True, False))
@@ -76,7 +84,8 @@ def _local(y: Floats, z: Floats, points: Floats, arm: Flags, width: int) -> _Loc
     mean, of_z, of_product = total[:, 1] / n, total[:, 2 : 2 + k], total[:, 2 + k :]
     covariance = (of_product - of_z * mean[:, None]) / (n - 1)[:, None]
     cell = cell.reshape(-1)
-    return _Local(mean[cell], covariance[cell])
+    others = np.where(arm, (total[cell, 1] - y) / (n[cell] - 1), mean[cell])
+    return _Local(mean[cell], others, covariance[cell])
 
 
 def _whitened(z: Floats) -> Floats:
