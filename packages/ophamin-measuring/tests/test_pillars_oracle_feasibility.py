@@ -4,7 +4,10 @@ Calls, for ``d`` the study below and ``X`` its three confounders:
 ``match.TARGET.M.W.ADJUST.V``: ``Match(d$y, d$t, X, Z=X, estimand=, M=, Weight=, BiasAdjust=, Var.calc=)`` of Matching
 4.10 (W 1: inverse variance, 2: Mahalanobis; V 0: homoscedastic, 2: robust). ``score.target.link.M.h``: the effect and
 both standard errors (score estimated, score known), from the formulas of Abadie & Imbens (2006, 2016) row by row, with
-``glm`` for the score and ``h`` others for the variance of a row. ``iv.*``: ``ivreg`` of AER 1.2 with
+``glm`` for the score and ``h`` others for the variance of a row. ``dml.KIND``: the residuals of ``lm`` and ``glm`` in four folds
+(row number modulo 4) on each other, ``vcovHC(, "HC1")`` and HC0; ``dml.KIND.x1``: with the first confounder as
+modifier, the average effect, that of the first and the last row, and the root mean square error of all.
+``iv.*``: ``ivreg`` of AER 1.2 with
 ``vcov``, ``sandwich`` and ``vcovHC(, "HC1")``. ``reg``, ``lin``, ``diff``: ``lm`` with ``vcovHC``. ``ipw``, ``ipwra``,
 ``aipw``, ``g``: estimates, standard errors and both means from own estimating equations, their derivative by
 ``numDeriv::jacobian``. ``smd``, ``ess``, ``strat``: by hand.
@@ -111,6 +114,12 @@ score.att.probit.1.1 2.531656138 0.2908162883 0.3302058039
 score.att.probit.3.2 2.223708224 0.3021204613 0.3618346503
 score.atc.probit.1.1 1.605397081 0.2667644524 0.2883063033
 score.atc.probit.3.2 1.906016484 0.2528129881 0.2890655104
+dml.discrete 1.975270201 0.2357751673 0.2347907155
+dml.discrete.x1 1.977930007 0.2351085291 1.992672751 0.2339009004 1.942383134 0.284063562 0.3285338577
+dml.linear 1.98397517 0.2351851228 0.2342031347
+dml.linear.x1 1.987220197 0.2344617894 2.00550021 0.2329326002 1.943144459 0.2836580718 0.3271216216
+dml.continuous 2.849739321 0.05641582425 0.05618026655
+dml.continuous.x1 2.838376159 0.05536031141 2.821406554 0.05608900132 2.879292314 0.06225753467 0.07259271461
 iv.wald 1.684220673 0.3972652205 0.3928369802 0.396152119 0.3928369802
 iv.wald.first 14.97923421 0.0001786820324
 iv.wald.hausman 26.93180122 8.972873507e-07
@@ -230,6 +239,27 @@ def test_errors_count_that_the_score_is_estimated(name: str) -> None:
         for known in (False, True)
     )  # fmt: skip
     _same(name, estimated.estimate, estimated.se, known.se)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "linear", "continuous"])
+def test_double_machine_learning_is_regression_of_cross_fitted_residuals(kind: str) -> None:
+    pytest.importorskip("econml")
+    from ophamin.measuring.pillars.feasibility.learning import linear_dml
+
+    y, t = (S["w"], S["d"]) if kind == "continuous" else (Y, T)
+    fold = np.arange(120) % 4
+    options: dict[str, Any] = {
+        "folds": [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)],
+        "discrete": kind == "discrete",
+    }
+    found = linear_dml(y, t, X, **options)
+    wanted = ORACLE[f"dml.{kind}"]
+    assert (found.estimate, found.se) == pytest.approx(wanted[:2], rel=1e-7)
+    assert found.se * np.sqrt(119 / 120) == pytest.approx(wanted[2], rel=1e-7)
+    found = linear_dml(y, t, X, modifiers=X[:, 0], **options)
+    se = (found.effects_upper - found.effects_lower) / 2 / ndtri(0.975)
+    got = (found.estimate, found.se, found.effects[0], se[0], found.effects[-1], se[-1], np.sqrt((se**2).mean()))
+    assert got == pytest.approx(ORACLE[f"dml.{kind}.x1"], rel=1e-7)
 
 
 def test_matching_says_what_it_cannot_match() -> None:
