@@ -169,6 +169,7 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "M.lmm": [
         *((_GROUPED, {"random": r}) for r in ("intercept", "slope", "slope-uncorrelated", "nested", "crossed")),
         (_GROUPED, {"reml": False, "df": "asymptotic", "profile": False, "interactions": True}),
+        (_GROUPED, {"df": "kenward-roger", "profile": False, "random": "crossed"}),
     ],
     "M.lrt": [(_GROUPED, {"random": r}) for r in ("slope", "nested", "crossed")],
     "M.tukey": [({"value": _UNIT, "group": [i % 4 for i in range(80)]}, {})],

@@ -170,6 +170,65 @@ def test_raw_units_that_stop_statsmodels_early_do_not_stop_it_here() -> None:
     assert found.p_values[1] == pytest.approx(near.p_values[1], rel=1e-2)
 
 
+@pytest.mark.parametrize("structure", ["intercept", "slope", "slope-uncorrelated", "nested", "crossed"])
+def test_kenward_and_roger_by_whole_matrices(structure: str) -> None:
+    """Their formulas with n × n matrices, as the paper prints them, against ours from cross-products of a block."""
+    y, group, time = _data(6, groups=6, each=7)
+    keep = np.random.default_rng(1).random(42) < 0.85  # unbalanced
+    y, time, g, h = y[keep], time[keep], np.array(group)[keep], (np.arange(42) % 4)[keep]
+    y = y + np.random.default_rng(2).normal(size=4)[h]
+    found = mixed_model(
+        y, g.tolist(), numeric={"t": time}, structure=structure, slope="t" if "slope" in structure else None,
+        second=h.tolist() if structure in ("nested", "crossed") else None, df="kenward-roger",
+    )  # fmt: skip
+    n, x = len(y), np.column_stack([np.ones(len(y)), time])
+    same, inner = (g[:, None] == g) * 1.0, (h[:, None] == h) * 1.0
+    by_name = {"group:intercept": same, "group:t": same * np.outer(time, time), "group_2:intercept": inner,
+               "group:group_2:intercept": same * inner}  # fmt: skip
+    parts = [(by_name[name], sd**2) for name, sd in found.sd.items()] + [(np.eye(n), found.residual_sd**2)]
+    if structure == "slope":
+        both = found.correlation * float(np.prod(list(found.sd.values())))
+        parts.append((same * (time[:, None] + time), both))
+    inverse = np.linalg.inv(sum(size * part for part, size in parts))
+    phi = np.linalg.inv(x.T @ inverse @ x)
+    first = [-x.T @ inverse @ part @ inverse @ x for part, _ in parts]
+    information = np.empty((len(parts), len(parts)))
+    second = np.empty((len(parts), len(parts), 2, 2))
+    for r, (one, _) in enumerate(parts):
+        for s, (other, _) in enumerate(parts):
+            second[r, s] = x.T @ inverse @ one @ inverse @ other @ inverse @ x
+            trace = np.trace(inverse @ one @ inverse @ other)
+            products = phi @ first[r] @ phi @ first[s]
+            information[r, s] = trace - 2 * np.trace(phi @ second[r, s]) + np.trace(products)
+            second[r, s] -= first[r] @ phi @ first[s]
+    weights = 2 * np.linalg.inv(information)
+    adjusted = phi + 2 * phi @ np.einsum("rs,rsij->ij", weights, second) @ phi
+    slopes = np.array([np.diag(phi @ part @ phi) for part in first])
+    assert found.se == pytest.approx(np.sqrt(np.diag(adjusted)), rel=1e-5)
+    assert found.df == pytest.approx(
+        2 * np.diag(phi) ** 2 / np.einsum("rp,rs,sp->p", slopes, weights, slopes), rel=1e-4
+    )
+    assert (found.se >= np.sqrt(np.diag(phi)) * (1 - 1e-9)).all()
+
+
+def test_kenward_and_roger_where_all_is_balanced_and_where_it_cannot_be() -> None:
+    y, group, time = _data(7)
+    one, other = (mixed_model(y, group, numeric={"t": time}, df=df) for df in ("kenward-roger", "satterthwaite"))
+    assert (one.se, one.df) == (pytest.approx(other.se, rel=1e-5), pytest.approx(other.df, rel=1e-3))
+    assert one.df[1] == pytest.approx(48 - 8 - 1)
+    table = {"value": y.tolist(), "group": group, "time": time.tolist()}
+    evidence = LinearMixedModel().compute(table, seed=0, df="kenward-roger").evidence[0]
+    assert (evidence.detail["df_method"], evidence.detail["df"]) == ("kenward-roger", one.df[0])
+    for call in (
+        lambda: mixed_model(y, group, reml=False, df="kenward-roger"),
+        lambda: LinearMixedModel().compute(table, seed=0, df="kenward-roger", reml=False),
+    ):
+        with pytest.raises(UsageError, match="restricted"):
+            call()
+    with pytest.raises(UsageError, match="kenward-roger"):
+        mixed_model(y, group, df="between-within")
+
+
 @pytest.mark.parametrize(
     ("value", "group", "says"),
     [

@@ -1,4 +1,4 @@
-"""Pillar M against lme4, lmerTest, car, emmeans and R's stats."""
+"""Pillar M against lme4, lmerTest, pbkrtest, car, emmeans and R's stats."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def _lmm(data: Any, options: Any) -> dict[str, Any]:
         "sd": sorted(found.sd.values()), "corr": found.correlation, "resid": found.residual_sd,
         "m2ll": found.neg2loglik, "singular": found.singular,
     }  # fmt: skip
+
+
+def _kenward_roger(data: Any, options: Any) -> dict[str, Any]:
+    found = _fit(
+        data, options["numeric"], reml=True, structure=options["structure"], df="kenward-roger",
+        factors={name: data[name] for name in options["factors"]}, interactions=options.get("interactions", False),
+    )  # fmt: skip
+    return {"se": found.se.tolist(), "df": found.df.tolist()}
 
 
 def _ratio(data: Any, options: Any) -> dict[str, Any]:
@@ -109,6 +117,7 @@ def _repeated(data: Any, options: Any) -> dict[str, Any]:
 
 ANSWERS = {
     "lmm": _lmm,
+    "kr": _kenward_roger,
     "lrt": _ratio,
     "profile": _profile,
     "aov": _factorial,

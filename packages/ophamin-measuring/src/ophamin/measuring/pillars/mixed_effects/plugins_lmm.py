@@ -12,7 +12,7 @@ from ophamin.measuring.pillars._columns import complete, labels, numbers, requir
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.mixed_effects.design import STRUCTURES
 from ophamin.measuring.pillars.mixed_effects.inference import icc_interval, likelihood_ratio, profile_interval
-from ophamin.measuring.pillars.mixed_effects.linear import MixedModel, mixed_model
+from ophamin.measuring.pillars.mixed_effects.linear import DEGREES, MixedModel, mixed_model
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
@@ -65,7 +65,7 @@ class LinearMixedModel:
     """Fixed effects with degrees of freedom, standard deviations of random effects, ICC and BLUPs.
 
     Source: Bates, Mächler, Bolker & Walker (2015), J Stat Softw 67(1); Kuznetsova, Brockhoff & Christensen (2017),
-    J Stat Softw 82(13) (Satterthwaite).
+    J Stat Softw 82(13) (Satterthwaite); Kenward & Roger (1997), Biometrics 53:983.
 
     Example:
         >>> table = {"value": [1.0, 1.2, 3.1, 2.9, 5.2, 4.8], "group": list("aabbcc")}
@@ -79,7 +79,7 @@ class LinearMixedModel:
     options: Mapping[str, OptionSpec] = {
         **MODEL,
         "reml": OptionSpec(True, "restricted likelihood; no: maximum likelihood"),
-        "df": OptionSpec("satterthwaite", "satterthwaite, or asymptotic: normal intervals, too narrow with few groups"),
+        "df": OptionSpec("satterthwaite", f"{', '.join(DEGREES)} (normal intervals, too narrow with few groups)"),
         "profile": OptionSpec(True, "whether standard deviations get profile-likelihood intervals"),
     }
 
@@ -99,7 +99,7 @@ class LinearMixedModel:
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         structure, level = given["random"], given["level"]
-        _known(structure, given["df"])
+        _known(structure, given["df"], reml=given["reml"])
         rows, notes = _read(self.name, columns, structure)
         try:
             model = _fit(rows, structure, given, reml=given["reml"], df=given["df"])
@@ -152,16 +152,18 @@ class LinearMixedModel:
         )  # fmt: skip
 
 
-def _known(structure: str, df: str = "satterthwaite") -> None:
+def _known(structure: str, df: str = "satterthwaite", *, reml: bool = True) -> None:
     """Refuse words that no table could make right.
 
     Raises:
-        UsageError: An unknown random part or kind of degrees of freedom.
+        UsageError: An unknown random part or kind of degrees of freedom, or one that does not go with ML.
     """
     if structure not in STRUCTURES:
         raise UsageError(f"a random part is one of {', '.join(STRUCTURES)}, not {structure!r}")
-    if df not in ("satterthwaite", "asymptotic"):
-        raise UsageError(f"degrees of freedom are satterthwaite or asymptotic, not {df!r}")
+    if df not in DEGREES:
+        raise UsageError(f"degrees of freedom are one of {', '.join(DEGREES)}, not {df!r}")
+    if df == "kenward-roger" and not reml:
+        raise UsageError("Kenward and Roger's degrees of freedom are those of a restricted likelihood: leave reml on")
 
 
 def _cautions(model: MixedModel, df: str) -> list[str]:
@@ -180,7 +182,8 @@ def _cautions(model: MixedModel, df: str) -> list[str]:
             "narrower and smaller than they state; satterthwaite allows for that"
         )
     elif not np.isfinite(model.df).all():
-        notes.append("the likelihood is too flat for Satterthwaite's degrees of freedom; normal ones were used")
+        name = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's"}[df]
+        notes.append(f"the likelihood is too flat for {name} degrees of freedom; normal ones were used")
     if model.library == OWN and not model.singular:
         notes.append("statsmodels did not confirm this maximum, or was not asked for its size; it is ours")
     if model.random.transform is not None:
