@@ -16,7 +16,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from ophamin.measuring.pillars.mixed_effects import _library
 from ophamin.measuring.pillars.mixed_effects.inference import icc_interval, likelihood_ratio, profile_interval
 from ophamin.measuring.pillars.mixed_effects.linear import mixed_model
-from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LinearMixedModel
+from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LikelihoodRatioTest, LinearMixedModel
 from ophamin.proof.errors import UsageError
 
 
@@ -209,6 +209,28 @@ def test_kenward_and_roger_by_whole_matrices(structure: str) -> None:
         2 * np.diag(phi) ** 2 / np.einsum("rp,rs,sp->p", slopes, weights, slopes), rel=1e-4
     )
     assert (found.se >= np.sqrt(np.diag(phi)) * (1 - 1e-9)).all()
+
+
+def test_a_fixed_column_is_tested_with_its_products() -> None:
+    y, group, time = _data(9)
+    kind = ["ab"[int(i)] for i in np.random.default_rng(3).random(48) < 0.5]
+    table = {"value": y.tolist(), "group": group, "time": time.tolist(), "factor": kind, "group_2": kind}
+    found = LikelihoodRatioTest().compute(table, seed=0, random="intercept", without="factor", interactions=True)
+    full, reduced = (
+        mixed_model(y, group, numeric={"t": time}, factors=f, interactions=True, reml=False) for f in ({"f": kind}, {})
+    )
+    item = found.evidence[0]
+    assert item.statistic_value == pytest.approx(reduced.neg2loglik - full.neg2loglik, abs=1e-6)
+    assert (item.detail["df"], item.detail["tested"], item.detail["boundary"]) == (2, "factor", False)
+    assert any("8 groups" in w for w in found.warnings)
+    crossed = LikelihoodRatioTest().compute(table, seed=0, random="crossed", without="time").evidence[0]
+    assert crossed.detail["df"] == 1
+    for options in (
+        {"without": "time"}, {"random": "intercept"}, {"random": "intercept", "without": "covariate"},
+        {"random": "intercept", "without": "value"}, {"random": "nonsense", "without": "time"},
+    ):  # fmt: skip
+        with pytest.raises(UsageError):
+            LikelihoodRatioTest().compute(table, seed=0, **options)
 
 
 def test_kenward_and_roger_where_all_is_balanced_and_where_it_cannot_be() -> None:

@@ -57,6 +57,7 @@ def test_trap_19_crossed_and_nested_effects_are_those_of_formulas_and_of_lme4(na
         ).fit()  # fmt: skip
     theirs = sorted([*np.sqrt(bare.vcomp), *np.sqrt(np.diag(np.asarray(bare.cov_re)))])
     assert bare.converged
+    assert found.library == "statsmodels"
     assert sorted(found.sd.values()) == pytest.approx(theirs, rel=1e-3)
     assert found.residual_sd == pytest.approx(math.sqrt(bare.scale), rel=1e-3)
     assert found.neg2loglik == pytest.approx(-2 * bare.llf, abs=1e-4)

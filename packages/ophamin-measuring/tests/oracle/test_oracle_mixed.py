@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ophamin.measuring.pillars.mixed_effects.factorial import factorial
 from ophamin.measuring.pillars.mixed_effects.inference import likelihood_ratio, profile_interval
 from ophamin.measuring.pillars.mixed_effects.linear import MixedModel, mixed_model
 from ophamin.measuring.pillars.mixed_effects.oneway import one_way
+from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LikelihoodRatioTest
 from ophamin.measuring.pillars.mixed_effects.repeated import repeated_measures
 from ophamin.measuring.pillars.mixed_effects.sweep import sweep_effects
 from ophamin.measuring.pillars.mixed_effects.tukey import tukey_hsd
@@ -47,6 +50,10 @@ def _ratio(data: Any, options: Any) -> dict[str, Any]:
     none, line = _fit(data, [], reml=False), _fit(data, ["t"], reml=False)
     fixed = likelihood_ratio(line, none)
     slope = likelihood_ratio(_fit(data, ["t"], reml=False, structure="slope"), line)
+    table = {"value": data["y"], "group": data["g"], "time": data["t"]}
+    item = LikelihoodRatioTest().compute(table, seed=0, random="intercept", without="time").evidence[0]
+    assert (item.statistic_value, item.p_value) == pytest.approx((fixed.statistic, fixed.p_value))
+    assert item.detail["df"] == 1
     return {"fixed": fixed.statistic, "fixedp": fixed.p_value, "slope": slope.statistic, "slopep": slope.p_naive}
 
 

@@ -1,4 +1,4 @@
-"""Pillar M as plug-ins: the linear mixed model, and the test of one of its random terms."""
+"""Pillar M as plug-ins: the linear mixed model, and the test of one of its terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
 
-__all__ = ["LinearMixedModel", "RandomTermTest"]
+__all__ = ["LikelihoodRatioTest", "LinearMixedModel"]
 
 NUMERIC = ("time", "covariate", "covariate_2", "covariate_3")
 FACTORS = ("factor", "factor_2", "factor_3")
@@ -191,15 +191,15 @@ def _cautions(model: MixedModel, df: str) -> list[str]:
     return notes
 
 
-class RandomTermTest:
-    """Likelihood-ratio test of a random term: the model with it against the model without, both by ML.
+class LikelihoodRatioTest:
+    """Likelihood-ratio test of a random term or of a fixed column: the model with it against that without, by ML.
 
     Source: Self & Liang (1987), JASA 82:605; Stram & Lee (1994), Biometrics 50:1171.
 
     Example:
         >>> table = {"group": [i // 5 for i in range(40)], "time": [i % 5 for i in range(40)]}
         >>> table["value"] = [float(i % 5 + (i // 5) * (i % 3)) for i in range(40)]
-        >>> RandomTermTest().compute(table, seed=0).evidence[0].detail["df"]
+        >>> LikelihoodRatioTest().compute(table, seed=0).evidence[0].detail["df"]
         2
     """
 
@@ -209,6 +209,7 @@ class RandomTermTest:
     options: Mapping[str, OptionSpec] = {
         **MODEL,
         "random": OptionSpec("slope", "slope, slope-uncorrelated, nested or crossed; tested against intercept"),
+        "without": OptionSpec("", "test this fixed column (with its products) instead, random part as it is"),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -218,24 +219,34 @@ class RandomTermTest:
             UsageError: Malformed columns or options.
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
-        structure = given["random"]
+        structure, without = given["random"], given["without"]
         _known(structure)
-        if structure == "intercept":
+        if structure == "intercept" and not without:
             raise UsageError("the test compares a richer random part with an intercept: name slope, nested or crossed")
+        if without == "time" and structure.startswith("slope"):
+            raise UsageError(
+                "a slope varies about its mean, so time stays while its slope does; name another random part"
+            )
         rows, notes = _read(self.name, columns, structure)
+        if without and without not in {*NUMERIC, *FACTORS} & set(rows):
+            raise UsageError(f"the fixed column {without!r} is to be left out, and the table has no such column")
         try:
             full = _fit(rows, structure, given, reml=False, df="asymptotic")
-            reduced = _fit(rows, "intercept", given, reml=False, df="asymptotic")
+            fewer = {name: column for name, column in rows.items() if name != without}
+            reduced = _fit(fewer, structure if without else "intercept", given, reml=False, df="asymptotic")
+            found = likelihood_ratio(full, reduced)
         except UsageError as error:
             nothing = finding(self.name, "likelihood_ratio", None, n=len(rows["value"]))
             return PillarResult([nothing], warnings=[*notes, str(error)])
-        found = likelihood_ratio(full, reduced)
         item = finding(
             self.name, "likelihood_ratio", found.statistic, p_value=found.p_value, n=full.n, n_groups=full.n_groups,
-            method="chi-squared mixture", df=found.df, p_naive=found.p_naive, boundary=found.boundary,
+            method="chi-squared mixture" if found.boundary else "chi-squared", df=found.df, p_naive=found.p_naive,
+            boundary=found.boundary, tested=without or structure,
         )  # fmt: skip
         notes.append(
             f"a variance is tested at its edge: p is the 50:50 mixture of chi-squared with {found.df - 1} and "
             f"{found.df} df; p_naive, with {found.df}, is too large"
+            if found.boundary
+            else f"chi-squared holds for many groups: with {full.n_groups} groups p is too small, and M.lmm allows for that"
         )
         return PillarResult([item], warnings=notes)
