@@ -247,6 +247,6 @@ class LikelihoodRatioTest:
             f"a variance is tested at its edge: p is the 50:50 mixture of chi-squared with {found.df - 1} and "
             f"{found.df} df; p_naive, with {found.df}, is too large"
             if found.boundary
-            else f"chi-squared holds for many groups: with {full.n_groups} groups p is too small, and M.lmm allows for that"
+            else f"chi-squared holds for many groups: with {full.n_groups} groups p is too small (see M.lmm)"
         )
         return PillarResult([item], warnings=notes)
