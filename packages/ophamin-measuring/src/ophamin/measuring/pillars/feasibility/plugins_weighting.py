@@ -83,7 +83,9 @@ class Matching:
         others = given.pop("variance_neighbours") or None
         found = matching(study.outcome, study.treatment, study.confounders, variance_neighbours=others, **given)
         told = [*overlap_notes(study)]
-        if not given["bias_adjusted"]:
+        if given["metric"] == "score":
+            told.append("the propensity model must be right")
+        elif not given["bias_adjusted"]:
             told.append("with several continuous confounders matches are not close: bias remains")
         return answer(
             self.name, found, study, library=OWN, method=f"{given['neighbours']}-nearest {given['metric']} matching",
