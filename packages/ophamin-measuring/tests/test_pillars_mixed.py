@@ -17,6 +17,8 @@ from ophamin.measuring.pillars.mixed_effects import _library
 from ophamin.measuring.pillars.mixed_effects.inference import icc_interval, likelihood_ratio, profile_interval
 from ophamin.measuring.pillars.mixed_effects.linear import mixed_model
 from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LikelihoodRatioTest, LinearMixedModel
+from ophamin.measuring.pillars.mixed_effects.repeated import repeated_measures
+from ophamin.measuring.pillars.mixed_effects.terms import term_tests
 from ophamin.proof.errors import UsageError
 
 
@@ -249,6 +251,38 @@ def test_kenward_and_roger_where_all_is_balanced_and_where_it_cannot_be() -> Non
             call()
     with pytest.raises(UsageError, match="kenward-roger"):
         mixed_model(y, group, df="between-within")
+
+
+def test_factors_of_a_balanced_design_have_the_f_of_their_analysis_of_variance() -> None:
+    rng = np.random.default_rng(12)
+    subject, dose = np.repeat(np.arange(7), 4), np.tile(np.arange(4), 7)
+    y = 2.0 * rng.normal(size=7)[subject] + 0.5 * dose + rng.normal(size=28)
+    effect = repeated_measures(y, subject.tolist(), {"factor": dose.tolist()})[0]
+    table = {"value": y.tolist(), "group": subject.tolist(), "factor": dose.tolist()}
+    found = {e.statistic_name: e for e in LinearMixedModel().compute(table, seed=0, df="kenward-roger").evidence}
+    item = found["F:factor"]
+    assert (item.statistic_value, item.p_value) == pytest.approx((effect.f, effect.p_value), rel=1e-5)
+    assert (item.detail["df"], item.detail["df2"]) == (3, pytest.approx(18))
+    plain = LinearMixedModel().compute(table, seed=0).evidence
+    assert not [e for e in plain if e.statistic_name.startswith("F:")]
+    names = [t.term for t in term_tests(mixed_model(y, subject.tolist(), numeric={"a:b": rng.normal(size=28), "c": y**2},
+                                                    factors={"f[": (dose % 2).tolist()}, interactions=True))]  # fmt: skip
+    assert names == ["a:b:c", "a:b:f[", "c:f["]  # each lower term is in a product
+    with pytest.raises(UsageError, match="REML"):
+        term_tests(mixed_model(y, subject.tolist(), reml=False))
+
+
+def test_too_few_rows_for_an_f_are_said_to_be() -> None:
+    rng = np.random.default_rng(13)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        group, kind = [0, 0, 1, 1, 2, 2], rng.permutation([0, 1, 2, 0, 1, 2]).tolist()
+        table = {"value": rng.normal(size=6).tolist(), "group": group, "factor": kind}
+        result = LinearMixedModel().compute(table, seed=0, df="kenward-roger", profile=False)
+        for item in result.evidence:
+            if item.statistic_name.startswith("F:"):
+                assert item.p_value is None or 0 <= item.p_value <= 1
+                assert item.statistic_value is None or item.statistic_value >= 0
 
 
 @pytest.mark.parametrize(

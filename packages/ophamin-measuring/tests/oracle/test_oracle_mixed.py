@@ -13,6 +13,7 @@ from ophamin.measuring.pillars.mixed_effects.oneway import one_way
 from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LikelihoodRatioTest
 from ophamin.measuring.pillars.mixed_effects.repeated import repeated_measures
 from ophamin.measuring.pillars.mixed_effects.sweep import sweep_effects
+from ophamin.measuring.pillars.mixed_effects.terms import term_tests
 from ophamin.measuring.pillars.mixed_effects.tukey import tukey_hsd
 
 AREA = "mixed"
@@ -44,6 +45,15 @@ def _kenward_roger(data: Any, options: Any) -> dict[str, Any]:
         factors={name: data[name] for name in options["factors"]}, interactions=options.get("interactions", False),
     )  # fmt: skip
     return {"se": found.se.tolist(), "df": found.df.tolist()}
+
+
+def _kenward_roger_f(data: Any, options: Any) -> dict[str, Any]:
+    model = _fit(
+        data, options["numeric"], reml=True, structure=options["structure"],
+        factors={name: data[name] for name in options["factors"]}, interactions=options["interactions"],
+    )  # fmt: skip
+    test = next(t for t in term_tests(model) if t.term == options["term"])
+    return {"F": test.f, "df1": test.df1, "df2": test.df2, "p": test.p_value}
 
 
 def _ratio(data: Any, options: Any) -> dict[str, Any]:
@@ -125,6 +135,7 @@ def _repeated(data: Any, options: Any) -> dict[str, Any]:
 ANSWERS = {
     "lmm": _lmm,
     "kr": _kenward_roger,
+    "krf": _kenward_roger_f,
     "lrt": _ratio,
     "profile": _profile,
     "aov": _factorial,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +15,71 @@ from ophamin.measuring.pillars.mixed_effects.design import Random
 __all__ = ["KenwardRoger", "kenward_roger"]
 
 
-class KenwardRoger(NamedTuple):
-    """Of each fixed effect.
+@dataclass(frozen=True)
+class KenwardRoger:
+    """What is known of the fixed effects, in the units of the fit and over σ².
 
     Args:
-        variance: Adjusted variance over σ², shape (p,).
-        df: Degrees of freedom, shape (p,); ∞ where the information on the variances does not tell.
+        plain: Covariance with the variances taken as known, shape (p, p).
+        adjusted: Covariance that counts that they were estimated, shape (p, p).
+        first: Its derivatives' kernels P, one per variance, shape (q, p, p).
+        weights: Covariance W of the variances, shape (q, q); NaN where the information does not tell.
     """
 
-    variance: Floats
-    df: Floats
+    plain: Floats
+    adjusted: Floats
+    first: Floats
+    weights: Floats
+
+    def variances(self, back: Floats) -> Floats:
+        """Adjusted variances of linear combinations of the effects, the rows of ``back``: shape (m,)."""
+        return np.asarray(np.einsum("ij,jk,ik->i", back, self.adjusted, back), dtype=np.float64)
+
+    def degrees(self, back: Floats) -> Floats:
+        """Degrees of freedom of each linear combination, ∞ where nothing tells: shape (m,).
+
+        For one effect l'β they are 2·(l'Φl)² / Σᵣₛ Wᵣₛ(l'ΦPᵣΦl)(l'ΦPₛΦl), and the F statistic is not scaled.
+        """
+        half = back @ self.plain
+        slopes = np.einsum("pi,rij,pj->pr", half, self.first, half)
+        spread = np.einsum("pr,rs,ps->p", slopes, self.weights, slopes)
+        known = spread > 0  # false for NaN, too
+        size = np.einsum("pi,pi->p", half, back)
+        return np.where(known, 2 * size**2 / np.where(known, spread, 1.0), math.inf)
+
+    def joint(self, rows: Floats) -> tuple[float, float]:
+        """Denominator degrees of freedom of the F test that all rows' effects are 0, and what F is multiplied by.
+
+        Both NaN where the rows are too few for the moments that are matched.
+        """
+        q = len(rows)
+        theta = rows.T @ np.linalg.solve(rows @ self.plain @ rows.T, rows)
+        kernels = theta @ self.plain @ self.first @ self.plain
+        a1 = float(np.einsum("rii,rs,sjj->", kernels, self.weights, kernels))
+        a2 = float(np.einsum("rij,rs,sji->", kernels, self.weights, kernels))
+        if not a2 > 0:
+            return math.inf, 1.0
+        b = (a1 + 6 * a2) / (2 * q)
+        g = ((q + 1) * a1 - (q + 4) * a2) / ((q + 2) * a2)
+        c1, c2, c3 = (c / (3 * q + 2 * (1 - g)) for c in (g, q - g, q + 2 - g))
+        if min(1 - a2 / q, 1 - c2 * b, 1 - c3 * b) <= 0:
+            return math.nan, math.nan
+        ratio = ((1 - a2 / q) / (1 - c2 * b)) ** 2 * (1 + c1 * b) / (1 - c3 * b)  # q·ρ
+        df = 4 + (q + 2) / (ratio - 1) if ratio > 1 else math.inf
+        if not (2.01 < df < math.inf):  # the mean of F exists above 2 only
+            return (df, 1.0) if df > 0 else (math.nan, math.nan)
+        return df, df * (1 - a2 / q) / (df - 2)
 
 
-def kenward_roger(criterion: Criterion, theta: Floats, back: Floats) -> KenwardRoger:
-    """Adjusted variances and degrees of freedom after a REML fit.
+def kenward_roger(criterion: Criterion, theta: Floats) -> KenwardRoger:
+    """Adjusted covariance of the fixed effects after a REML fit, and what degrees of freedom are made of.
 
     With Σ = Σᵣ γᵣGᵣ, Φ = (X'Σ⁻¹X)⁻¹, Pᵣ = −X'Σ⁻¹GᵣΣ⁻¹X, Qᵣₛ = X'Σ⁻¹GᵣΣ⁻¹GₛΣ⁻¹X and W the inverse of the expected
-    information on γ: the covariance is Φ + 2Φ·Σᵣₛ Wᵣₛ(Qᵣₛ − PᵣΦPₛ)·Φ, and a single effect l'β has
-    df = 2·(l'Φl)² / Σᵣₛ Wᵣₛ(l'ΦPᵣΦl)(l'ΦPₛΦl), with an F-scale of 1. All of it comes from cross-products of a block.
+    information on γ the covariance is Φ + 2Φ·Σᵣₛ Wᵣₛ(Qᵣₛ − PᵣΦPₛ)·Φ. All of it comes from cross-products of a block.
 
     Args:
         criterion: Restricted likelihood.
         theta: Parameters of Λ at the maximum.
-        back: What takes the fitted effects to those of the table, shape (p, p).
 
     Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Højsgaard (2014), J Stat Softw 59(9) (R's pbkrtest).
     """
@@ -71,14 +113,10 @@ def kenward_roger(criterion: Criterion, theta: Floats, back: Floats) -> KenwardR
     information = traces - 2 * np.einsum("ij,rsji->rs", phi, second) + np.einsum("ij,rsji->rs", phi, crossed)
     information = (information + information.T) / 2
     if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 1e-10 * np.trace(information):
-        return KenwardRoger(np.einsum("ij,jk,ik->i", back, phi, back), np.full(p, math.inf))
+        return KenwardRoger(phi, phi, first, np.full((q, q), np.nan))
     weights = 2 * np.linalg.inv(information)
     adjusted = phi + 2 * phi @ np.einsum("rs,rsij->ij", weights, second - crossed) @ phi
-    slopes = np.einsum("pi,rij,pj->pr", back @ phi, first, back @ phi)
-    plain = np.einsum("ij,jk,ik->i", back, phi, back)
-    spread = np.einsum("pr,rs,ps->p", slopes, weights, slopes)
-    df: Floats = np.where(spread > 0, 2 * plain**2 / np.where(spread > 0, spread, 1.0), math.inf)
-    return KenwardRoger(np.einsum("ij,jk,ik->i", back, adjusted, back), df)
+    return KenwardRoger(phi, adjusted, first, weights)
 
 
 def _sum(left: Floats, right: Floats) -> Floats:

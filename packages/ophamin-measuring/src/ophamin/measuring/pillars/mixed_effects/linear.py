@@ -199,8 +199,8 @@ def mixed_model(
     if df == "satterthwaite":
         degrees = satterthwaite(criterion, theta, sigma, back)
     elif df == "kenward-roger":
-        variance, degrees = kenward_roger(criterion, theta, back)
-        se = scale * sigma * np.sqrt(variance)
+        known = kenward_roger(criterion, theta)
+        se, degrees = scale * sigma * np.sqrt(known.variances(back)), known.degrees(back)
     t = beta / se
     p_values = np.where(np.isfinite(degrees), 2 * student.sf(np.abs(t), degrees), 2 * norm.sf(np.abs(t)))
     critical = np.where(

@@ -13,6 +13,7 @@ from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.mixed_effects.design import STRUCTURES
 from ophamin.measuring.pillars.mixed_effects.inference import icc_interval, likelihood_ratio, profile_interval
 from ophamin.measuring.pillars.mixed_effects.linear import DEGREES, MixedModel, mixed_model
+from ophamin.measuring.pillars.mixed_effects.terms import term_tests
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
@@ -92,7 +93,8 @@ class LinearMixedModel:
             **options: Those of :attr:`options`.
 
         Returns:
-            Evidence: fixed effects, standard deviations, ICC, −2 log-likelihood; table ``blups``.
+            Evidence: fixed effects, standard deviations, ICC, −2 log-likelihood, by Kenward and Roger an F test of each
+            factor; table ``blups``.
 
         Raises:
             UsageError: Malformed columns or options.
@@ -117,6 +119,16 @@ class LinearMixedModel:
             )
             for i, name in enumerate(model.names)
         ]  # fmt: skip
+        # Of a covariate F is the square of t.
+        tests = [t for t in term_tests(model) if "factor" in t.term] if given["df"] == "kenward-roger" else []
+        evidence += [
+            finding(
+                self.name, f"F:{test.term}", test.f, p_value=test.p_value, method="kenward-roger F", df=test.df1,
+                df2=finite(test.df2), criterion=criterion, **{**common, "library": OWN},
+            )
+            for test in tests
+        ]  # fmt: skip
+        notes += [f"the rows are too few for an F test of {test.term}" for test in tests if math.isnan(test.f)]
         profiled = given["profile"]
         for name, label, value in (
             *((n, f"sd:{n}", v) for n, v in model.sd.items()),
