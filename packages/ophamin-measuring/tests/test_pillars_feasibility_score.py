@@ -154,6 +154,7 @@ def test_the_pillar_says_which_standard_error_it_gives() -> None:
     for options in ({}, {"score_known": True}, {"variance_neighbours": 2}, {"metric": "mahalanobis"}):
         result = Matching().compute(table, seed=0, **({"metric": "score"} | options))
         item = result.evidence[0]
+        assert ("propensity_library" in item.detail) == ("metric" not in options)
         assert any("model must be right" in note for note in result.warnings) == ("metric" not in options)
         answers[str(options)] = (item.detail["se"], item.detail["se_method"])
     assert len({se for se, _ in answers.values()}) == 4

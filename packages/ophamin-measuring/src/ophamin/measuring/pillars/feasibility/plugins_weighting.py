@@ -90,6 +90,7 @@ class Matching:
         return answer(
             self.name, found, study, library=OWN, method=f"{given['neighbours']}-nearest {given['metric']} matching",
             level=given["level"], assumptions=[*told, OBSERVED],
+            **({"propensity_library": "statsmodels"} if given["metric"] == "score" else {}),
         )  # fmt: skip
 
 
