@@ -241,7 +241,7 @@ def test_a_hanging_tool_and_its_children_are_stopped(tool, clean, only_fakes, tm
     )
     began = time.monotonic()
     entry = tool().audit(clean, timeout_s=1.0)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert entry["status"] == "timeout"
     assert entry["finding_count"] is None
     assert "--timeout" in entry["error_message"]

@@ -78,6 +78,31 @@ def test_what_a_look_says(factor, sd, expected):
     assert look.noisy == (sd == 0.2)
 
 
+@pytest.mark.parametrize("factor", [1.03, 1.065])
+def test_so_many_rounds_would_tell(factor):
+    rng = random.Random(3)
+    base, head = times(rng, 10, 0.02), times(rng, 10, 0.02, factor)
+    look = GateRule().look(base, head)
+    assert look.outcome == "INCONCLUSIVE"
+    needed = GateRule().rounds_to_tell(look)
+    assert needed is not None
+    assert 10 < needed < 100
+    # A session that is this one several times over has its ratio and its spread, and decides as said.
+    more = GateRule(alpha=0.005, rounds=10 * math.ceil(needed / 10))
+    assert more.look(base * (more.rounds // 10), head * (more.rounds // 10)).outcome != "INCONCLUSIVE"
+    fewer = GateRule(alpha=0.005, rounds=10 * math.floor(0.7 * needed / 10))
+    assert fewer.look(base * (fewer.rounds // 10), head * (fewer.rounds // 10)).outcome == "INCONCLUSIVE"
+
+
+def test_no_number_of_rounds_tells_at_the_margin_or_in_noise():
+    rng = random.Random(4)
+    assert GateRule().rounds_to_tell(GateRule().look(times(rng, 10, 0.3), times(rng, 10, 0.3))) is None
+    assert GateRule().rounds_to_tell(GateRule().look([1.0] * 10, [1.01] * 10)) is None
+    base = times(rng, 10, 0.02)
+    at_it = [time * 1.03 * wobble for time, wobble in zip(base, [1.001, 1 / 1.001] * 5, strict=True)]
+    assert GateRule().rounds_to_tell(GateRule().look(base, at_it)) is None
+
+
 def test_a_noisy_session_neither_alarms_nor_passes_however_large_the_difference():
     rng = random.Random(2)
     for factor in (0.1, 10.0):

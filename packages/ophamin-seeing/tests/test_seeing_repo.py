@@ -397,7 +397,7 @@ def test_an_import_that_fails_hangs_or_kills(repo, make) -> None:
         began = time.monotonic()
         with pytest.raises(SubstrateFailure, match=said):
             make("shout", start_timeout_s=2).reset(1)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 45
 
 
 def test_text_targets_leave_other_payloads_unmeasured(make) -> None:

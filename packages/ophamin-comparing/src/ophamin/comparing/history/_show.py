@@ -115,6 +115,7 @@ def _system(found: GateResult, system: SystemResult) -> dict[str, JSON]:
         "substrate": system.spec,
         "outcome": system.outcome,
         "reason": found.reason(system),
+        "rounds_to_tell": found.rule.rounds_to_tell(system.looks[-1]) if system.outcome == "INCONCLUSIVE" else None,
         "base_s": system.base_s,
         "head_s": system.head_s,
         "looks": looks,

@@ -123,7 +123,9 @@ class GateResult:
             return f"slower than the margin of {margin}: {change}"
         if look.outcome == "VALIDATED":
             return f"not slower than the margin of {margin}: {change}"
-        return f"neither shown slower than the margin of {margin} nor within it: {change}"
+        more = self.rule.rounds_to_tell(look)
+        advice = "" if more is None else f"; about {more} rounds would tell, if they are like these"
+        return f"neither shown slower than the margin of {margin} nor within it: {change}{advice}"
 
 
 def cost_gate(spec: GateSpec, settings: Settings, *, progress: Report | None = None) -> GateResult:

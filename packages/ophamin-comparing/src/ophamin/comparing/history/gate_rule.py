@@ -128,6 +128,28 @@ class GateRule:
         found: Outcome = "INCONCLUSIVE" if noisy or error == 0 else outcome(self.threshold, lower, upper)
         return Look(n, level, math.exp(mean), lower, upper, spread, noisy, found, rho)
 
+    def rounds_to_tell(self, look: Look) -> int | None:
+        """Rounds with which another session, at half of this α, would decide, were its ratios as those of this one.
+
+        Args:
+            look: Of this rule; one that decided nothing.
+
+        Returns:
+            From this rule's rounds on; ``None`` when even 1,000 would not do, or the look says nothing of the spread.
+        """
+        n, width = look.rounds, math.log(look.upper / look.ratio)
+        if look.noisy or not width > 0:
+            return None
+        spread = width / (_quantile(_df(n), look.level) * widening(look.rho, n)) * math.sqrt(n)
+        seen = look.rho - _UNSEEN / math.sqrt(n)
+        distance = abs(math.log1p(self.margin) - math.log(look.ratio))
+        for rounds in range(self.rounds, 1001):
+            rule = GateRule(self.margin, self.alpha / 2, rounds, self.noise_limit, self.systems)
+            rho = min(_HIGHEST_RHO, max(0.0, seen + _UNSEEN / math.sqrt(rounds)))
+            if _quantile(_df(rounds), rule.levels[-1]) * widening(rho, rounds) * spread < distance * math.sqrt(rounds):
+                return rounds
+        return None
+
 
 @dataclass(frozen=True)
 class Look:
@@ -181,6 +203,10 @@ def trimmed_mean(values: Sequence[float], trim: float = TRIM) -> tuple[float, fl
     centre = math.fsum(winsorised) / n
     squares = math.fsum((v - centre) ** 2 for v in winsorised)
     return mean, math.sqrt(squares / (kept * (kept - 1))), kept - 1
+
+
+def _df(n: int) -> int:
+    return n - 2 * math.floor(TRIM * n + 1e-9) - 1
 
 
 def noise(base: Sequence[float], head: Sequence[float]) -> float:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ophamin import registry
-from ophamin.measuring.scenarios._wrong_intervals import FAULTS, wrong_interval
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import CycleResult, Record, SubstrateIdentity
@@ -58,8 +57,13 @@ class EstimatorSubstrate:
         self._name, self._confidence, self._fault = arg, _number("confidence", confidence), fault
         if not 0.5 < self._confidence < 1:
             raise UsageError(f"confidence={confidence}: one-sided, between 0.5 and 1, such as 0.95")
-        if (arg == WRONG) != bool(fault) or (fault and fault not in FAULTS):
-            raise UsageError(f"a wrong interval is estimator:wrong?fault=…, one of {', '.join(FAULTS)}")
+        if arg == WRONG or fault:
+            # Here, because it brings in scipy, and a list of substrates loads this module.
+            from ophamin.measuring.scenarios._wrong_intervals import FAULTS, wrong_interval
+
+            if arg != WRONG or fault not in FAULTS:
+                raise UsageError(f"a wrong interval is estimator:wrong?fault=…, one of {', '.join(FAULTS)}")
+            self._wrong = wrong_interval
         self._options: dict[str, JSON] = {}
         if method:
             self._options["method"] = method
@@ -95,7 +99,7 @@ class EstimatorSubstrate:
         if not isinstance(columns, Mapping) or "value" not in columns:
             return None, "an estimator takes a table, such as {'value': [1, 0, 1]}; use corpus simulated"
         if self._estimate is None:
-            lower, upper = wrong_interval(self._fault, columns["value"], 1 - self._confidence)
+            lower, upper = self._wrong(self._fault, columns["value"], 1 - self._confidence)
             return {"value": None, "lower": lower, "upper": upper, "method": self._fault}, ""
         try:
             found = self._estimate(columns, confidence=self._confidence, seed=seed, **self._options)
