@@ -263,13 +263,17 @@ def test_factors_of_a_balanced_design_have_the_f_of_their_analysis_of_variance()
     item = found["F:factor"]
     assert (item.statistic_value, item.p_value) == pytest.approx((effect.f, effect.p_value), rel=1e-5)
     assert (item.detail["df"], item.detail["df2"]) == (3, pytest.approx(18))
-    plain = LinearMixedModel().compute(table, seed=0).evidence
-    assert not [e for e in plain if e.statistic_name.startswith("F:")]
+    for df, rest in (("satterthwaite", 18), ("asymptotic", None)):
+        plain = {e.statistic_name: e for e in LinearMixedModel().compute(table, seed=0, df=df).evidence}["F:factor"]
+        assert plain.statistic_value == pytest.approx(item.statistic_value, rel=1e-5)
+        assert (plain.detail["df2"], plain.detail["df_method"]) == (pytest.approx(rest, rel=1e-3), df)
     names = [t.term for t in term_tests(mixed_model(y, subject.tolist(), numeric={"a:b": rng.normal(size=28), "c": y**2},
                                                     factors={"f[": (dose % 2).tolist()}, interactions=True))]  # fmt: skip
     assert names == ["a:b:c", "a:b:f[", "c:f["]  # each lower term is in a product
     with pytest.raises(UsageError, match="REML"):
-        term_tests(mixed_model(y, subject.tolist(), reml=False))
+        term_tests(mixed_model(y, subject.tolist(), reml=False), "kenward-roger")
+    with pytest.raises(UsageError, match="satterthwaite"):
+        term_tests(mixed_model(y, subject.tolist()), "residual")
 
 
 def test_too_few_rows_for_an_f_are_said_to_be() -> None:
@@ -278,11 +282,12 @@ def test_too_few_rows_for_an_f_are_said_to_be() -> None:
         rng = np.random.default_rng(seed)
         group, kind = [0, 0, 1, 1, 2, 2], rng.permutation([0, 1, 2, 0, 1, 2]).tolist()
         table = {"value": rng.normal(size=6).tolist(), "group": group, "factor": kind}
-        result = LinearMixedModel().compute(table, seed=0, df="kenward-roger", profile=False)
-        for item in result.evidence:
-            if item.statistic_name.startswith("F:"):
-                assert item.p_value is None or 0 <= item.p_value <= 1
-                assert item.statistic_value is None or item.statistic_value >= 0
+        for df in ("kenward-roger", "satterthwaite", "asymptotic"):
+            result = LinearMixedModel().compute(table, seed=0, df=df, profile=False)
+            for item in result.evidence:
+                if item.statistic_name.startswith("F:"):
+                    assert item.p_value is None or 0 <= item.p_value <= 1
+                    assert item.statistic_value is None or item.statistic_value >= 0
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,13 @@ def _kenward_roger(data: Any, options: Any) -> dict[str, Any]:
     return {"se": found.se.tolist(), "df": found.df.tolist()}
 
 
-def _kenward_roger_f(data: Any, options: Any) -> dict[str, Any]:
+def _term(data: Any, options: Any) -> dict[str, Any]:
     model = _fit(
-        data, options["numeric"], reml=True, structure=options["structure"],
+        data, options["numeric"], reml=options.get("reml", True), structure=options["structure"],
         factors={name: data[name] for name in options["factors"]}, interactions=options["interactions"],
     )  # fmt: skip
-    test = next(t for t in term_tests(model) if t.term == options["term"])
+    how = options.get("df", "kenward-roger")
+    test = next(t for t in term_tests(model, how) if t.term == options["term"])
     return {"F": test.f, "df1": test.df1, "df2": test.df2, "p": test.p_value}
 
 
@@ -135,7 +136,7 @@ def _repeated(data: Any, options: Any) -> dict[str, Any]:
 ANSWERS = {
     "lmm": _lmm,
     "kr": _kenward_roger,
-    "krf": _kenward_roger_f,
+    "term": _term,
     "lrt": _ratio,
     "profile": _profile,
     "aov": _factorial,

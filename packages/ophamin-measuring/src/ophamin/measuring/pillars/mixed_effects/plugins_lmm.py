@@ -93,8 +93,8 @@ class LinearMixedModel:
             **options: Those of :attr:`options`.
 
         Returns:
-            Evidence: fixed effects, standard deviations, ICC, −2 log-likelihood, by Kenward and Roger an F test of each
-            factor; table ``blups``.
+            Evidence: fixed effects, an F test of each factor that enters no product, standard deviations, ICC, −2
+            log-likelihood; table ``blups``.
 
         Raises:
             UsageError: Malformed columns or options.
@@ -120,11 +120,11 @@ class LinearMixedModel:
             for i, name in enumerate(model.names)
         ]  # fmt: skip
         # Of a covariate F is the square of t.
-        tests = [t for t in term_tests(model) if "factor" in t.term] if given["df"] == "kenward-roger" else []
+        tests = [test for test in term_tests(model, given["df"]) if "factor" in test.term]
         evidence += [
             finding(
-                self.name, f"F:{test.term}", test.f, p_value=test.p_value, method="kenward-roger F", df=test.df1,
-                df2=finite(test.df2), criterion=criterion, **{**common, "library": OWN},
+                self.name, f"F:{test.term}", test.f, p_value=test.p_value, method="wald F", df=test.df1,
+                df2=finite(test.df2), df_method=given["df"], criterion=criterion, **{**common, "library": OWN},
             )
             for test in tests
         ]  # fmt: skip
