@@ -55,7 +55,7 @@ def term_tests(model: MixedModel, df: str = "satterthwaite") -> list[TermTest]:
         >>> y = [1.0, 2.0, 4.0, 1.5, 3.0, 4.5, 2.0, 2.5, 5.0]
         >>> one, = term_tests(mixed_model(y, list("aaabbbccc"), factors={"dose": [1, 2, 3] * 3}))
         >>> one.term, one.df1, round(one.df2, 3), round(one.f, 3)
-        ('dose', 2, 4.0, 46.5)
+        ('dose', 2, 4.0, 84.0)
     """
     if df not in DEGREES:
         raise UsageError(f"degrees of freedom are one of {', '.join(DEGREES)}, not {df!r}")
