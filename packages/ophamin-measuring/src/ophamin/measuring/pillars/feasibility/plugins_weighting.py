@@ -81,6 +81,7 @@ class Matching:
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         study = read_study(self.name, columns)
         others = given.pop("variance_neighbours") or None
+        scored: dict[str, Any] = {"propensity_library": "statsmodels"} if given["metric"] == "score" else {}
         found = matching(study.outcome, study.treatment, study.confounders, variance_neighbours=others, **given)
         told = [*overlap_notes(study)]
         if given["metric"] == "score":
@@ -90,7 +91,7 @@ class Matching:
         return answer(
             self.name, found, study, library=OWN, method=f"{given['neighbours']}-nearest {given['metric']} matching",
             level=given["level"], assumptions=[*told, OBSERVED],
-            **({"propensity_library": "statsmodels"} if given["metric"] == "score" else {}),
+            **scored,
         )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def kenward_roger(criterion: Criterion, theta: Floats) -> KenwardRoger:
     c2 = c1 - _sum(t1, k @ b)
     c3 = c2 - _sum(t2, k @ b)
     trace = criterion.n - float(np.einsum("gij,gji->", a, k)) - float(np.einsum("gij,gji->", s1, k))
-    phi = np.linalg.inv(c1)
+    phi: Floats = np.asarray(np.linalg.inv(c1), dtype=np.float64)
     parts = _directions(random)
     q = len(parts) + 1
     first = np.empty((q, p, p))
@@ -114,8 +114,8 @@ def kenward_roger(criterion: Criterion, theta: Floats) -> KenwardRoger:
     information = (information + information.T) / 2
     if not np.isfinite(information).all() or np.linalg.eigvalsh(information)[0] <= 1e-10 * np.trace(information):
         return KenwardRoger(phi, phi, first, np.full((q, q), np.nan))
-    weights = 2 * np.linalg.inv(information)
-    adjusted = phi + 2 * phi @ np.einsum("rs,rsij->ij", weights, second - crossed) @ phi
+    weights: Floats = 2 * np.asarray(np.linalg.inv(information), dtype=np.float64)
+    adjusted: Floats = phi + 2 * phi @ np.einsum("rs,rsij->ij", weights, second - crossed) @ phi
     return KenwardRoger(phi, adjusted, first, weights)
 
 
