@@ -72,11 +72,13 @@ class Fixed:
         names: Names of the columns; ``intercept`` first, a factor's level as ``factor[level]``.
         matrix: Shape (n, p), of full column rank.
         aliased: Columns left out because the ones before determine them.
+        terms: Names of the covariates and factors each column belongs to: none for the intercept, two for a product.
     """
 
     names: list[str]
     matrix: Floats
     aliased: list[str]
+    terms: list[tuple[str, ...]]
 
 
 def fixed_design(
@@ -95,9 +97,14 @@ def fixed_design(
         levels, codes = coded(column)
         terms.append([(f"{name}[{level}]", (codes == i).astype(float)) for i, level in enumerate(levels) if i])
     columns = [("intercept", np.ones(n)), *(column for term in terms for column in term)]
+    of: list[tuple[str, ...]] = [
+        (),
+        *((name,) for name, term in zip([*numeric, *factors], terms, strict=True) for _ in term),
+    ]
     if interactions:
-        for one, other in combinations(terms, 2):
+        for (a_name, one), (b_name, other) in combinations(zip([*numeric, *factors], terms, strict=True), 2):
             columns += [(f"{a}:{b}", x * z) for a, x in one for b, z in other]
+            of += [(a_name, b_name)] * (len(one) * len(other))
     matrix = np.column_stack([x for _, x in columns])
     keep = _independent(matrix)
     names = [name for name, _ in columns]
@@ -105,6 +112,7 @@ def fixed_design(
         [c for c, k in zip(names, keep, strict=True) if k],
         matrix[:, keep],
         [c for c, k in zip(names, keep, strict=True) if not k],
+        [term for term, k in zip(of, keep, strict=True) if k],
     )
 
 
