@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -407,41 +408,10 @@ def test_an_executor_that_is_not_there(log: Path, words: str) -> None:
 
 
 @pytest.fixture
-def cluster(log: Path) -> Any:
-    """A real scheduler and two worker processes over TCP; gives its address and the workers."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*words: str) -> subprocess.Popen[bytes]:
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen([sys.executable, "-m", *words], stdout=quiet, stderr=quiet, start_new_session=True)
-        started.append(process)
-        return process
-
-    where = log.parent / "scheduler.json"
-    try:
-        start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-              "--scheduler-file", str(where))  # fmt: skip
-        limit = time.monotonic() + 60
-        address = ""
-        while not address:
-            assert time.monotonic() < limit
-            # The scheduler makes the file before it writes it.
-            with contextlib.suppress(OSError, ValueError):
-                address = json.loads(where.read_text())["address"]
-            time.sleep(0.05)
-        workers = [
-            start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
-            for _ in range(2)
-        ]
-        from distributed import Client
-
-        with Client(address, timeout="30s", set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-        yield address, workers
-    finally:
-        for process in reversed(started):
-            process.kill()
-            process.wait()
+def cluster(log: Path, dask_cluster: Callable[[Path], Any]) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A real cluster whose workers can import the work; its address and the workers."""
+    with dask_cluster(log.parent) as found:
+        yield found
 
 
 @pytest.mark.slow

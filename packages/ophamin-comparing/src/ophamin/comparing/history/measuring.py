@@ -164,9 +164,10 @@ class Bench:
         if "skipped" in line:
             return Measured(revision, skipped=line["skipped"], again=True)
         # Begun, and not ended: the process was killed, perhaps after the run had filed its proof.
-        for entry in Ledger(self._ledger_folder, create=False).entries():
-            if entry.index >= line["ledger_size"] and entry.value.get("proof_id"):
-                proof = self._stored(entry.value["proof_id"], spec)
+        ledger = Ledger(self._ledger_folder, create=False)
+        for index in range(line["ledger_size"], ledger.size):
+            if proof_id := ledger.entry(index).value.get("proof_id"):
+                proof = self._stored(proof_id, spec)
                 if proof is not None:
                     self._journal.end(step, proof_id=proof.proof_id)
                     return Measured(revision, proof, again=True)

@@ -110,6 +110,7 @@ def look(
         if kept is not None:
             return Looked(kept, True, beyond)
         with ledger.exclusive():
+            ledger.check()
             again = find(ledger, series)
             if again is None or (again.index, len(again.looks)) != (registered.index, len(registered.looks)):
                 continue  # someone else looked meanwhile
