@@ -205,12 +205,13 @@ def _effects(before: Proof, after: Proof) -> list[tuple[Part, Part, Effect]]:
     else:
         try:
             found = paired_differences(before, after)
-        except Unpaired as reason:
-            found = [_difference(a, b, str(reason)) for a, b in both]
+        except Unpaired as why:
+            lost = f"unpaired: {why}" if why.apart else f"the pairing is lost, because {why}"
+            found = [_difference(a, b, lost) for a, b in both]
     return [(a, b, effect) for (a, b), effect in zip(both, found, strict=True)]
 
 
-def _difference(before: Part, after: Part, reason: str) -> Effect:
+def _difference(before: Part, after: Part, pairing: str) -> Effect:
     delta = before.smallest_difference
     testable = delta is not None and delta > 0 and before.comparator in COMPARATORS
     if before.bounds is None or after.bounds is None:
@@ -219,7 +220,7 @@ def _difference(before: Part, after: Part, reason: str) -> Effect:
     difference = mover_difference(before.bounds, after.bounds)
     if before.exact and after.exact:
         return Effect(difference, "exact: both values are those of the whole target", certain=True)
-    method = f"square-and-add of the two intervals (approximate); the pairing is lost, because {reason}"
+    method = f"square-and-add of the two intervals (approximate); {pairing}"
     if difference.lower is None and difference.upper is None:
         method = "no bounds: a record without an interval gives only a number"
     return Effect(difference, method, sides=sides_of_bounds(difference, delta) if testable and delta else None)
