@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def changes(
     settings: Settings = ctx.obj
     revisions = [line.strip() for line in order if line.strip()] if order is not None else []
     with verified_index(settings, directory) as index:
-        proofs = [index.load(entry) for entry in index.entries()]
+        # Of a large store most is of other metrics, and of a proof only its numbers are asked.
+        proofs = [replace(index.load(entry), body={}) for entry in index.having(metric)]
         problems = index.problems()
     if not proofs:
         raise UsageError(f"no sound proof lies in {directory or settings.store}")

@@ -79,7 +79,7 @@ def register(
 
     if (max_n is None) == (commits is None):
         raise UsageError("say by one of the two when looking ends: --max-n N, or --commits N")
-    proofs, _ = _proofs(settings, directory)
+    proofs, _ = _proofs(settings, metric, directory)
     series = choose(proofs, metric, claim)
     typical = _typical(proofs, series)
     if max_n is None:
@@ -130,7 +130,7 @@ def look(
     from ophamin.comparing.series import looking
 
     settings: Settings = ctx.obj
-    proofs, problems = _proofs(settings, directory)
+    proofs, problems = _proofs(settings, metric, directory)
     found = looking.look(proofs, metric, settings, claim=claim, key_file=key_file)
     record = found.kept.record
     code = CODES[record["result"]["outcome"]]
@@ -153,9 +153,9 @@ def look(
     ctx.exit(code)
 
 
-def _proofs(settings: Settings, directory: Path | None) -> tuple[list[Proof], list[Problem]]:
+def _proofs(settings: Settings, metric: str, directory: Path | None) -> tuple[list[Proof], list[Problem]]:
     with verified_index(settings, directory) as index:
-        proofs, problems = [index.load(entry) for entry in index.entries()], list(index.problems())
+        proofs, problems = [index.load(entry) for entry in index.having(metric)], index.problems()
     if not proofs:
         raise UsageError(f"no sound proof lies in {directory or settings.store}")
     return proofs, problems
