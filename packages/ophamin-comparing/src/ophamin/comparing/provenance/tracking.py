@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -220,7 +221,7 @@ class Tracking:
                 store.put(record.object, record.kind, files)
             except (OphaminError, MlflowException, OSError) as error:
                 found.tampered = found.tampered or getattr(error, "exit_code", 0) == 3
-                found.left_out[run_id] = str(error).strip().splitlines()[0]
+                found.left_out[run_id] = (str(error).strip() or type(error).__name__).splitlines()[0]
                 return
             found.files_left_out.update({f"{run_id}/{name}": why for name, why in unbound.items()})
         take_in(lineage, record, checked, keyring.trusted())
@@ -322,16 +323,22 @@ class Tracking:
 
 def _ask(uri: str) -> None:
     """Whether a server answers at all; MLflow itself would try for minutes."""
-    if urlsplit(uri).scheme not in ("http", "https"):
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        # A password may stand in it.
+        raise UsageError(f"the address of the tracking server is none: {error}") from None
+    if parts.scheme not in ("http", "https"):
         return
-    parts = urlsplit(uri)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     try:
         with urllib.request.urlopen(address, timeout=_ANSWER_S):  # the scheme is one of two
             pass
     except urllib.error.HTTPError:
         return  # it answers; what it thinks of us, MLflow will say
-    except (OSError, ValueError) as error:
+    except InvalidURL as error:
+        raise UsageError(f"the address of the tracking server is none: {error}") from None
+    except (OSError, ValueError, HTTPException) as error:  # the last: something answers, and it is no web server
         reason = getattr(error, "reason", None) or error
         raise TrackingServerDown(_down(address, str(reason))) from error
 
@@ -368,6 +375,8 @@ def _milliseconds(text: str) -> int | None:
 
 
 def _iso(milliseconds: int | None) -> str:
-    if not milliseconds:
-        return ""
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="microseconds")
+    try:
+        known = datetime.fromtimestamp(milliseconds / 1000, timezone.utc) if milliseconds else None
+    except (ValueError, OverflowError, OSError):  # of a year that no calendar here has
+        known = None
+    return "" if known is None else known.isoformat(timespec="microseconds")
