@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ophamin.comparing._command.synthesis import verified_index
+from ophamin.comparing._output import json_line
 from ophamin.proof.errors import UsageError
 from ophamin.proof.printable import printable
 from ophamin.protocols import Settings
@@ -92,7 +92,7 @@ def register(
     if as_json:
         said = {k: v for k, v in found.value.items() if k not in ("type", "key")}
         whole = {"index": found.index, "new": not found.renewed, "commits": count, **said}
-        click.echo(json.dumps(whole, ensure_ascii=False))
+        click.echo(json_line(whole))
         return
     value = found.value
     about = "" if count is None else f", about {count:.3g} commits as large as those here"
@@ -143,12 +143,12 @@ def look(
             "exit_code": code, "record": str(found.kept.path), "repeated": found.repeated, "beyond": found.beyond,
             **body, "problems": left_out,
         }  # fmt: skip
-        click.echo(json.dumps(whole, ensure_ascii=False))
+        click.echo(json_line(whole))
     else:
         for line in _lines(record, found.repeated, found.beyond):
             click.echo(printable(line))
         for problem in problems:
-            click.echo(f"{problem.state}: {problem.path}: {problem.reason}", err=True)
+            click.echo(f"{problem.state}: {printable(problem.path)}: {printable(problem.reason)}", err=True)
         click.echo(f"record: {found.kept.path}")
     ctx.exit(code)
 
