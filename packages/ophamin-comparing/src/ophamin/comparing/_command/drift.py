@@ -19,7 +19,7 @@ from ophamin.protocols import Settings
 __all__ = ["drift"]
 
 JSON = Any
-DRIFTED, OVER_BUDGET, SHOWN = 1, 4, 20
+DRIFTED, OVER_BUDGET, NOTHING_SHOWN, SHOWN = 1, 4, 4, 20
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -79,7 +79,8 @@ def drift(
     With --budget the detector is made just strict enough on simulated points like the reference, and that is checked on
     fresh ones. A column of a table drifted when its largest difference of a share is shown to be more than --smallest.
 
-    Exits 1 when something drifted, else 4 when the alarm budget could not be shown to be kept, else 0.
+    Exits 1 when something drifted, else 4 when the alarm budget could not be shown to be kept or the tables had no
+    column that could be compared, else 0.
 
     \b
     Example:
@@ -98,7 +99,7 @@ def drift(
             reference, table, settings, alpha=settings.alpha if alpha is None else alpha, smallest=smallest,
             method=method, group=group, seed=seed, key_file=key_file,
         )  # fmt: skip
-        code = DRIFTED if kept.record["summary"]["drift"] else 0
+        code = DRIFTED if kept.record["summary"]["drift"] else 0 if kept.record["columns"] else NOTHING_SHOWN
         said = _table_lines(kept.record)
     else:
         from ophamin.comparing.drift_detection.report import report_stream
