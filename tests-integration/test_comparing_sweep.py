@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import os
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +127,16 @@ def test_a_forged_proof_is_not_taken_into_the_record(
     code, _, err = command("--executor", "serial")
     assert code == 3
     assert "is bad" in err
+
+
+def test_an_executor_that_does_not_exist_is_refused_also_when_nothing_is_left_to_run(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    assert command("--executor", "serial")[0] in (0, 1, 4)
+    for words in ("nothing", "dask=head", "process=4"):
+        code, _, err = command("--executor", words)
+        assert code == 2
+        assert f"no executor is called {words!r}" in err
 
 
 def journal_of(project: Path) -> Path:
@@ -301,38 +310,10 @@ def test_a_killed_sweep_goes_on_and_no_claim_is_tried_twice(
 
 
 @pytest.fixture
-def cluster(grid: Path) -> Any:
-    """A real scheduler and two workers over TCP that can import the models; its address and the workers."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*words: str) -> subprocess.Popen[bytes]:
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=grid, stdout=quiet, stderr=quiet, start_new_session=True
-        )
-        started.append(process)
-        return process
-
-    where, limit, address = grid / "scheduler.json", time.monotonic() + 60, ""
-    try:
-        start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-              "--scheduler-file", str(where))  # fmt: skip
-        while not address:
-            assert time.monotonic() < limit
-            with contextlib.suppress(OSError, ValueError):
-                address = json.loads(where.read_text())["address"]
-            time.sleep(0.05)
-        words = ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        workers = [start(*words), start(*words)]
-        from distributed import Client
-
-        with Client(address, timeout="30s", set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-        yield address, workers
-    finally:
-        for process in reversed(started):
-            process.kill()
-            process.wait()
+def cluster(grid: Path, dask_cluster: Callable[[Path], Any]) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A real cluster whose workers can import the models; its address and the workers."""
+    with dask_cluster(grid) as found:
+        yield found
 
 
 @pytest.mark.slow

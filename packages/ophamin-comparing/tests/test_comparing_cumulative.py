@@ -11,7 +11,7 @@ import pytest
 from ophamin.comparing.series.points import Series, series_of
 from ophamin.comparing.series.registering import LOOK, SPENDING, Plan, find, register, spent
 from ophamin.proof.errors import UsageError
-from ophamin.proof.ledger import Ledger
+from ophamin.proof.ledger import Ledger, _ledger
 
 LATER = (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
 
@@ -78,6 +78,40 @@ def test_series_are_kept_apart(ledger: Ledger, series: Any) -> None:
     looked(ledger, register(ledger, series(), Plan(40_000)).index)
     assert find(ledger, series(statement="Another.")) is None
     assert register(ledger, series(statement="Another."), Plan(80_000)).attempt == 1
+
+
+def test_a_long_ledger_is_read_once_however_often_it_is_asked(
+    tmp_path: Path, series: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, made, parsed = 2_000, Ledger(tmp_path / "ledger"), []
+    made._append(*({"type": "other", "number": i} for i in range(n)))  # one write instead of two thousand
+    parse = _ledger._parse
+    monkeypatch.setattr(_ledger, "_parse", lambda index, leaf: parsed.append(index) or parse(index, leaf))
+    ledger = Ledger(tmp_path / "ledger")
+    first = register(ledger, series(), Plan(40_000))
+    looked(ledger, first.index)
+    once = len(parsed)
+    assert once < 2.1 * n, "read when it was opened, and for the view"
+    for _ in range(3):
+        found = find(ledger, series())
+        assert found is not None
+        assert (found.index, len(found.looks)) == (n, 1)
+    assert register(ledger, series(), Plan(80_000)).attempt == 2
+    assert len(parsed) < once + 10
+    # What others append meanwhile is seen all the same.
+    looked(Ledger(tmp_path / "ledger"), n + 2)
+    found = find(ledger, series())
+    assert found is not None
+    assert (found.index, len(found.looks)) == (n + 2, 1)
+
+
+@pytest.mark.parametrize("key", [None, 7, ["k"], {"k": 1}])
+def test_entries_of_others_hurt_nobody(ledger: Ledger, series: Any, key: Any) -> None:
+    ledger.append({"type": "cumulative-registration", "key": key})
+    ledger.append({"type": LOOK, "registration": key})
+    ledger.append({"type": LOOK})
+    assert find(ledger, series()) is None
+    assert register(ledger, series(), Plan(40_000)).attempt == 1
 
 
 @pytest.mark.parametrize(

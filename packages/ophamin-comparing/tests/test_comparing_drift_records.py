@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,26 @@ def body_of(result: Result) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """What the command said, and the record it left."""
     said = json.loads(result.stdout)
     return said, json.loads(Path(said["record"]).read_bytes())
+
+
+def test_tables_without_a_column_that_can_be_compared_pass_no_gate(drift: Drift, tmp_path: Path) -> None:
+    for name, value in (("a.csv", "1e300"), ("b.csv", "-1e300")):
+        (tmp_path / name).write_text("v\n" + f"{value}\n" * 50)
+    result = drift("--table", "a.csv", "--reference", "b.csv", "--json")
+    assert result.exit_code == 4, result.output
+    said, record = body_of(result)
+    assert said["exit_code"] == 4
+    assert [row["name"] for row in record["skipped"]] == ["v"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the file system takes no such names")
+def test_a_file_may_be_called_by_bytes_that_are_no_utf_8(drift: Drift, stream: Path, tables: tuple[Path, Path]) -> None:
+    name = os.fsdecode(b"\xff.csv")
+    stream.rename(stream.with_name(name))
+    assert body_of(drift("--stream", name, "--json"))[1]["source"]["name"] == "\\udcff.csv"
+    tables[1].rename(tables[1].with_name(name))
+    record = body_of(drift("--table", name, "--reference", tables[0], "--json"))[1]
+    assert record["current"]["source"] == "\\udcff.csv"
 
 
 def test_a_stream_with_a_budget(drift: Drift, stream: Path) -> None:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from ophamin.comparing.orchestration import (
     assignments,
     ordered,
 )
+from ophamin.comparing.orchestration.executors import open_executor
 from ophamin.comparing.orchestration.family import corrected, p_values
 from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import RunSpec, SweepSpec
@@ -232,6 +235,17 @@ def test_a_worker_that_dies_takes_no_finished_and_no_innocent_cell_along(log: Pa
     assert all(r.value == i**2 for i, r in enumerate(found) if i != 1)
 
 
+def test_a_pool_that_is_about_to_find_out_that_a_worker_died_is_broken() -> None:
+    def submit() -> None:
+        with open_executor("process", 2) as pool:
+            # As the pool leaves its queue when a worker died, a moment before it says so.
+            pool.executor._call_queue._reader.close()  # type: ignore[attr-defined]
+            pool.executor.submit(abs, -1)
+
+    with pytest.raises(BrokenProcessPool, match="a worker died"):
+        submit()
+
+
 def test_limits_end_a_cell_and_all_it_started(log: Path) -> None:
     limits = Limits(time_s=30, cpu_s=1, memory_mb=1024)
     found = run(log, cells(log, 3, c0={"spin": True}, c1={"grow": 4096}), limits=limits)
@@ -407,41 +421,10 @@ def test_an_executor_that_is_not_there(log: Path, words: str) -> None:
 
 
 @pytest.fixture
-def cluster(log: Path) -> Any:
-    """A real scheduler and two worker processes over TCP; gives its address and the workers."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*words: str) -> subprocess.Popen[bytes]:
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen([sys.executable, "-m", *words], stdout=quiet, stderr=quiet, start_new_session=True)
-        started.append(process)
-        return process
-
-    where = log.parent / "scheduler.json"
-    try:
-        start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-              "--scheduler-file", str(where))  # fmt: skip
-        limit = time.monotonic() + 60
-        address = ""
-        while not address:
-            assert time.monotonic() < limit
-            # The scheduler makes the file before it writes it.
-            with contextlib.suppress(OSError, ValueError):
-                address = json.loads(where.read_text())["address"]
-            time.sleep(0.05)
-        workers = [
-            start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
-            for _ in range(2)
-        ]
-        from distributed import Client
-
-        with Client(address, timeout="30s", set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-        yield address, workers
-    finally:
-        for process in reversed(started):
-            process.kill()
-            process.wait()
+def cluster(log: Path, dask_cluster: Callable[[Path], Any]) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A real cluster whose workers can import the work; its address and the workers."""
+    with dask_cluster(log.parent) as found:
+        yield found
 
 
 @pytest.mark.slow

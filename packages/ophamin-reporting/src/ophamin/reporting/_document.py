@@ -11,8 +11,22 @@ from dataclasses import dataclass, field
 
 from ophamin.proof.verification import Verification
 from ophamin.reporting.charts.interval import IntervalPart
+from ophamin.reporting.charts.trajectory import Trajectory
 
-__all__ = ["Badge", "Block", "Chart", "Code", "Document", "Facts", "Note", "Page", "Raw", "Section", "Table"]
+__all__ = [
+    "Badge",
+    "Block",
+    "Chart",
+    "Code",
+    "Document",
+    "Facts",
+    "Note",
+    "Page",
+    "PathChart",
+    "Raw",
+    "Section",
+    "Table",
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,13 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class PathChart:
+    """What was pooled commit by commit; the table that follows says the same in words."""
+
+    path: Trajectory
+
+
+@dataclass(frozen=True)
 class Raw:
     """Long text under a heading that opens it."""
 
@@ -71,7 +92,7 @@ class Raw:
     text: str
 
 
-Block = Facts | Table | Note | Code | Chart | Raw
+Block = Facts | Table | Note | Code | Chart | PathChart | Raw
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ophamin.proof.errors import PluginError
 from ophamin.proof.verification import Verification
 from ophamin.reporting._alert import alert_page
 from ophamin.reporting._audit import audit_page
+from ophamin.reporting._cumulative import cumulative_page
 from ophamin.reporting._document import Badge, Block, Document, Facts, Note, Page, Raw, Section, Table
 from ophamin.reporting._proof import proof_page
 from ophamin.reporting._reach import at, objects, words
@@ -28,6 +29,7 @@ _PAGES: dict[str, Callable[[Mapping[str, JSON]], Page]] = {
     "proof_id": proof_page,
     "audit_id": audit_page,
     "alert_id": alert_page,
+    "cumulative_id": cumulative_page,
 }
 _STATES = {
     0: ("verified", "its id, signature and sections hold, and a known signer stands behind it", "good"),

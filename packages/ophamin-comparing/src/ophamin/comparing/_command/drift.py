@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.comparing.drift.family import Correction
 from ophamin.proof.errors import UsageError
 from ophamin.proof.printable import printable
@@ -18,7 +19,7 @@ from ophamin.protocols import Settings
 __all__ = ["drift"]
 
 JSON = Any
-DRIFTED, OVER_BUDGET, SHOWN = 1, 4, 20
+DRIFTED, OVER_BUDGET, NOTHING_SHOWN, SHOWN = 1, 4, 4, 20
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -78,7 +79,8 @@ def drift(
     With --budget the detector is made just strict enough on simulated points like the reference, and that is checked on
     fresh ones. A column of a table drifted when its largest difference of a share is shown to be more than --smallest.
 
-    Exits 1 when something drifted, else 4 when the alarm budget could not be shown to be kept, else 0.
+    Exits 1 when something drifted, else 4 when the alarm budget could not be shown to be kept or the tables had no
+    column that could be compared, else 0.
 
     \b
     Example:
@@ -97,7 +99,7 @@ def drift(
             reference, table, settings, alpha=settings.alpha if alpha is None else alpha, smallest=smallest,
             method=method, group=group, seed=seed, key_file=key_file,
         )  # fmt: skip
-        code = DRIFTED if kept.record["summary"]["drift"] else 0
+        code = DRIFTED if kept.record["summary"]["drift"] else 0 if kept.record["columns"] else NOTHING_SHOWN
         said = _table_lines(kept.record)
     else:
         from ophamin.comparing.drift_detection.report import report_stream
@@ -119,7 +121,7 @@ def drift(
         said = _stream_lines(kept.record)
     if as_json:
         body = {k: v for k, v in kept.record.items() if k not in ("signature", "attestations")}
-        click.echo(json.dumps({"exit_code": code, "record": str(kept.path), **body}, ensure_ascii=False))
+        click.echo(json_line({"exit_code": code, "record": str(kept.path), **body}))
     else:
         for line in said:
             click.echo(printable(line))

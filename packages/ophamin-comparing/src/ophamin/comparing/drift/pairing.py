@@ -32,7 +32,16 @@ _ADDED = {"record_id": "record", "group": "unit", **{name: name for name in ("ar
 
 
 class Unpaired(Exception):
-    """Why two proofs cannot be paired by record; a clause that follows "because". No failure: intervals remain."""
+    """Why two proofs cannot be paired by record; a clause that follows "because". No failure: intervals remain.
+
+    Args:
+        reason: The clause.
+        apart: Whether the runs have no record in common, so that there is nothing to pair and nothing lost.
+    """
+
+    def __init__(self, reason: str, *, apart: bool = False) -> None:
+        super().__init__(reason)
+        self.apart = apart
 
 
 def paired_differences(before: Proof, after: Proof) -> list[Effect]:
@@ -50,6 +59,9 @@ def paired_differences(before: Proof, after: Proof) -> list[Effect]:
     """
     first, second = _rows(before), _rows(after)
     if list(first) != list(second):
+        shared = {record for record, _ in first} & {record for record, _ in second}
+        if not shared:
+            raise Unpaired("the runs have no record in common", apart=True)
         raise Unpaired("the runs measured different records")
     old, new = _calls(before, list(first.values())), _calls(after, list(second.values()))
     if not len(old) == len(new) == len(before.parts) == len(after.parts):

@@ -11,6 +11,7 @@ from ophamin.comparing._signed import Kept, identity, keep, reproduction, signer
 from ophamin.comparing.drift.family import Correction
 from ophamin.comparing.drift_detection.record import DRIFT_SCAN, TABLE_DRIFT
 from ophamin.comparing.drift_detection.streams import Stream
+from ophamin.proof.printable import text
 from ophamin.protocols import Settings
 
 __all__ = ["report_stream", "report_table"]
@@ -90,7 +91,8 @@ def report_stream(
         "detector_name": found.detector,
         "detector_config": dict(found.config),
         "stream_name": stream.name,
-        "source": dict(source),
+        # A file may be called by bytes that are no UTF-8, which no record can hold.
+        "source": {name: text(value) for name, value in source.items()},
         "n_samples": len(stream.values),
         "n_missing": stream.missing,
         "first_sample": first,
@@ -168,8 +170,8 @@ def report_table(
     body = {
         "schema_version": "table-drift/1.0",
         "identity": identity(),
-        "reference": {"source": str(reference), "digest": before_digest, "n_rows": len(before)},
-        "current": {"source": str(current), "digest": after_digest, "n_rows": len(after)},
+        "reference": {"source": text(reference), "digest": before_digest, "n_rows": len(before)},
+        "current": {"source": text(current), "digest": after_digest, "n_rows": len(after)},
         "settings": {"alpha": alpha, "smallest": smallest, "method": method, "group": group, "seed": seed},
         "units": list(found.units),
         "columns": columns,

@@ -17,7 +17,7 @@ from ophamin.comparing.history.history import worst
 from ophamin.comparing.history.revisions import Moving, commit_of, moving
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import CorpusUnavailable, NotApplicable, SubstrateFailure, UsageError
-from ophamin.proof.ledger import Ledger
+from ophamin.proof.ledger import Ledger, LedgerEntry
 from ophamin.proof.project import Project
 from ophamin.proof.types import to_json
 from ophamin.protocols import Progress, Record, Settings, SubstrateProbe
@@ -184,6 +184,8 @@ def _check(spec: GateSpec) -> None:
         raise UsageError("name the system to time: --substrate 'repo:.?target=pkg.mod:func'")
     if spec.n < 1 or not 0 < spec.inner_s < math.inf:
         raise UsageError("a pass works through at least one record, for a positive number of seconds")
+    if not 0 < spec.timeout_s < math.inf:
+        raise UsageError(f"a cycle may take a positive number of seconds, not {spec.timeout_s:g}")
 
 
 def _open(stack: contextlib.ExitStack, moved: Moving, commit: str) -> SubstrateProbe:
@@ -204,7 +206,8 @@ def _register(
     systems = {f"{name} {side}": system.identity().config_hash for (name, side), system in sides.items()}
     key = digest({"systems": systems, "commits": dict(commits), "corpus": corpus_hash, "margin": spec.rule.margin})
     with ledger.exclusive():
-        earlier = _sessions(ledger, key)
+        ledger.check()  # what is known of it is answered from memory
+        earlier = ledger.view(_Sessions).of(key)
         attempt = earlier + 1
         rule = GateRule(
             spec.rule.margin, spec.rule.alpha / 2**earlier, spec.rule.rounds, spec.rule.noise_limit, len(spec.systems)
@@ -228,16 +231,23 @@ def _register(
         return rule, attempt, ledger.append(entry).index, seed
 
 
-def _sessions(ledger: Ledger, key: str) -> int:
-    """Earlier sessions that compared the same; one that ended before its first round taught nobody anything."""
-    registered, empty = set(), set()
-    for entry in ledger.entries():
+class _Sessions:
+    """Sessions by what they compare: a view of the ledger."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, set[int]] = {}
+        self._empty: set[int] = set()
+
+    def note(self, entry: LedgerEntry) -> None:
         value = entry.value
-        if value.get("type") == _REGISTRATION and value.get("key") == key:
-            registered.add(entry.index)
-        elif value.get("type") == _OUTCOME and not value.get("rounds"):
-            empty.add(value.get("registration"))
-    return len(registered - empty)
+        if value.get("type") == _REGISTRATION and isinstance(key := value.get("key"), str):
+            self._by_key.setdefault(key, set()).add(entry.index)
+        elif value.get("type") == _OUTCOME and not value.get("rounds") and isinstance(value.get("registration"), int):
+            self._empty.add(value["registration"])
+
+    def of(self, key: str) -> int:
+        """How many compared the same; one that ended before its first round taught nobody anything."""
+        return len(self._by_key.get(key, set()) - self._empty)
 
 
 def _session(

@@ -89,6 +89,7 @@ class Bench:
         progress: Told of the cycles of each run.
 
     Raises:
+        UsageError: The limit is no number of seconds.
         MissingDependency: There is no runner.
     """
 
@@ -102,6 +103,8 @@ class Bench:
         limit_s: float,
         progress: Report | None = None,
     ) -> None:
+        if not limit_s > 0:  # nor a number that is none, which nothing is ever longer than
+            raise UsageError(f"a revision may take a positive number of seconds, not {limit_s:g}")
         if "scenario" not in registry.runners.names():
             raise MissingDependency("measuring revisions", "ophamin-measuring", "ophamin-comparing[stats]")
         self._run = registry.runners.get("scenario")
@@ -164,9 +167,10 @@ class Bench:
         if "skipped" in line:
             return Measured(revision, skipped=line["skipped"], again=True)
         # Begun, and not ended: the process was killed, perhaps after the run had filed its proof.
-        for entry in Ledger(self._ledger_folder, create=False).entries():
-            if entry.index >= line["ledger_size"] and entry.value.get("proof_id"):
-                proof = self._stored(entry.value["proof_id"], spec)
+        ledger = Ledger(self._ledger_folder, create=False)
+        for index in range(line["ledger_size"], ledger.size):
+            if proof_id := ledger.entry(index).value.get("proof_id"):
+                proof = self._stored(proof_id, spec)
                 if proof is not None:
                     self._journal.end(step, proof_id=proof.proof_id)
                     return Measured(revision, proof, again=True)

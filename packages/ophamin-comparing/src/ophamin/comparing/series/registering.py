@@ -17,7 +17,7 @@ from typing import Any
 from ophamin.comparing.series.points import Series
 from ophamin.proof.canonical import digest
 from ophamin.proof.errors import UsageError
-from ophamin.proof.ledger import Ledger
+from ophamin.proof.ledger import Ledger, LedgerEntry
 
 __all__ = ["SPENDING", "Plan", "Registered", "find", "key_of", "register", "since", "spent"]
 
@@ -142,6 +142,7 @@ def register(ledger: Ledger, series: Series, plan: Plan) -> Registered:
         raise UsageError(f"{series.metric} {series.comparator} {series.theta!r} is no bound to pool towards")
     key = key_of(series)
     with ledger.exclusive():
+        ledger.check()  # what is known of it is answered from memory
         earlier = _all(ledger, key)
         if earlier and earlier[-1].plan == plan and not earlier[-1].ended:
             last = earlier[-1]
@@ -182,15 +183,29 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
-def _all(ledger: Ledger, key: str) -> list[Registered]:
-    found: dict[int, tuple[Mapping[str, JSON], list[Mapping[str, JSON]]]] = {}
-    for entry in ledger.entries():
+class _Registrations:
+    """All registrations by their series, each with its looks: a view of the ledger."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, list[tuple[int, Mapping[str, JSON]]]] = {}
+        self._looks: dict[int, list[Mapping[str, JSON]]] = {}
+
+    def note(self, entry: LedgerEntry) -> None:
         value = entry.value
-        if value.get("type") == REGISTRATION and value.get("key") == key:
-            found[entry.index] = (value, [])
-        elif value.get("type") == LOOK and value.get("registration") in found:
-            found[value["registration"]][1].append(value)
-    return [Registered(index, value, looks) for index, (value, looks) in found.items()]
+        if value.get("type") == REGISTRATION and isinstance(key := value.get("key"), str):
+            self._by_key.setdefault(key, []).append((entry.index, value))
+            self._looks[entry.index] = []
+        elif value.get("type") == LOOK and isinstance(number := value.get("registration"), int):
+            # A look before its registration is none.
+            self._looks.get(number, []).append(value)
+
+    def of(self, key: str) -> list[Registered]:
+        """Those of one series, in order."""
+        return [Registered(i, value, tuple(self._looks[i])) for i, value in self._by_key.get(key, ())]
+
+
+def _all(ledger: Ledger, key: str) -> list[Registered]:
+    return ledger.view(_Registrations).of(key)
 
 
 def spent(spending: str, fraction: float, alpha: float) -> float:

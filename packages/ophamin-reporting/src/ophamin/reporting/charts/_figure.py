@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -15,15 +15,17 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from ophamin.reporting._text import clip, number, percent, visible
 from ophamin.reporting.charts.interval import IntervalPart, plottable
+from ophamin.reporting.charts.trajectory import Trajectory
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_trajectory"]
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # Becomes currentColor, so that the chart follows the page into dark mode and onto paper.
 _INK = "#0a0b0c"
 _HOLDS = "#2a7f7f"
 # Inches; the page shows them at about 1.5 times their size where there is room, and never much smaller.
-_WIDTH, _ROW, _EDGE = 7.4, 1.45, 0.08
+_WIDTH, _ROW, _EDGE, _TALL = 7.4, 1.45, 0.08, 3.4
+_MOST_POINTS = 200
 _SMALL, _TEXT = 9, 10  # points
 # Text stays text: it can be searched, copied and read out, and takes the font of the page.
 _STYLE: dict[str, Any] = {
@@ -42,19 +44,38 @@ _STYLE: dict[str, Any] = {
 def draw(parts: Sequence[IntervalPart], *, name: str, title: str, description: str) -> str:
     """SVG of the parts; see ``ophamin.reporting.charts.interval.interval_chart``."""
     height = _EDGE + _ROW * len(parts)
+
+    def fill(figure: Figure) -> None:
+        for row, part in enumerate(parts):
+            bottom = (height - (row + 1) * _ROW + 0.34) / height
+            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.56 / height)), part, _label(row))
+
+    labels = {_label(row): clip(visible(_heading(part)), 80) for row, part in enumerate(parts)}
+    return _fit(_svg(height, fill), name, labels, title, description)
+
+
+def draw_trajectory(path: Trajectory, *, name: str, title: str, description: str) -> str:
+    """SVG of pooled commits; see ``ophamin.reporting.charts.trajectory.trajectory_chart``."""
+
+    def fill(figure: Figure) -> None:
+        _draw_trajectory(figure.add_axes((0.1, 0.5 / _TALL, 0.88, (_TALL - 0.95) / _TALL)), path, _label(0))
+
+    heading = f"{path.name}: {path.outcome}" if path.outcome else path.name
+    return _fit(_svg(_TALL, fill), name, {_label(0): clip(visible(heading), 80)}, title, description)
+
+
+def _svg(height: float, fill: Callable[[Figure], None]) -> str:
+    """A figure of that height in inches, drawn by ``fill``, as matplotlib writes it."""
     with mpl.rc_context():
         # The user's own matplotlibrc must not change the bytes.
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)  # type: ignore[arg-type] # its keys are a Literal of 300 names
         figure = Figure(figsize=(_WIDTH, height))
         FigureCanvasSVG(figure)
-        for row, part in enumerate(parts):
-            bottom = (height - (row + 1) * _ROW + 0.34) / height
-            _draw_part(figure.add_axes((0.02, bottom, 0.96, 0.56 / height)), part, _label(row))
+        fill(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    labels = {_label(row): clip(visible(_heading(part)), 80) for row, part in enumerate(parts)}
-    return _fit(out.getvalue(), name, labels, title, description)
+    return out.getvalue()
 
 
 def _label(row: int) -> str:
@@ -79,10 +100,7 @@ def _draw_part(axes: Axes, part: IntervalPart, label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
     axes.set_title(label, loc="left", fontsize=_TEXT, color=_INK, pad=20)
-    if part.comparator in ("<=", "<", ">=", ">"):
-        ends = (low, theta) if part.comparator in ("<=", "<") else (theta, high)
-        axes.axvspan(*ends, facecolor=_HOLDS, alpha=0.16, linewidth=0)
-        axes.axvspan(*ends, facecolor="none", edgecolor=_HOLDS, alpha=0.8, hatch="//", linewidth=0)
+    _hatch(axes.axvspan, part.comparator, low, theta, high)
     axes.axvline(theta, color=_INK, linewidth=1.4, linestyle=(0, (4, 2)))
     axes.annotate(
         f"θ = {number(part.theta)}", (theta, 1), (0, 1), textcoords="offset points", ha=_anchor(theta, low, high),
@@ -92,6 +110,57 @@ def _draw_part(axes: Axes, part: IntervalPart, label: str) -> None:
         _draw_bounds(axes, part, low, high)
     if plottable(part.value):
         axes.plot([float(part.value)], [0], marker="D", markersize=7, color=_INK, linestyle="none")
+
+
+def _hatch(span: Callable[..., Any], comparator: str, low: float, theta: float, high: float) -> None:
+    """Mark the side on which the claim holds."""
+    if comparator in ("<=", "<", ">=", ">"):
+        ends = (low, theta) if comparator in ("<=", "<") else (theta, high)
+        span(*ends, facecolor=_HOLDS, alpha=0.16, linewidth=0)
+        span(*ends, facecolor="none", edgecolor=_HOLDS, alpha=0.8, hatch="//", linewidth=0)
+
+
+def _draw_trajectory(axes: Axes, path: Trajectory, label: str) -> None:
+    theta = float(path.theta)
+    points = [(i, p) for i, p in enumerate(path.points) if p.drawable][-_MOST_POINTS:]
+    n, value = [float(p.n) for _, p in points], [float(p.value) for _, p in points]
+    held = [(float(p.n), float(p.lower), float(p.upper)) for _, p in points if p.held]
+    # The half-way interval sets the scale: those of the first commits are so wide that nothing else would be seen.
+    middle = held[len(held) // 2 :][:1]
+    around = [theta + sign * (upper / 2 - lower / 2) for sign in (-1, 1) for _, lower, upper in middle]
+    low, high = _limits([theta, *value, *around, *(end for _, *ends in middle for end in ends)])
+    most = [float(path.max_n)] if plottable(path.max_n) and path.max_n > 0 else []
+    axes.set_xlim(0, 1.03 * max(n + most))
+    axes.set_ylim(low, high)
+    for side in ("right", "top"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_INK)
+    axes.tick_params(colors=_INK, labelsize=_SMALL, length=3)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+    axes.set_title(label, loc="left", fontsize=_TEXT, color=_INK, pad=8)
+    axes.set_xlabel("observations", fontsize=_SMALL, color=_INK)
+    _hatch(axes.axhspan, path.comparator, low, theta, high)
+    axes.axhline(theta, color=_INK, linewidth=1.4, linestyle=(0, (4, 2)))
+    for end in most:
+        axes.axvline(end, color=_INK, linewidth=1)
+        axes.annotate(
+            "maximum", (end, high), (-3, -3), textcoords="offset points", ha="right", va="top", fontsize=_SMALL,
+            color=_INK,
+        )  # fmt: skip
+    where = [at for at, _, _ in held]
+    for sign in (-1, 1):
+        # A value beyond it is one whose interval leaves θ out: both say the same.
+        bound = [theta + sign * (upper / 2 - lower / 2) for _, lower, upper in held]
+        axes.plot(where, bound, color=_INK, linewidth=1.2, linestyle=(0, (1, 1.5)))
+    for at, lower, upper in held:
+        axes.plot([at, at], [lower, upper], color=_INK, linewidth=2)
+    axes.plot(n, value, color=_INK, linewidth=0.8, marker="o", markersize=4)
+    decisive = [(float(p.n), float(p.value)) for i, p in points if i == path.crossed]
+    for at, there in decisive:
+        axes.plot([at], [there], color=_INK, marker="D", markersize=9, fillstyle="none", markeredgewidth=1.6)
 
 
 def _draw_bounds(axes: Axes, part: IntervalPart, low: float, high: float) -> None:

@@ -16,6 +16,7 @@ from ophamin.reporting._document import Document
 from ophamin.reporting._pages import document, verification_badge
 from ophamin.reporting._text import visible
 from ophamin.reporting.charts.interval import IntervalPart, interval_chart
+from ophamin.reporting.charts.trajectory import Trajectory, trajectory_chart
 
 __all__ = ["HtmlRenderer"]
 
@@ -86,6 +87,15 @@ def _chart(parts: Sequence[IntervalPart], name: str, title: str) -> Markup | str
         return f"There is no chart, the table says the same: {missing}."
 
 
+def _path_chart(path: Trajectory, name: str, title: str) -> Markup | str:
+    if not path.drawable:
+        return "There is no chart: there is no finite pooled value."
+    try:
+        return Markup(trajectory_chart(path, name=name, title=title))
+    except MissingDependency as missing:
+        return f"There is no chart, the table says the same: {missing}."
+
+
 def _finalize(value: JSON) -> JSON:
     """Runs on everything the template writes, before escaping."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
@@ -102,7 +112,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(chart=_chart, state_of=verification_badge)
+    environment.globals.update(chart=_chart, path_chart=_path_chart, state_of=verification_badge)
     environment.tests["long"] = lambda text: any(len(word) > LONG_WORD for word in text.split())
     environment.tests["markup"] = lambda value: isinstance(value, Markup)
     return environment

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ophamin.proof.verification import Verification
-from ophamin.reporting._document import Block, Chart, Code, Document, Facts, Note, Page, Raw, Table
+from ophamin.reporting._document import Block, Chart, Code, Document, Facts, Note, Page, PathChart, Raw, Table
 from ophamin.reporting._pages import document, verification_badge
 from ophamin.reporting._text import visible
 
@@ -108,7 +108,7 @@ def _block(block: Block) -> Iterator[str]:
         yield ""
     elif isinstance(block, (Code, Raw)):
         yield from _fenced(block.text)
-    elif not isinstance(block, Chart):  # the table after a chart says what it shows
+    elif not isinstance(block, (Chart, PathChart)):  # the table after a chart says what it shows
         raise TypeError(f"no Markdown for {type(block).__name__}")
 
 
