@@ -59,7 +59,13 @@ def test_help_a_list_and_proof_verify_import_no_science(ophamin: Run, project: P
         "print([m for m in {names!r} if m in sys.modules], file=sys.stderr)"
     )
     (project / "no.json").write_text("{}")
-    for args in (["--help"], ["proof", "verify", "no.json"], ["run", "--help"], ["corpus", "--help"], ["substrate", "list"]):
+    for args in (
+        ["--help"],
+        ["proof", "verify", "no.json"],
+        ["run", "--help"],
+        ["corpus", "--help"],
+        ["substrate", "list"],
+    ):
         done = subprocess.run(
             [sys.executable, "-c", probe.format(args=args, names=SCIENCE)],
             capture_output=True, text=True, check=True, cwd=project, env=dict(os.environ),
