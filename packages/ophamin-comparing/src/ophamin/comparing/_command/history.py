@@ -176,7 +176,7 @@ def _finish(
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
               help="Measure each K-th revision, and the last.")  # fmt: skip
 @click.option("--records", type=click.Choice(["same", "own"]), default="same", show_default=True,
-              help="The same for every revision, which pairs them; or of each one's own, which pools them.")  # fmt: skip
+              help="The same for every revision, or records of its own for each, to be pooled.")  # fmt: skip
 @click.pass_context
 def history(
     ctx: click.Context, /, revisions: str, first_parent: bool, every: int, as_json: bool, **given: JSON

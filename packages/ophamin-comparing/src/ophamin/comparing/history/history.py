@@ -145,8 +145,8 @@ def _check_room(spec: RunSpec, revisions: int) -> None:
     count, n = corpus.count(), spec.n or 0
     if revisions * n > count:
         raise UsageError(
-            f"{revisions} revisions with {n} records of their own each ask for {revisions * n:,}, and corpus {words!r} has "
-            f"{count:,}; ask for fewer (--n, --every), or add data"
+            f"{revisions} revisions with {n} records of their own each ask for {revisions * n:,}, and corpus {words!r} "
+            f"has {count:,}; ask for fewer (--n, --every), or add data"
         )
 
 

@@ -1,4 +1,4 @@
-"""Other runs of a claim, at whatever revision of its system: samples that are to be added up share no record.
+"""Runs of a claim at other revisions of its systems: samples that are to be added up share no record.
 
 An attempt at a claim leaves out what earlier attempts at the same revision measured. A run with records of its own also
 leaves out what was measured at others.
@@ -7,6 +7,7 @@ leaves out what was measured at others.
 from __future__ import annotations
 
 from ophamin.measuring.scenarios._road.attempts import counts
+from ophamin.measuring.scenarios._road.kinship import kinship
 from ophamin.measuring.scenarios._road.setup import Setup
 from ophamin.proof.ledger import Attempt, Ledger, LedgerEntry
 
@@ -30,10 +31,16 @@ class _Claims:
 
 
 def others_of(setup: Setup, ledger: Ledger) -> list[Attempt]:
-    """Registrations of this claim for other systems or revisions, of which anything may have been measured.
+    """Registrations of this claim for other revisions of the same systems, by which anything may have been measured.
 
     A claim names its corpus by content, so they drew from the same records.
     """
-    found = [a for key in ledger.view(_Claims).of(setup.claim_hash) if key != setup.attempt_key
-             for a in ledger.attempts(key) if a.value.get("claim_hash") == setup.claim_hash]  # fmt: skip
-    return [a for a in found if counts(len(setup.arms), a.outcome, a.outcome_value)]
+    keys = [key for key in ledger.view(_Claims).of(setup.claim_hash) if key != setup.attempt_key]
+    systems = kinship(setup)["substrates"]
+    return [
+        attempt
+        for key in keys
+        for attempt in ledger.attempts(key)
+        if (attempt.value.get("claim_hash"), attempt.value.get("substrates")) == (setup.claim_hash, systems)
+        and counts(len(setup.arms), attempt.outcome, attempt.outcome_value)
+    ]
