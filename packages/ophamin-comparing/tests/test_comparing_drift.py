@@ -209,6 +209,7 @@ def test_the_same_records_are_paired_whatever_their_order(measured):
     ("change", "reason"),
     [
         (lambda measured: measured("b", [True] * 30 + [False], range(1, 32)), "different records"),
+        (lambda measured: measured("b", [True] * 31, range(31, 62)), "unpaired: the runs have no record in common"),
         (lambda measured: measured("b", [True] * 31, value=0.9), "another accuracy of the rows"),
         (lambda measured: measured("b", [True] * 31, [0] * 31), "more than once"),
     ],

@@ -240,9 +240,8 @@ class _Sessions:
         value = entry.value
         if value.get("type") == _REGISTRATION and isinstance(key := value.get("key"), str):
             self._by_key.setdefault(key, set()).add(entry.index)
-        elif value.get("type") == _OUTCOME and not value.get("rounds"):
-            if isinstance(number := value.get("registration"), int):
-                self._empty.add(number)
+        elif value.get("type") == _OUTCOME and not value.get("rounds") and isinstance(value.get("registration"), int):
+            self._empty.add(value["registration"])
 
     def of(self, key: str) -> int:
         """How many compared the same; one that ended before its first round taught nobody anything."""
