@@ -408,7 +408,7 @@ def test_revisions_on_records_of_their_own_share_none_and_are_pooled(checkout: C
     # Two of them are compared without pairing, and it is said.
     text = ophamin("compare", points[2]["path"], points[3]["path"]).stdout
     assert "unpaired: the runs have no record in common" in text
-    assert ophamin("proof", "reproduce", points[3]["path"]).returncode == 0
+    assert ophamin("reproduce", points[3]["path"]).returncode == 0
 
 
 def test_the_same_records_are_still_the_default_and_paired(checkout: Checkout, ophamin: Command) -> None:
