@@ -143,6 +143,7 @@ def test_a_revision_that_takes_too_long_is_skipped(checkout: Checkout, ophamin: 
         (["--revisions", "main..main", "--substrate", "other=repo:absent?target=a:b"], "is no folder"),
         (["--revisions", "main~1..main", "--set", "nothing=1"], "no option 'nothing'"),
         (["--revisions", "main..main", "--set", "nothing=1"], "no option 'nothing'"),
+        (["--revisions", "main~1..main", "--limit", "nan"], "positive number of seconds, not nan"),
     ],
 )
 def test_what_makes_no_sense_is_said_at_once(checkout: Checkout, ophamin: Command, words: list[str], said: str) -> None:

@@ -93,6 +93,7 @@ def test_identical_code_that_is_noisy_neither_alarms_nor_passes(
         ("import nothing_of_that_name\n", [], 6, "nothing_of_that_name"),
         (STEADY.format(s=0.001), ["--base", "v9"], 2, "no commit 'v9'"),
         (STEADY.format(s=0.001), ["--margin", "nan"], 2, "margin"),
+        (STEADY.format(s=0.001), ["--timeout", "nan"], 2, "positive number of seconds, not nan"),
         (STEADY.format(s=0.001), ["--corpus", "table:absent.csv?text=text"], 2, "absent.csv"),
         (STEADY.format(s=0.001), ["--substrate", "other=mock"], 2, "no system here moves"),
     ],

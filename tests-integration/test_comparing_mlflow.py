@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -214,7 +216,33 @@ def test_a_server_that_is_down_is_said_at_once(ophamin: Run, project: Path) -> N
         assert "Traceback" not in done.stderr
         assert time.monotonic() - begun < 30
     assert ophamin("mlflow", "log", "proofs").returncode == 2
-    assert ophamin("mlflow", "log", "proofs", "--uri", "nonsense://x").returncode == 2
+    for address in ("nonsense://x", "http://me:secret@[bad", "http://me:secret@127.0.0.1:port"):
+        done = ophamin("mlflow", "log", "proofs", "--uri", address)
+        assert done.returncode == 2, done.stderr
+        assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"])
+def test_what_answers_and_is_no_tracking_server_is_said(ophamin: Run, project: Path, answer: bytes) -> None:
+    run_one(ophamin, 0.9)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # until it is closed
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(4096)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        done = ophamin("mlflow", "log", "proofs", "--uri", f"http://127.0.0.1:{server.getsockname()[1]}")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert done.returncode == 6, done.stderr
+    assert "no tracking server answers" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 SWEEP = """

@@ -129,6 +129,16 @@ def test_a_forged_proof_is_not_taken_into_the_record(
     assert "is bad" in err
 
 
+def test_an_executor_that_does_not_exist_is_refused_also_when_nothing_is_left_to_run(
+    grid: Path, command: Callable[..., tuple[int, dict[str, JSON], str]]
+) -> None:
+    assert command("--executor", "serial")[0] in (0, 1, 4)
+    for words in ("nothing", "dask=head", "process=4"):
+        code, _, err = command("--executor", words)
+        assert code == 2
+        assert f"no executor is called {words!r}" in err
+
+
 def journal_of(project: Path) -> Path:
     return project / ".ophamin" / "sweeps" / "cells.jsonl"
 

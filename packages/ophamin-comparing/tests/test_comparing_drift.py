@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from ophamin import registry
 from ophamin.comparing._show import to_json, to_markdown, to_text
 from ophamin.comparing.drift import compare, proof_of
+from ophamin.comparing.drift.nearest import Nearest
+from ophamin.comparing.drift.proofs import SeriesKey
 from ophamin.proof.errors import SchemaError
 from ophamin.proof.signed import SignedRecord
 from ophamin.protocols import EstimatorCall, Score
@@ -85,6 +87,21 @@ def test_what_else_differs_is_said_and_what_cannot_be_compared_is_named(proof):
     assert set(alone.differs) == {"corpus"}
     assert alone.nearest is new.proof
     assert "not compared with" in to_text(drift)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from("ab")] * 4), max_size=12), st.tuples(*[st.sampled_from("abc")] * 4))
+def test_the_nearest_is_the_first_that_differs_least_and_in_two_fields_at_most(keys, wanted):
+    class Member:
+        def __init__(self, fields):
+            self.key = SeriesKey(*fields)
+
+    members, key = [Member(fields) for fields in keys], SeriesKey(*wanted)
+    least = min(members, key=lambda member: len(key.differences(member.key)), default=None)
+    found = Nearest(members).of(key)
+    if least is None or len(key.differences(least.key)) > 2:
+        assert found is None
+    else:
+        assert found == (least, key.differences(least.key))
 
 
 def test_of_several_proofs_of_a_series_the_latest_is_compared_and_the_others_are_named(proof):

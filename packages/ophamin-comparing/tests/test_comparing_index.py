@@ -467,3 +467,45 @@ def test_a_proof_that_changed_since_is_not_handed_out(put: Any, index: Any) -> N
     path.unlink()
     with pytest.raises(UnknownRecord):
         found.load(entry)
+
+
+def test_what_was_read_is_read_once_until_the_next_refresh(
+    put: Callable[..., Path], index: Callable[..., ProofIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("a/record.json")
+    read = []
+    real = ProofIndex._read_copies
+    monkeypatch.setattr(ProofIndex, "_read_copies", lambda self: read.append(1) or real(self))
+    with index() as found:
+        for ask in (found.entries, found.series, found.problems, found.entries):
+            ask()
+        assert len(read) == 1
+        put("b/record.json", statement="Another.")
+        put("c/record.json", statement="Another.")
+        assert len(found.entries()) == 1
+        found.refresh()
+        assert (len(found.entries()), [p.state for p in found.problems()]) == (2, ["duplicate"])
+
+
+def test_the_proofs_of_a_metric_or_one_of_each_series(
+    put: Callable[..., Path], index: Callable[..., ProofIndex]
+) -> None:
+    for revision in ("r1", "r2"):
+        put(f"{revision}/record.json", revision=revision)
+    put("other/record.json", statement="Another.")
+    with index() as found:
+        assert found.having("accuracy") == found.entries()
+        assert len(found.having("nothing of that name")) == len(found.series()) == 2
+
+
+def test_folders_that_went_from_a_full_store_are_forgotten(
+    put: Callable[..., Path], index: Callable[..., ProofIndex], store: Path, settled: None
+) -> None:
+    for i in range(30):
+        put(f"f{i}/record.json", statement=f"Claim {i}.")
+    with index() as found:
+        assert len(found.entries()) == 30
+        for i in range(0, 30, 3):
+            shutil.rmtree(store / f"f{i}")
+        found.refresh()
+        assert len(found.entries()) == 20

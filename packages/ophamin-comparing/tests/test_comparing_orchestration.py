@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ophamin.comparing.orchestration import (
     assignments,
     ordered,
 )
+from ophamin.comparing.orchestration.executors import open_executor
 from ophamin.comparing.orchestration.family import corrected, p_values
 from ophamin.proof.errors import SubstrateFailure, UsageError
 from ophamin.protocols import RunSpec, SweepSpec
@@ -231,6 +233,17 @@ def test_a_worker_that_dies_takes_no_finished_and_no_innocent_cell_along(log: Pa
     assert [r.state for r in found] == ["done", "failed", *["done"] * 6]
     assert found[1].error == "its worker died"
     assert all(r.value == i**2 for i, r in enumerate(found) if i != 1)
+
+
+def test_a_pool_that_is_about_to_find_out_that_a_worker_died_is_broken() -> None:
+    def submit() -> None:
+        with open_executor("process", 2) as pool:
+            # As the pool leaves its queue when a worker died, a moment before it says so.
+            pool.executor._call_queue._reader.close()  # type: ignore[attr-defined]
+            pool.executor.submit(abs, -1)
+
+    with pytest.raises(BrokenProcessPool, match="a worker died"):
+        submit()
 
 
 def test_limits_end_a_cell_and_all_it_started(log: Path) -> None:

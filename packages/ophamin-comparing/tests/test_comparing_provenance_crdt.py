@@ -224,6 +224,29 @@ def test_a_forged_record_stays_away_and_the_rest_comes(machines: list[Machine], 
     assert [row.id for row in fresh.store.rows()] == [good]
 
 
+def test_a_library_that_does_not_exist_is_no_fault_of_the_file(machines: list[Machine]) -> None:
+    from ophamin.comparing.provenance.crdt.merging import merge, snapshot
+
+    packed = snapshot(machines[0].lineage, machines[0].store)
+    with pytest.raises(UsageError, match="no CRDT library is called 'zz'"):
+        merge(packed, machines[1].lineage, machines[1].store, backend="zz")
+
+
+def test_what_a_link_in_the_store_leads_to_is_not_exported(machines: list[Machine], tmp_path: Path) -> None:
+    from ophamin.comparing.provenance.crdt.merging import _unpack, snapshot
+
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "key").write_text("of mine")
+    (secrets / "record.json").write_text("{}")
+    machine = machines[0]
+    link = machine.store.root / "proof" / "00" / ("00" * 32)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(secrets)
+    replica = open_replica([_unpack(snapshot(machine.lineage, machine.store))[1]])
+    assert {name.partition("/")[2] for name in replica.entries("files")} == {"trace.txt"}
+
+
 def spoilt(machine: Machine, where: str, entries: dict[str, str]) -> bytes:
     """What a machine exports, with some entries set by somebody else."""
     from ophamin.comparing.provenance.crdt.merging import _pack, _unpack, snapshot

@@ -301,6 +301,19 @@ def test_list_show_why_impact(call: Any, stored: Any, made: Any) -> None:
     assert isinstance(call(commands.show, "feed").exception, UnknownRecord)
 
 
+def test_a_record_of_another_kind_began_and_ended_when_it_says(
+    call: Any, project: Settings, write_proof: Any, body: Any
+) -> None:
+    from ophamin.comparing._command.compare import compare
+
+    sides = [write_proof(f"{r}/record.json", body(revision=r)).parent for r in ("r1", "r2")]
+    alert = json.loads(call(compare, *sides, "--json").stdout)["record"]
+    made_at = json.loads(Path(alert).read_text())["generated_at"]
+    [run] = json.loads(call(commands.list_, "--json").stdout)["runs"]
+    assert (run["kind"], run["started_at"], run["ended_at"]) == ("regression-alert", made_at, made_at)
+    assert f"ended  {made_at}" in call(commands.list_).stdout
+
+
 def test_withdraw_marks_the_list(call: Any, stored: Any, made: Any) -> None:
     first, second = stored(made(corpus=A), made(corpus=B))
     assert call(commands.withdraw, A, "--reason", "swapped labels").exit_code == 0

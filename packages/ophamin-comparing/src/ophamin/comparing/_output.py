@@ -1,15 +1,29 @@
-"""Standard output is for a command's answer: what runs print goes to standard error, whoever prints it."""
+"""Standard output is for a command's answer: one JSON object, and nothing that runs print, whoever prints it."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["to_standard_error"]
+from ophamin.proof.printable import text
+
+__all__ = ["json_line", "to_standard_error"]
+
+
+def json_line(value: Any) -> str:
+    r"""An answer as JSON on one line, always UTF-8: bytes of a file name that are none stand as an escape of JSON.
+
+    Example:
+        >>> print(json_line({"path": "a\udcff", "alpha": "α"}))
+        {"path": "a\udcff", "alpha": "α"}
+    """
+    return text(json.dumps(value, ensure_ascii=False))
 
 
 @contextmanager

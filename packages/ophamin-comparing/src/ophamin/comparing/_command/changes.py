@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ophamin.comparing._command.synthesis import verified_index
+from ophamin.comparing._output import json_line
 from ophamin.proof.errors import UsageError
 from ophamin.proof.printable import printable
 from ophamin.protocols import Settings
@@ -69,7 +70,8 @@ def changes(
     settings: Settings = ctx.obj
     revisions = [line.strip() for line in order if line.strip()] if order is not None else []
     with verified_index(settings, directory) as index:
-        proofs = [index.load(entry) for entry in index.entries()]
+        # Of a large store most is of other metrics, and of a proof only its numbers are asked.
+        proofs = [replace(index.load(entry), body={}) for entry in index.having(metric)]
         problems = index.problems()
     if not proofs:
         raise UsageError(f"no sound proof lies in {directory or settings.store}")
@@ -85,13 +87,13 @@ def changes(
         body = {k: v for k, v in kept.record.items() if k not in ("signature", "attestations")}
         left_out = [{"path": str(p.path), "state": p.state, "reason": p.reason} for p in problems]
         whole = {"exit_code": code, "record": str(kept.path), **body, "charts": charts, "problems": left_out}
-        click.echo(json.dumps(whole, ensure_ascii=False))
+        click.echo(json_line(whole))
     else:
         for i, series in enumerate(kept.record["series"]):
             for line in [*_lines(metric, series), *(_chart_lines(charts[i], chart, series) if chart else [])]:
                 click.echo(printable(line))
         for problem in problems:
-            click.echo(f"{problem.state}: {problem.path}: {problem.reason}", err=True)
+            click.echo(f"{problem.state}: {printable(problem.path)}: {printable(problem.reason)}", err=True)
         click.echo(f"record: {kept.path}")
     ctx.exit(code)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ophamin import registry
+from ophamin.comparing._output import json_line
 from ophamin.comparing._signed import signer_of
 from ophamin.proof.errors import SchemaError, UsageError
 from ophamin.protocols import Exporter, Settings
@@ -100,7 +100,7 @@ def compare(
         _copy(record, out, path)
     if format_ == "json":
         said = {"exit_code": code, "record": path and str(path), **to_json(drift), "problems": problems}
-        click.echo(json.dumps(said, ensure_ascii=False))
+        click.echo(json_line(said))
     elif exporter is not None and record is not None:
         exporter.export(record, document := BytesIO())
         click.echo(document.getvalue(), nl=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ophamin.comparing._command.synthesis import verified_index
+from ophamin.comparing._output import json_line
 from ophamin.proof.errors import UsageError
 from ophamin.proof.printable import printable
 from ophamin.protocols import Settings
@@ -79,7 +79,7 @@ def register(
 
     if (max_n is None) == (commits is None):
         raise UsageError("say by one of the two when looking ends: --max-n N, or --commits N")
-    proofs, _ = _proofs(settings, directory)
+    proofs, _ = _proofs(settings, metric, directory)
     series = choose(proofs, metric, claim)
     typical = _typical(proofs, series)
     if max_n is None:
@@ -92,7 +92,7 @@ def register(
     if as_json:
         said = {k: v for k, v in found.value.items() if k not in ("type", "key")}
         whole = {"index": found.index, "new": not found.renewed, "commits": count, **said}
-        click.echo(json.dumps(whole, ensure_ascii=False))
+        click.echo(json_line(whole))
         return
     value = found.value
     about = "" if count is None else f", about {count:.3g} commits as large as those here"
@@ -130,7 +130,7 @@ def look(
     from ophamin.comparing.series import looking
 
     settings: Settings = ctx.obj
-    proofs, problems = _proofs(settings, directory)
+    proofs, problems = _proofs(settings, metric, directory)
     found = looking.look(proofs, metric, settings, claim=claim, key_file=key_file)
     record = found.kept.record
     code = CODES[record["result"]["outcome"]]
@@ -143,19 +143,19 @@ def look(
             "exit_code": code, "record": str(found.kept.path), "repeated": found.repeated, "beyond": found.beyond,
             **body, "problems": left_out,
         }  # fmt: skip
-        click.echo(json.dumps(whole, ensure_ascii=False))
+        click.echo(json_line(whole))
     else:
         for line in _lines(record, found.repeated, found.beyond):
             click.echo(printable(line))
         for problem in problems:
-            click.echo(f"{problem.state}: {problem.path}: {problem.reason}", err=True)
+            click.echo(f"{problem.state}: {printable(problem.path)}: {printable(problem.reason)}", err=True)
         click.echo(f"record: {found.kept.path}")
     ctx.exit(code)
 
 
-def _proofs(settings: Settings, directory: Path | None) -> tuple[list[Proof], list[Problem]]:
+def _proofs(settings: Settings, metric: str, directory: Path | None) -> tuple[list[Proof], list[Problem]]:
     with verified_index(settings, directory) as index:
-        proofs, problems = [index.load(entry) for entry in index.entries()], list(index.problems())
+        proofs, problems = [index.load(entry) for entry in index.having(metric)], index.problems()
     if not proofs:
         raise UsageError(f"no sound proof lies in {directory or settings.store}")
     return proofs, problems

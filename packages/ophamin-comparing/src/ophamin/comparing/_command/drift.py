@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.comparing.drift.family import Correction
 from ophamin.proof.errors import UsageError
 from ophamin.proof.printable import printable
@@ -119,7 +120,7 @@ def drift(
         said = _stream_lines(kept.record)
     if as_json:
         body = {k: v for k, v in kept.record.items() if k not in ("signature", "attestations")}
-        click.echo(json.dumps({"exit_code": code, "record": str(kept.path), **body}, ensure_ascii=False))
+        click.echo(json_line({"exit_code": code, "record": str(kept.path), **body}))
     else:
         for line in said:
             click.echo(printable(line))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.comparing._show import printable
 from ophamin.protocols import Settings
 
@@ -54,7 +54,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 def _print(found: Sequence[Tracked], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"tracked": [asdict(item) for item in found]}, ensure_ascii=False))
+        click.echo(json_line({"tracked": [asdict(item) for item in found]}))
     else:
         for item in found:
             click.echo(printable(f"{item.path}  {item.digest}  {item.state}"))

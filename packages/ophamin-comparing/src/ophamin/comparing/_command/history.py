@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Progress, RunSpec, Settings
 
@@ -163,7 +163,7 @@ def _finish(
 
     kept = keep(history_body(argv[1], request, found, argv), HISTORY, settings, signer)
     if as_json:
-        click.echo(json.dumps({**found, "record": str(kept.path)}, ensure_ascii=False))
+        click.echo(json_line({**found, "record": str(kept.path)}))
     else:
         click.echo(f"{text}\nrecord: {kept.path}")
     ctx.exit(found["exit_code"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.comparing._show import printable
 from ophamin.protocols import Settings
 
 if TYPE_CHECKING:
     from ophamin.comparing.provenance.filling import Refreshed
-    from ophamin.comparing.provenance.lineage import Fallen, LineageStore, Mark
+    from ophamin.comparing.provenance.lineage import Fallen, LineageStore, Mark, Run
 
 __all__ = ["impact", "list_", "refresh", "show", "stale", "why", "withdraw"]
 
@@ -58,6 +58,11 @@ def record_id_of(settings: Settings, lineage: LineageStore, word: str) -> str:
     return found[0]
 
 
+def _ended(run: Run) -> str:
+    """How a run ended; a record without a verdict just ended."""
+    return run.outcome or ("ended" if run.ended_at else "no end known")
+
+
 @click.command("list")
 @click.option("--kind", help="Only runs of this kind.")
 @as_json
@@ -73,12 +78,12 @@ def list_(ctx: click.Context, kind: str | None, as_json: bool) -> None:
     runs, marks = lineage.runs(kind), lineage.marks()
     if as_json:
         rows = [{**asdict(run), "stale": _stale(marks.get(run.run_id, ()))} for run in runs]
-        click.echo(json.dumps({"runs": rows, "left_out": found.left_out}, ensure_ascii=False))
+        click.echo(json_line({"runs": rows, "left_out": found.left_out}))
     else:
         for run in runs:
             stale = ", ".join(_stale(marks.get(run.run_id, ())))
             parent = f"  in {', '.join(p[:16] for p in run.parents)}" if run.parents else ""
-            said = f"{run.run_id[:16]}  {run.kind}  {run.name}  {run.outcome or 'no end known'}  {run.started_at}"
+            said = f"{run.run_id[:16]}  {run.kind}  {run.name}  {_ended(run)}  {run.started_at}"
             click.echo(printable(f"{said}{parent}{f'  STALE: {stale}' if stale else ''}"))
         click.echo(f"{len(runs)} runs")
     ctx.exit(TAMPERED if found.tampered else 0)
@@ -108,9 +113,9 @@ def show(ctx: click.Context, run: str, as_json: bool) -> None:
     if as_json:
         nodes = [{**asdict(node), "distance": distance} for node, distance in rests]
         result = {**asdict(shown), "children": [c.run_id for c in children], "rests_on": nodes, "note": note}
-        click.echo(json.dumps({**result, "marks": [asdict(m) for m in marks]}, ensure_ascii=False))
+        click.echo(json_line({**result, "marks": [asdict(m) for m in marks]}))
         return
-    lines = [f"{shown.run_id}  {shown.kind}  {shown.name}", f"  {shown.outcome or 'no end known'}"]
+    lines = [f"{shown.run_id}  {shown.kind}  {shown.name}", f"  {_ended(shown)}"]
     lines.append(f"  from {shown.started_at} to {shown.ended_at or '?'}")
     lines += [f"  parent {parent}" for parent in shown.parents]
     lines += [f"  child {child.run_id}  {child.name}  {child.outcome}" for child in children]
@@ -158,7 +163,7 @@ def why(ctx: click.Context, proof: str, as_json: bool) -> None:
     steps = sorted({e for e in edges(graph) if e.effect in distances}, key=lambda e: (distances[e.effect], e))
     if as_json:
         rows = [{**e._asdict(), "distance": distances[e.cause]} for e in steps]
-        click.echo(json.dumps({"record": record.id, "verified": checked.ok, "steps": rows}, ensure_ascii=False))
+        click.echo(json_line({"record": record.id, "verified": checked.ok, "steps": rows}))
         return
     labels = {name: _label(name, stated) for sort in SORTS for name, stated in graph[sort].items()}
     last = ""
@@ -188,7 +193,7 @@ def impact(ctx: click.Context, entity: str, as_json: bool) -> None:
     if as_json:
         rows = [_fallen(item) for item in fallen]
         result = {"things": list(nodes), "fallen": rows, "left_out": found.left_out}
-        click.echo(json.dumps(result, ensure_ascii=False))
+        click.echo(json_line(result))
     else:
         for item in fallen:
             known = item.known
@@ -235,9 +240,7 @@ def withdraw(ctx: click.Context, entity: str, reason: str, as_json: bool) -> Non
     lineage.withdraw(nodes, reason)
     fallen = lineage.impact(nodes)
     if as_json:
-        click.echo(
-            json.dumps({"things": list(nodes), "fallen": [_fallen(item) for item in fallen]}, ensure_ascii=False)
-        )
+        click.echo(json_line({"things": list(nodes), "fallen": [_fallen(item) for item in fallen]}))
     else:
         click.echo(f"withdrawn; {len(fallen)} records rest on it")
 
@@ -302,9 +305,7 @@ def stale(ctx: click.Context, proofs: tuple[str, ...], inputs: bool, as_json: bo
     n_stale = sum(bool(_stale(some)) for some in shown.values())
     if as_json:
         rows = [{"record_id": r, "stale": _stale(m), "marks": [asdict(x) for x in m]} for r, m in shown.items()]
-        click.echo(
-            json.dumps({"proofs": rows, "n_stale": n_stale, "left_out": {**found.left_out, **bad}}, ensure_ascii=False)
-        )
+        click.echo(json_line({"proofs": rows, "n_stale": n_stale, "left_out": {**found.left_out, **bad}}))
     else:
         for record_id, some in shown.items():
             click.echo(f"{record_id[:16]}  {'STALE' if _stale(some) else 'nothing left what was recorded'}")
@@ -326,7 +327,7 @@ def refresh(ctx: click.Context, as_json: bool) -> None:
     n = len(lineage.record_ids())
     if as_json:
         result = {"n_records": n, "added": found.added, "left_out": found.left_out}
-        click.echo(json.dumps(result, ensure_ascii=False))
+        click.echo(json_line(result))
     else:
         click.echo(f"{len(found.added)} records are new, {n} are known, {len(found.left_out)} were left out")
     ctx.exit(TAMPERED if found.tampered else 0)

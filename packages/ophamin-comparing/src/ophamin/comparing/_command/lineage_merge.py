@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from ophamin.comparing._command.lineage import as_json, opened, record_id_of
+from ophamin.comparing._output import json_line
 from ophamin.comparing._show import printable
 from ophamin.protocols import Settings
 
@@ -91,7 +91,7 @@ def merge(ctx: click.Context, files: tuple[Path, ...], backend: str, as_json: bo
         for name, reason in found.files_left_out.items():
             click.echo(f"left out: file {printable(name)}: {printable(reason)}", err=True)
     if as_json:
-        click.echo(json.dumps({name: asdict(found) for name, found in results.items()}, ensure_ascii=False))
+        click.echo(json_line({name: asdict(found) for name, found in results.items()}))
     else:
         for name, found in results.items():
             said = f"{len(found.records)} records, {len(found.runs)} runs and {len(found.notes)} notes are new"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.comparing._show import printable
 from ophamin.protocols import Settings
 
@@ -64,7 +64,7 @@ def log(ctx: click.Context, records: tuple[str, ...], uri: str, experiment: str,
         click.echo(f"left out: {printable(path_)}: {printable(reason)}", err=True)
     if as_json:
         result = {"tracking_uri": tracking.public_uri, "experiment": experiment, "left_out": problems}
-        click.echo(json.dumps({**result, "runs": [asdict(item) for item in logged]}, ensure_ascii=False))
+        click.echo(json_line({**result, "runs": [asdict(item) for item in logged]}))
     else:
         for run in logged:
             lost = f"  (without {'; '.join(run.lost)})" if run.lost else ""
@@ -96,7 +96,7 @@ def import_(ctx: click.Context, uri: str, experiment: str, as_json: bool) -> Non
     for name, reason in found.files_left_out.items():
         click.echo(f"left out: file {printable(name)}: {printable(reason)}", err=True)
     if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False))
+        click.echo(json_line(asdict(found)))
     else:
         click.echo(f"{len(found.runs)} runs, {len(found.records)} records, {len(found.left_out)} left out")
     ctx.exit(TAMPERED if found.tampered else 0)

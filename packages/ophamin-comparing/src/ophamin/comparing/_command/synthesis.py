@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ophamin.comparing._output import json_line
 from ophamin.proof.errors import IntegrityError, MissingDependency, UsageError
 from ophamin.protocols import Settings
 
@@ -72,7 +73,7 @@ def _finish(
     problems = [*problems_json(index.problems()), *_unknown(index.entries())]
     if as_json:
         whole = {"exit_code": code, **result, "problems": problems, "other_records": index.others()}
-        click.echo(json.dumps(whole, ensure_ascii=False))
+        click.echo(json_line(whole))
     else:
         click.echo(text)
         for problem in problems:
@@ -200,9 +201,7 @@ def diagnose(ctx: click.Context, proof: str, directory: Path | None, as_json: bo
     code = REFUTED if found.outcome == "REFUTED" else UNCHECKED if not found.verified else 0
     if not code and found.outcome == "INCONCLUSIVE":
         code = INCONCLUSIVE
-    click.echo(
-        json.dumps({"exit_code": code, **diagnosis_json(told)}, ensure_ascii=False) if as_json else diagnosis_text(told)
-    )
+    click.echo(json_line({"exit_code": code, **diagnosis_json(told)}) if as_json else diagnosis_text(told))
     ctx.exit(code)
 
 

@@ -12,6 +12,7 @@ from ophamin.comparing.drift.classes import Transition
 from ophamin.comparing.drift.compare import Drift, Pair, PartDrift, Unmatched
 from ophamin.comparing.drift.mover import Bounds
 from ophamin.comparing.drift.proofs import Part, Proof
+from ophamin.proof.printable import text
 
 __all__ = ["CLASSES", "alert_body", "class_of", "pair_key", "summary_of"]
 
@@ -43,8 +44,8 @@ def alert_body(
     }
     return {
         "schema_version": "regression-alert/1.1",
-        "before_root": before_root,
-        "after_root": after_root,
+        "before_root": text(before_root),
+        "after_root": text(after_root),
         **{f"n_{side}": len(drift.pairs) + len(a) + len(b) for side, (a, b) in sides.items()},
         "generated_at": who["captured_at"],
         "ophamin_version": who["ophamin_version"],
@@ -59,7 +60,8 @@ def alert_body(
             for side, (_, earlier) in sides.items()
             for proof in earlier
         ],
-        "problems": [dict(problem) for problem in problems],
+        # A file may be called by bytes that are no UTF-8, which no record can hold.
+        "problems": [{name: text(value) for name, value in problem.items()} for problem in problems],
         "summary": summary_of(transitions),
         "reproduction": reproduction(["ophamin", *sys.argv[1:]]),
     }

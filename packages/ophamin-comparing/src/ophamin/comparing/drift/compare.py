@@ -9,6 +9,7 @@ from ophamin.comparing.drift.classes import COMPARATORS, Transition, of_differen
 from ophamin.comparing.drift.effects import Effect, sides_of_bounds
 from ophamin.comparing.drift.family import Correction, adjusted
 from ophamin.comparing.drift.mover import Bounds, mover_difference
+from ophamin.comparing.drift.nearest import Nearest
 from ophamin.comparing.drift.pairing import Unpaired, paired_differences
 from ophamin.comparing.drift.proofs import Part, Proof, SeriesKey
 
@@ -134,8 +135,8 @@ def compare(
     pairs = [_pair(a, b, each, corrected, alpha) for (a, b), each in zip(matched, effects, strict=True)]
     return Drift(
         pairs,
-        [_unmatched(proof, right) for proof in left],
-        [_unmatched(proof, left) for proof in right],
+        _unmatched(left, right),
+        _unmatched(right, left),
         old_before,
         old_after,
         alpha,
@@ -226,9 +227,7 @@ def _difference(before: Part, after: Part, pairing: str) -> Effect:
     return Effect(difference, method, sides=sides_of_bounds(difference, delta) if testable and delta else None)
 
 
-def _unmatched(proof: Proof, others: Sequence[Proof]) -> Unmatched:
+def _unmatched(proofs: Sequence[Proof], others: Iterable[Proof]) -> list[Unmatched]:
     """The likest proof of the other side is named, so that nobody wonders why the two were not compared."""
-    near = min(others, key=lambda other: len(proof.key.differences(other.key)), default=None)
-    if near is None or len(proof.key.differences(near.key)) > 2:
-        return Unmatched(proof)
-    return Unmatched(proof, near, proof.key.differences(near.key))
+    nearest = Nearest(others)
+    return [Unmatched(proof, *(nearest.of(proof.key) or ())) for proof in proofs]

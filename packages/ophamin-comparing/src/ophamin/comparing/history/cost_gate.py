@@ -184,6 +184,8 @@ def _check(spec: GateSpec) -> None:
         raise UsageError("name the system to time: --substrate 'repo:.?target=pkg.mod:func'")
     if spec.n < 1 or not 0 < spec.inner_s < math.inf:
         raise UsageError("a pass works through at least one record, for a positive number of seconds")
+    if not 0 < spec.timeout_s < math.inf:
+        raise UsageError(f"a cycle may take a positive number of seconds, not {spec.timeout_s:g}")
 
 
 def _open(stack: contextlib.ExitStack, moved: Moving, commit: str) -> SubstrateProbe:

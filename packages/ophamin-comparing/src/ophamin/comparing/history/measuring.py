@@ -89,6 +89,7 @@ class Bench:
         progress: Told of the cycles of each run.
 
     Raises:
+        UsageError: The limit is no number of seconds.
         MissingDependency: There is no runner.
     """
 
@@ -102,6 +103,8 @@ class Bench:
         limit_s: float,
         progress: Report | None = None,
     ) -> None:
+        if not limit_s > 0:  # nor a number that is none, which nothing is ever longer than
+            raise UsageError(f"a revision may take a positive number of seconds, not {limit_s:g}")
         if "scenario" not in registry.runners.names():
             raise MissingDependency("measuring revisions", "ophamin-measuring", "ophamin-comparing[stats]")
         self._run = registry.runners.get("scenario")

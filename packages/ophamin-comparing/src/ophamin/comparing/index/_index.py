@@ -78,6 +78,7 @@ class ProofIndex:
         self._workers = workers if keyring is None else 1
         self._file = _file_of(self._keyring, self.root) if file is None else Path(file)
         self._db = Database(self._file, _stamp(self.root, self._keyring))
+        self._known: tuple[dict[str, Entry], list[Problem]] | None = None
 
     def __enter__(self) -> ProofIndex:
         return self
@@ -106,6 +107,7 @@ class ProofIndex:
 
     def _refresh(self, progress: Ticker | None = None) -> Refreshed:
         read = gone = 0
+        self._known = None
         with _Readers(self._keyring, self._workers) as readers:
             for groups in _batches(walk(str(self.root), self._db.folders)):
                 paths = [path for group in groups for path in group.read]
@@ -149,6 +151,14 @@ class ProofIndex:
             found.setdefault(entry.key, []).append(entry)
         return [Series(key, entries) for key, entries in found.items()]
 
+    def having(self, metric: str) -> list[Entry]:
+        """The proofs with a threshold on a metric, oldest first; where there is none, the first of each series.
+
+        The latter tell which metrics there are.
+        """
+        found = [entry for entry in self.entries() if any(part.metric == metric for part in entry.parts)]
+        return found or [one.entries[0] for one in self.series()]
+
     def problems(self) -> list[Problem]:
         """Every file that is no proof to be trusted, by path; records of other kinds are none."""
         copies = self._copies()[1]
@@ -187,8 +197,10 @@ class ProofIndex:
         return self._healed(lambda: list(self._db.others()), empty=False)
 
     def _copies(self) -> tuple[dict[str, Entry], list[Problem]]:
-        """Proofs by id, and their other copies."""
-        return self._healed(self._read_copies, empty=False)
+        """Proofs by id, and their other copies: read once after each refresh, however often they are asked for."""
+        if self._known is None:
+            self._known = self._healed(self._read_copies, empty=False)
+        return self._known
 
     def _read_copies(self) -> tuple[dict[str, Entry], list[Problem]]:
         kept: dict[str, Entry] = {}

@@ -168,7 +168,8 @@ def _note(group: Group, path: str, old: Folder | None, new: Folder) -> None:
     if old is not None:
         still = {name for name, _, _ in new[5]} | {item[0] for item in new[4]}
         group.gone += [prefix + name if name else path for name, _, _ in old[5] if name not in still]
-        group.gone_folders += [prefix + name for name in old[3] if name not in new[3]]
+        there = set(new[3])
+        group.gone_folders += [prefix + name for name in old[3] if name not in there]
         if old[3] and not new[3]:
             group.emptied.append(path)
 

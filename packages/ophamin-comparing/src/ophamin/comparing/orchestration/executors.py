@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from ophamin.comparing._output import to_standard_error
 from ophamin.proof.errors import MissingDependency, UsageError
 from ophamin.proof.interrupts import interrupts_held
 
-__all__ = ["Pool", "open_executor"]
+__all__ = ["Pool", "check_executor", "open_executor"]
 
 KINDS = "serial, process, dask, dask=tcp://host:port"
 
@@ -43,9 +44,19 @@ class _Processes(ProcessPoolExecutor):
     """A pool that starts a worker with a run, when none is free: Ctrl-C waits so long."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand a run to a worker."""
-        with interrupts_held():
-            return super().submit(fn, *args, **kwargs)
+        """Hand a run to a worker.
+
+        Raises:
+            BrokenProcessPool: A worker died; also when the pool is just about to find that out, and has closed its
+                queue already, of which a new worker cannot be given a copy.
+        """
+        try:
+            with interrupts_held():
+                return super().submit(fn, *args, **kwargs)
+        except OSError as error:
+            if error.errno is not None:  # the system's own: no memory, no process, no file
+                raise
+            raise BrokenProcessPool(f"a worker died ({error})") from error
 
 
 class _Serial(Executor):
@@ -59,6 +70,22 @@ class _Serial(Executor):
         except Exception as error:  # noqa: BLE001 - it is the future's to raise
             future.set_exception(error)
         return future
+
+
+def check_executor(words: str, workers: int | None = None) -> None:
+    """Refuse an executor that does not exist, without opening one that does.
+
+    Raises:
+        UsageError: There is none of that name, or it would have no worker.
+
+    Example:
+        >>> check_executor("dask=tcp://head:8786")
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"a pool has at least one worker, not {workers}")
+    kind, _, address = words.partition("=")
+    if words not in ("serial", "process", "dask") and (kind != "dask" or "://" not in address):
+        raise UsageError(f"no executor is called {words!r}; executors: {KINDS}")
 
 
 def open_executor(words: str, workers: int | None = None) -> AbstractContextManager[Pool]:
@@ -81,21 +108,17 @@ def open_executor(words: str, workers: int | None = None) -> AbstractContextMana
         ...     pool.executor.submit(abs, -2).result()
         2
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"a pool has at least one worker, not {workers}")
-    kind, _, address = words.partition("=")
+    check_executor(words, workers)
     count = workers or os.cpu_count() or 1
     if words == "serial":
         return _serial()
     if words == "process":
         return _processes(count)
-    if kind != "dask" or (words != "dask" and "://" not in address):
-        raise UsageError(f"no executor is called {words!r}; executors: {KINDS}")
     try:
         from ophamin.comparing.orchestration.dask_executor import open_dask
     except ImportError as error:
         raise MissingDependency("the executor dask", "dask.distributed", "ophamin-comparing[dask]") from error
-    return open_dask(address, count)
+    return open_dask(words.partition("=")[2], count)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from ophamin.comparing.orchestration._files import allow_files
 from ophamin.comparing.orchestration._ledger_view import LedgerView
 from ophamin.comparing.orchestration.design import ordered
 from ophamin.comparing.orchestration.effects import effects_of
+from ophamin.comparing.orchestration.executors import check_executor
 from ophamin.comparing.orchestration.family import corrected, p_values
 from ophamin.comparing.orchestration.journal import SweepJournal
 from ophamin.comparing.orchestration.record import SWEEP
@@ -116,6 +117,7 @@ def run_sweep(
         raise MissingDependency("a sweep of scenarios", "ophamin-measuring", "ophamin-comparing[stats]")
     if spec.retries < 0:
         raise UsageError(f"a failed cell is tried again 0 times or more, not {spec.retries}")
+    check_executor(executor, workers)
     write = _parquet_writer(parquet) if parquet is not None else None
     if spec.blocks > 1 and spec.base.attempts < spec.blocks:
         # Each block is an attempt at the same claim, so they share its α from the beginning.

@@ -350,7 +350,13 @@ def _known(record: Object, kind: str, id_field: str, verified: bool) -> Known:
     claim, verdict, identity = (_object(record.get(name)) for name in ("claim", "verdict", "identity"))
     how = _object(record.get("reproduction"))
     scenario = _object(how.get("run_spec")).get("scenario")
-    created = identity.get("created_at") or identity.get("captured_at") or record.get("created_at") or ""
+    times = (
+        identity.get("created_at"),
+        identity.get("captured_at"),
+        record.get("created_at"),
+        record.get("generated_at"),
+    )
+    created = next((time for time in times if time), "")
     words = [_string(x) for x in (scenario, claim.get("statement"), verdict.get("outcome"), created)]
     return Known(str(record[id_field]), kind, words[0], words[1], words[2], words[3], verified)
 

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -30,6 +31,7 @@ from ophamin.comparing.provenance.neighbours import bound
 from ophamin.comparing.provenance.runs_of import Shown, shown_of
 from ophamin.proof.errors import MissingDependency, OphaminError, SubstrateFailure, UnknownRecord, UsageError
 from ophamin.proof.keys import Keyring
+from ophamin.proof.printable import printable
 from ophamin.proof.recordkind import RecordKind
 from ophamin.proof.signed import verify
 from ophamin.proof.store import Store
@@ -40,6 +42,7 @@ try:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 except ImportError as missing:
     raise MissingDependency("tracking with MLflow", "mlflow", "ophamin-comparing[mlflow]") from missing
 
@@ -220,7 +223,7 @@ class Tracking:
                 store.put(record.object, record.kind, files)
             except (OphaminError, MlflowException, OSError) as error:
                 found.tampered = found.tampered or getattr(error, "exit_code", 0) == 3
-                found.left_out[run_id] = str(error).strip().splitlines()[0]
+                found.left_out[run_id] = _first_line(error)
                 return
             found.files_left_out.update({f"{run_id}/{name}": why for name, why in unbound.items()})
         take_in(lineage, record, checked, keyring.trusted())
@@ -300,6 +303,8 @@ class Tracking:
     def _said(self) -> Iterator[None]:
         """MLflow's errors as ours; a server that went away is not waited for for minutes."""
         names = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+        if not sys.stderr.isatty():
+            names["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         before = {name: os.environ.get(name) for name in names}
         os.environ.update({name: value for name, value in names.items() if before[name] is None})
         try:
@@ -309,36 +314,52 @@ class Tracking:
                 warnings.simplefilter("ignore", DeprecationWarning)
                 yield
         except MlflowException as error:
-            said = str(error).strip().splitlines()[0][:500]
+            said = _first_line(error)
             status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow's own method
             if "Max retries exceeded" in said or "Connection" in said or status >= 500:
                 raise TrackingServerDown(_down(self.public_uri, said)) from error
             raise UsageError(f"MLflow at {self.public_uri} refuses: {said}") from error
+        except (
+            SQLAlchemyError
+        ) as error:  # a store without a server in front of it: no database, locked, of another make
+            raise UsageError(f"MLflow cannot use the store {self.public_uri}: {_first_line(error)}") from error
         finally:
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:500]
+
+
 def _ask(uri: str) -> None:
     """Whether a server answers at all; MLflow itself would try for minutes."""
-    if urlsplit(uri).scheme not in ("http", "https"):
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        # A password may stand in it.
+        raise UsageError(f"the address of the tracking server is none: {error}") from None
+    if parts.scheme not in ("http", "https"):
         return
-    parts = urlsplit(uri)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     try:
         with urllib.request.urlopen(address, timeout=_ANSWER_S):  # the scheme is one of two
             pass
     except urllib.error.HTTPError:
         return  # it answers; what it thinks of us, MLflow will say
-    except (OSError, ValueError) as error:
+    except InvalidURL as error:
+        raise UsageError(f"the address of the tracking server is none: {error}") from None
+    except (OSError, ValueError, HTTPException) as error:  # the last: something answers, and it is no web server
         reason = getattr(error, "reason", None) or error
         raise TrackingServerDown(_down(address, str(reason))) from error
 
 
 def _down(uri: str, reason: str) -> str:
+    # What answers may say anything, on several lines.
+    said = printable(" ".join(reason.split()))[:500]
     return (
-        f"no tracking server answers at {uri} ({reason}); start it (mlflow server --backend-store-uri "
+        f"no tracking server answers at {uri} ({said}); start it (mlflow server --backend-store-uri "
         "sqlite:///mlflow.db) or check the address"
     )
 
@@ -368,6 +389,8 @@ def _milliseconds(text: str) -> int | None:
 
 
 def _iso(milliseconds: int | None) -> str:
-    if not milliseconds:
-        return ""
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="microseconds")
+    try:
+        known = datetime.fromtimestamp(milliseconds / 1000, timezone.utc) if milliseconds else None
+    except (ValueError, OverflowError, OSError):  # of a year that no calendar here has
+        known = None
+    return "" if known is None else known.isoformat(timespec="microseconds")

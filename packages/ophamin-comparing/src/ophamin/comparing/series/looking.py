@@ -134,9 +134,8 @@ def _points(
                 f"proof {proof_id[:12]} is not here, but look {_look_of(registered, number)} took it; a look is not "
                 "taken back: restore it, or register anew"
             )
-    later = sorted(
-        (p for p in ours.values() if p.proof_id not in set(before)), key=lambda p: (p.created_at, p.proof_id)
-    )
+    known = set(before)
+    later = sorted((p for p in ours.values() if p.proof_id not in known), key=lambda p: (p.created_at, p.proof_id))
     taken: list[Sized] = []
     left_out: list[dict[str, str]] = []
     revisions: set[str] = set()
@@ -146,7 +145,7 @@ def _points(
         point = point_of(proof, index[proof.proof_id])
         revision, records, selection = proof.facts.get("revision", ""), measured_records(proof), _selection(proof)
         size, reason = proof.body["verdict"].get("n_used") or 0, ""
-        if proof.proof_id not in before:
+        if proof.proof_id not in known:
             if not registered.plan.include_earlier and not since(proof.created_at, registered):
                 reason = "measured before the registration"
             elif registered.ended:

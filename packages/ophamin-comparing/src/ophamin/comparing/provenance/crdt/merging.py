@@ -116,8 +116,8 @@ def merge(packed: bytes, lineage: LineageStore, store: Store, *, backend: str = 
     Raises:
         RecordError: It is no such file.
     """
+    state = open_replica((), backend)  # a library that is not there is no fault of the file
     notes_update, state_update = vetted(_unpack(packed), "the file", backend)
-    state = open_replica((), backend)
     applied(state, state_update, "the file")
     notes = open_replica(lineage.updates(), backend)
     before, seen = notes_in(notes), notes.state()
@@ -235,6 +235,8 @@ def _merge_runs(there: _Runs, lineage: LineageStore, found: Merged) -> None:
 
 def _files(store: Store) -> Iterator[tuple[str, str]]:
     for row in store.rows():
+        if row.problem:  # it may be a link, and what lies where that leads is nobody's business
+            continue
         for path in sorted(row.path.parent.iterdir()):
             if path.is_file() and not path.is_symlink() and path.name != RECORD and not path.name.startswith("."):
                 yield f"{row.id}/{path.name}", base64.b64encode(path.read_bytes()).decode("ascii")
