@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -371,3 +372,62 @@ def test_one_commit_is_no_range(checkout: Checkout, ophamin: Command) -> None:
     done = ophamin(*asked("bisect", "--good", "main~1", "--bad", "main", "--set", "nothing=1"))
     assert done.returncode == 2
     assert "no option 'nothing'" in done.stderr
+
+
+# --- records of each revision's own
+
+
+def measured_records(point: dict[str, JSON]) -> set[str]:
+    raw = gzip.decompress(Path(point["path"]).with_name("observations.jsonl.gz").read_bytes())
+    return {json.loads(line)["record"] for line in raw.splitlines()}
+
+
+def test_revisions_on_records_of_their_own_share_none_and_are_pooled(checkout: Checkout, ophamin: Command) -> None:
+    made = checkout.commit(GOOD, BROKEN, GOOD)
+    words = ["--records", "own", "--revisions", f"{made[0]}..main"]
+    first = json.loads(ophamin(*asked("history", *words)).stdout)
+    assert outcomes(first) == ["VALIDATED", "SKIPPED", "VALIDATED"]
+    assert ophamin("cumulative", "register", "accuracy", "--commits", "3").returncode == 0
+    made += checkout.commit(GOOD, GOOD)
+    # A wider range measures only what is new, on records that none of the others had.
+    done = ophamin(*asked("history", *words))
+    found = json.loads(done.stdout)
+    assert (found["n_measured_now"], found["exit_code"]) == (2, 0), done.stderr
+    points = [p for p in found["revisions"] if "path" in p]
+    sets = [measured_records(p) for p in points]
+    assert [len(records) for records in sets] == [N] * 4
+    assert len(set.union(*sets)) == 4 * N
+    assert all((p["attempt"], p["alpha_used"]) == (1, 0.05) for p in points)
+    record = json.loads(Path(found["record"]).read_text())
+    assert record["request"]["own_records"] is True
+    assert "--records own" in record["reproduction"]["command"]
+    assert ophamin("record", "verify", found["record"], *(p["path"] for p in points)).returncode == 0
+    # Pooled, which the same records never are.
+    pooled = json.loads(ophamin("cumulative", "look", "accuracy", "--json").stdout)
+    assert [p["revision"] for p in pooled["points"]] == made[3:]
+    assert pooled["problems"] == []
+    # Two of them are compared without pairing, and it is said.
+    text = ophamin("compare", points[2]["path"], points[3]["path"]).stdout
+    assert "unpaired: the runs have no record in common" in text
+    assert ophamin("reproduce", points[3]["path"]).returncode == 0
+
+
+def test_the_same_records_are_still_the_default_and_paired(checkout: Checkout, ophamin: Command) -> None:
+    made = checkout.commit(GOOD, GOOD)
+    found = json.loads(ophamin(*asked("history", "--revisions", f"{made[0]}..main")).stdout)
+    one, two = (measured_records(p) for p in found["revisions"])
+    assert one == two
+    paths = [p["path"] for p in found["revisions"]]
+    assert "paired by record over 120 rows" in ophamin("compare", *paths).stdout
+    assert "own_records" not in Path(paths[0]).read_text()
+
+
+def test_a_corpus_that_is_too_small_for_records_of_their_own_is_refused_at_once(
+    checkout: Checkout, ophamin: Command
+) -> None:
+    made = checkout.commit(GOOD, GOOD, GOOD)
+    done = ophamin(*asked("history", "--records", "own", "--revisions", f"{made[0]}..main", n=1400))
+    assert done.returncode == 2
+    assert "3 revisions with 1400 records of their own each ask for 4,200" in done.stderr
+    assert "has 4,000" in done.stderr
+    assert not list(Path(".ophamin").glob("ledger/*")) or not ledger_entries(), "nothing was registered"

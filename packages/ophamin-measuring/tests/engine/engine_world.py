@@ -72,9 +72,9 @@ class TinySystem:
     fields = {"deep": "a.b[0].c"}
     deadly = True
 
-    def __init__(self, arg="", p="0.95", fault="", at="5", sleep="0", trained="", name="", kill=""):
+    def __init__(self, arg="", p="0.95", fault="", at="5", sleep="0", trained="", name="", kill="", rev="rev1"):
         self.p, self.fault, self.at, self.sleep = float(p), fault, int(at), float(sleep)
-        self.trained, self.kill, self.name = trained, kill, name or arg or "system"
+        self.trained, self.kill, self.name, self.rev = trained, kill, name or arg or "system", rev
         self.seen = 0
         self.seed = 0
         if fault == "make":
@@ -82,7 +82,7 @@ class TinySystem:
 
     def identity(self):
         config = f"{self.p} {self.fault} {self.name}".encode()
-        return SubstrateIdentity("tiny", self.name, "sha256:" + hashlib.sha256(config).hexdigest(), "rev1", False)
+        return SubstrateIdentity("tiny", self.name, "sha256:" + hashlib.sha256(config).hexdigest(), self.rev, False)
 
     def admit(self, records):
         if self.trained and any(r.id == self.trained for r in records):

@@ -286,6 +286,7 @@ class RunSpec:
         key_file: Signing key; "" means ``$OPHAMIN_SIGN_KEY`` or the installation's own.
         argv: The command that asked, for the reproduction section.
         fresh: Start a new attempt although an interrupted one could be resumed.
+        own_records: Measure no record that another run of this claim measured, whatever the revision of its system.
     """
 
     scenario: str
@@ -307,6 +308,7 @@ class RunSpec:
     key_file: str = ""
     argv: Sequence[str] = ()
     fresh: bool = False
+    own_records: bool = False
 
 
 @dataclass(frozen=True)

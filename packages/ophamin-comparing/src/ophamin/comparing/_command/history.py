@@ -135,6 +135,7 @@ def _spec(settings: Settings, given: Mapping[str, JSON]) -> RunSpec:
         data_root=settings.data_root if given["data_root"] is None else given["data_root"],
         key_file=given["key_file"],
         fresh=given["fresh"],
+        own_records=given.get("records") == "own",
     )
 
 
@@ -174,6 +175,8 @@ def _finish(
 @click.option("--first-parent", is_flag=True, help="Walk along first parents, so that a merge is one step.")
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
               help="Measure each K-th revision, and the last.")  # fmt: skip
+@click.option("--records", type=click.Choice(["same", "own"]), default="same", show_default=True,
+              help="The same for every revision, or records of its own for each, to be pooled.")  # fmt: skip
 @click.pass_context
 def history(
     ctx: click.Context, /, revisions: str, first_parent: bool, every: int, as_json: bool, **given: JSON
@@ -184,6 +187,9 @@ def history(
     cannot be measured is skipped with its reason. Interrupted or killed, the same command goes on where it was, and
     what was measured is not measured again. Exit code: 1 any is REFUTED, 4 any is INCONCLUSIVE, 6 nothing could be
     measured, 0 all are VALIDATED.
+
+    With --records own no revision measures a record that another run of the claim did: then what they found can be
+    added up (ophamin cumulative), and is compared unpaired.
 
     \b
     Example:

@@ -52,6 +52,8 @@ def history_text(found: History) -> str:
     count = sum(point.proof is not None for point in found.points)
     each = f"{count} of {len(found.points)} revisions measured"
     lines.append(f"{each}; each verdict errs with its own alpha, and nothing corrects for their number")
+    if found.own_records:
+        lines.append("each on records of its own: comparisons between them are unpaired, and they can be pooled")
     return "\n".join(lines)
 
 

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
+from ophamin import registry
 from ophamin.comparing.history.journal import Journal
 from ophamin.comparing.history.measuring import Bench, Measured, Report, folder_of, key_of
 from ophamin.comparing.history.revisions import Moving, Revision, moving
@@ -39,11 +41,13 @@ class History:
         moved: The arms, and where they moved.
         points: One for each revision, oldest first.
         seconds: How long this process took.
+        own_records: Whether each was measured on records of its own.
     """
 
     moved: Moving
     points: tuple[Measured, ...]
     seconds: float
+    own_records: bool = False
 
     @property
     def flips(self) -> list[Flip]:
@@ -107,7 +111,8 @@ def history(
         each: Told before each revision: its number from 0, how many there are, and about how many seconds are left.
 
     Raises:
-        UsageError: No system moves, no such revisions, or the request makes no sense at any of them.
+        UsageError: No system moves, no such revisions, the corpus is too small for records of each one's own, or the
+            request makes no sense at any of them.
         OphaminError: Whatever is no fault of a revision.
 
     Example:
@@ -115,6 +120,8 @@ def history(
     """
     moved = moving(spec.arms)
     wanted = revisions(moved)
+    if spec.own_records and spec.n is not None:
+        _check_room(spec, len(wanted))
     began, points, run = time.monotonic(), [], 0
     with Journal(folder_of(settings), key_of("history", spec, moved), fresh=fresh) as journal:
         if retry:
@@ -126,7 +133,21 @@ def history(
             points.append(bench.measure(revision))
             run += not points[-1].again
     _same_everywhere(points)
-    return History(moved, tuple(points), time.monotonic() - began)
+    return History(moved, tuple(points), time.monotonic() - began, spec.own_records)
+
+
+def _check_room(spec: RunSpec, revisions: int) -> None:
+    """Refuse before anything is measured what the corpus cannot give; groups and copies are counted by the run."""
+    words = spec.corpus or registry.get_scenario(spec.scenario)().default_corpus
+    corpus = registry.make_corpus(words, Path(spec.data_root) if spec.data_root else None)
+    if corpus.availability().state != "ok":
+        return  # the run says why, and how to get it
+    count, n = corpus.count(), spec.n or 0
+    if revisions * n > count:
+        raise UsageError(
+            f"{revisions} revisions with {n} records of their own each ask for {revisions * n:,}, and corpus {words!r} "
+            f"has {count:,}; ask for fewer (--n, --every), or add data"
+        )
 
 
 def _same_everywhere(points: Sequence[Measured]) -> None:

@@ -193,7 +193,9 @@ class Bench:
 
 def stated(spec: RunSpec) -> Mapping[str, JSON]:
     """The specification as a record states it."""
-    return {name: value for name, value in to_json(spec).items() if name not in _HERE}
+    words = {name: value for name, value in to_json(spec).items() if name not in _HERE}
+    # What came later and is not used is not said: what was measured before is found again.
+    return words if spec.own_records else {name: value for name, value in words.items() if name != "own_records"}
 
 
 _OPTIONS = {
@@ -224,6 +226,8 @@ def words_of(command: str, spec: RunSpec, **options: JSON) -> list[str]:
             words += [option, f"{name}={value}"]
     for name in spec.instruments:
         words += ["--instrument", name]
+    if spec.own_records:
+        words += ["--records", "own"]
     default = RunSpec(scenario="", arms={})
     for option, field in _OPTIONS.items():
         if getattr(spec, field) != getattr(default, field):

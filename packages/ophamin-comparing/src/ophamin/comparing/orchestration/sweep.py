@@ -186,7 +186,12 @@ def _parquet_writer(path: Path) -> Callable[[Mapping[str, JSON]], None]:
 def _stated(spec: SweepSpec) -> dict[str, JSON]:
     """The sweep in words that hold on any machine."""
     words: dict[str, JSON] = to_json(spec)
-    words["base"] = {name: value for name, value in words["base"].items() if name not in _HERE}
+    words["base"] = {
+        name: value
+        for name, value in words["base"].items()
+        # What came later and is not used is not said: a sweep of before is the same sweep.
+        if name not in _HERE and (name != "own_records" or value)
+    }
     return words
 
 

@@ -311,7 +311,8 @@ def _media_type(name: str) -> str:
 def run_spec_of(spec: RunSpec) -> dict[str, JSON]:
     """What of a specification another machine needs to run it again; nothing about this one."""
     words: dict[str, JSON] = to_json(spec)
-    return {name: value for name, value in words.items() if name not in _HERE}
+    # What came later and is not used is not said: what was run before would otherwise seem to be another run.
+    return {name: value for name, value in words.items() if name not in _HERE and (name != "own_records" or value)}
 
 
 def command_of(spec: RunSpec) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ophamin.measuring.decision._stopping import looks_of
+from ophamin.measuring.scenarios._road.apart import others_of
 from ophamin.measuring.scenarios._road.attempts import alpha_used, attempts_of, counts, error_bound
 from ophamin.measuring.scenarios._road.cycles import UNMEASURED_RETRIES, cycle_count
 from ophamin.measuring.scenarios._road.deciding import plain
@@ -182,14 +183,19 @@ def _begin(setup: Setup, ledger: Ledger, journals: Path, attempts: Sequence[Atte
     spec = setup.spec
     # What is measured whole is measured anew by each attempt: its chance lies in the measuring, not in the drawing.
     whole = setup.exact or (setup.design.whole and spec.n is None)
-    used, payloads = (set[str](), set[str]()) if whole else _used(journals, earlier)
-    seed = spec.seed if spec.seed is not None else _derived_seed(setup.claim_hash, number, len(attempts))
+    if spec.own_records and whole:
+        raise UsageError("this claim measures the whole corpus, so no run of it has records of its own; draw a sample")
+    others = others_of(setup, ledger) if spec.own_records else []
+    used, payloads = (set[str](), set[str]()) if whole else _used(journals, [*earlier, *others])
+    # Other revisions drew by the hash of the claim alone; what is left after such a draw is drawn by another lot.
+    drawn_for = digest([setup.claim_hash, setup.attempt_key]) if spec.own_records else setup.claim_hash
+    seed = spec.seed if spec.seed is not None else _derived_seed(drawn_for, number, len(attempts))
     if not 0 <= seed < 2**32:
         raise UsageError(f"a seed lies between 0 and 2**32 − 1, not {seed}")
     open_ones = (a.outcome in (None, "ABORTED") and is_left(journals, a.value["journal"]) for a in earlier)
     wanted = _wanted(setup, alpha)
     cycles = None if wanted.n_units is None else wanted.n_units * setup.design.cycles_per_unit
-    selection = select(setup, cycles, seed, used, payloads, interrupted=any(open_ones))
+    selection = select(setup, cycles, seed, used, payloads, interrupted=any(open_ones), own=spec.own_records)
     _admit(setup, selection)
     ids = [record.id for record in selection.records]
     stimuli_hash = keep_selection(journals, ids, [payload_hash(record) for record in selection.records])
@@ -281,7 +287,7 @@ def _admit(setup: Setup, selection: Selection) -> None:
 
 
 def _used(journals: Path, earlier: Sequence[Attempt]) -> tuple[set[str], set[str]]:
-    """Ids and payload hashes of all records that earlier attempts measured."""
+    """Ids and payload hashes of all records that these attempts measured."""
     ids: set[str] = set()
     payloads: set[str] = set()
     for attempt in earlier:

@@ -104,6 +104,7 @@ def select(
     payloads: Collection[str] = (),
     *,
     interrupted: bool = False,
+    own: bool = False,
 ) -> Selection:
     """Draw the records of one attempt.
 
@@ -114,9 +115,10 @@ def select(
         used: Ids measured by earlier attempts, which are left out.
         payloads: Payload hashes of the same records, which are left out under any other id.
         interrupted: Whether an earlier attempt can be resumed.
+        own: Whether other runs of the claim count as earlier attempts, and fewer than ``n`` units will not do.
 
     Raises:
-        UsageError: No record is left that no earlier attempt has seen.
+        UsageError: No record is left that no earlier attempt has seen, or too few of its own.
     """
     strata = setup.strata or {"": lambda record: True}
     fresh, draw = _fresh(setup, used, payloads), _draw_units if setup.one_per_unit else _draw
@@ -125,8 +127,13 @@ def select(
         if n == 0:
             continue
         drawn = draw(setup, n, seed, lambda r, i=inside: i(r) and fresh(r))  # type: ignore[misc]
+        which = f" of stratum {name!r}" if name else ""
+        if own and n is not None and (left := len({unit for _, unit in drawn})) < n:
+            raise UsageError(
+                f"corpus {setup.corpus_spec!r} has {left} units{which} left that no other run of this claim measured, "
+                f"and {n} are asked for; add data, or ask for fewer (--n)"
+            )
         if not drawn:
-            which = f" of stratum {name!r}" if name else ""
             if used:
                 raise UsageError(
                     f"no fresh record{which} is left in {setup.corpus_spec!r}: {len(used)} were selected by "
@@ -158,7 +165,7 @@ def select(
     if setup.sequential and len(set(units)) < len(units):
         method += ", units one after another"
     if used:
-        method += f", without {len(used)} records of earlier attempts"
+        method += f", without {len(used)} records of {'other runs of this claim' if own else 'earlier attempts'}"
     return Selection([r for r, _ in pairs], units, digest(ids), method, len(set(units)))
 
 

@@ -302,7 +302,7 @@ def prepare(spec: RunSpec, stack: ExitStack) -> Setup:
         unit=getattr(scenario, "unit", None) or payload_unit,
         one_per_unit=bool(getattr(scenario, "one_per_unit", False)),
         config_hash=config_hash,
-        run_key=digest([config_hash, to_json(claim), data_hash, spec.seed]),
+        run_key=digest([config_hash, to_json(claim), data_hash, spec.seed, *(["own"] if spec.own_records else [])]),
         design=design,
     )
 

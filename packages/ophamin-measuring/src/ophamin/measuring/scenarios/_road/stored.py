@@ -61,6 +61,7 @@ _SPEC: Mapping[str, Callable[[JSON], bool]] = {
     "attempts": lambda v: _integer(v),
     "error_policy": lambda v: isinstance(v, str),
     "timeout_s": lambda v: _integer(v) or isinstance(v, float),
+    "own_records": lambda v: isinstance(v, bool),
 }
 
 
