@@ -63,14 +63,14 @@ def total(body, name):
 def test_what_a_program_and_its_children_used_and_held():
     hold = "x = bytearray({0} * 2**20); x[::4096] = b'x' * len(x[::4096])"
     # Each works as long as it takes; both hold what they have until both have it.
-    child = f"{BURN.format(0.2)}\n{hold.format(60)}; print(flush=True); __import__('sys').stdin.read()"
+    child = f"{BURN.format(0.5)}\n{hold.format(60)}; print(flush=True); __import__('sys').stdin.read()"
     code = (
         f"import subprocess, sys, time\n"
         f"p = subprocess.Popen([sys.executable, '-S', '-c', {child!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
         f"{BURN.format(0.2)}\n{hold.format(40)}; p.stdout.readline(); time.sleep(0.3); p.communicate()"
     )
     body, series = measured(python(code))
-    assert 0.38 <= total(body, "cpu_s") < 0.7
+    assert 0.68 <= total(body, "cpu_s") < 1.2  # not 1.2 and more: the child counts once
     assert total(body, "wall_s") >= 0.3
     assert body["resources"]["rss_peak_bytes"]["max"] > 100 * MIB  # both together, as nobody's high-water mark says
     assert body["resources"]["processes"]["max"] == 2

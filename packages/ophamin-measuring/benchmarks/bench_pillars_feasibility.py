@@ -21,6 +21,7 @@ from statsmodels.sandbox.regression.gmm import IV2SLS
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 from ophamin.measuring.pillars.feasibility.doubly_robust import aipw
+from ophamin.measuring.pillars.feasibility.dowhy_refuters import dowhy_refute
 from ophamin.measuring.pillars.feasibility.instrument import instrumented
 from ophamin.measuring.pillars.feasibility.learning import causal_forest, linear_dml
 from ophamin.measuring.pillars.feasibility.matching import matching
@@ -100,6 +101,31 @@ def _matching() -> dict[str, Any]:
     return _against("matching, 2,000 rows of 5 confounders / dowhy", lambda: matching(y, t, x), theirs, 5)
 
 
+def _dowhy_refuter() -> dict[str, Any]:
+    """dowhy's own loop over simulations, which gives each a seed of one stream."""
+    y, t, x = _study(2_000, 5)
+    names = [f"x{j}" for j in range(x.shape[1])]
+    frame = pd.DataFrame(x, columns=names).assign(t=t.astype(int), y=y)
+
+    def theirs() -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = CausalModel(frame, "t", "y", common_causes=names)
+            estimand = model.identify_effect(proceed_when_unidentifiable=True)
+            estimate = model.estimate_effect(estimand, method_name="backdoor.linear_regression")
+            found = model.refute_estimate(
+                estimand, estimate, method_name="placebo_treatment_refuter", placebo_type="permute",
+                num_simulations=20, random_state=1,
+            )  # fmt: skip
+        return float(found.estimated_effect)
+
+    def ours() -> float:
+        return dowhy_refute(y, t, x, simulations=20, workers=1, seed=1).base
+
+    assert np.isclose(ours(), theirs())
+    return _against("dowhy's placebo refuter, 20 simulations, 2,000 rows / dowhy", ours, theirs, 5)
+
+
 def run() -> list[dict[str, Any]]:
     """The rows."""
     y, t, x = _study(50_000, 20)
@@ -162,6 +188,7 @@ def run() -> list[dict[str, Any]]:
             9,
         ),
         _matching(),
+        _dowhy_refuter(),
         _against("AIPW, 2,000 rows / statsmodels' TreatmentEffect", lambda: aipw(*small), effects, 5),
         _against("linear DML, 50,000 rows of 20 confounders / econml", lambda: linear_dml(y, t, x), double, 5),
         _against(

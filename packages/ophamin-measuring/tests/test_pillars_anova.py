@@ -14,6 +14,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from ophamin.measuring.pillars.mixed_effects import factorial as module
+from ophamin.measuring.pillars.mixed_effects.design import coded
 from ophamin.measuring.pillars.mixed_effects.factorial import factorial
 from ophamin.measuring.pillars.mixed_effects.linear import mixed_model
 from ophamin.measuring.pillars.mixed_effects.oneway import one_way
@@ -173,6 +174,38 @@ def test_repeats_of_one_unit_are_not_replicates() -> None:
     result = Effects().compute(table, seed=0)
     assert result.evidence[0].n == 12
     assert any("averaged" in w for w in result.warnings)
+
+
+@settings(max_examples=80)
+@given(
+    numbers=st.lists(st.integers(-130, 130), min_size=1, max_size=40),
+    kind=st.sampled_from(["int8", "int16", "int64", "uint8", "uint64"]),
+)
+def test_whole_numbers_are_coded_as_labels_are(numbers: list[int], kind: str) -> None:
+    unsigned, info = kind.startswith("u"), np.iinfo(kind)
+    labels = [min(max(v, int(info.min)), int(info.max)) for v in ([abs(v) for v in numbers] if unsigned else numbers)]
+    levels, codes = coded(np.array(labels, dtype=kind))
+    assert levels == [str(v) for v in sorted(set(labels))]
+    assert [levels[i] for i in codes] == [str(v) for v in labels]
+    assert (levels, codes.tolist()) == (coded(labels)[0], coded(labels)[1].tolist())
+
+
+def test_numbers_at_the_ends_of_their_type_are_told_apart() -> None:
+    ends = np.array([2**64 - 1, 2**64 - 3, 2**64 - 1, 2**64 - 2], dtype=np.uint64)
+    assert coded(ends)[0] == [str(v) for v in sorted(set(ends.tolist()))]
+    assert coded(ends)[1].tolist() == [2, 0, 2, 1]
+    assert coded(np.array([127, -128] * 200, dtype=np.int8))[1].tolist() == [1, 0] * 200
+    codes = np.array([0, 1, 0])
+    coded(codes)[1][0] = 1
+    assert codes.tolist() == [0, 1, 0]  # what is coded stays as it was
+
+
+def test_tukey_sees_a_group_that_varies_in_its_last_row_only() -> None:
+    value, group = np.tile([1.0, 2.0], 3000), np.tile([0, 1], 3000)
+    with pytest.raises(UsageError, match="no group varies"):
+        tukey_hsd(value, group)
+    value[-1] = 2.5
+    assert tukey_hsd(value, group).differences[0] == pytest.approx(1 + 0.5 / 3000)
 
 
 def test_the_family_of_tukey_intervals_holds_together() -> None:

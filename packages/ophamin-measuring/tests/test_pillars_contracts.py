@@ -106,7 +106,7 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         ({"value": _UNIT}, {}),
         ({"value": _BITS}, {"of": "proportion"}),
     ],
-    "F.aipw": [(_TRIAL, {}), (_TRIAL, {"efficient": True, "trim": 0.1})],
+    "F.aipw": [(_TRIAL, {}), (_TRIAL, {"efficient": True, "trim": 0.1}), (_TRIAL, {"weighted": True})],
     "F.balance": [({k: v for k, v in _TRIAL.items() if k != "outcome"}, {"target": t}) for t in ("ate", "att")],
     "F.causal_forest": [(_TRIAL, {"trees": 16, "nuisance": n}) for n in ("linear", "forest")],
     "F.difference_in_means": [(_TRIAL, {}), (_TRIAL, {"errors": "HC3", "level": 0.9})],
@@ -130,9 +130,11 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
         (_TRIAL, {}),
         ({**_TRIAL, "treatment": _UNIT[::-1]}, {"nuisance": "forest"}),
         ({**_TRIAL, "fold": [i % 4 for i in range(80)]}, {"treatment_model": "continuous"}),
+        ({**_TRIAL, "modifier": _UNIT[::-1]}, {}),
     ],
     "F.matching": [(_TRIAL, {"target": t}) for t in ("ate", "att", "atc")]
     + [(_TRIAL, {"metric": m, "neighbours": 3}) for m in ("inverse-variance", "score")]
+    + [(_TRIAL, {"metric": "score", "score_known": True, "variance_neighbours": 3})]
     + [(_TRIAL, {"bias_adjusted": True, "errors": "homoscedastic", "tolerance": 1e-5})],
     "F.refute": [
         *((_TRIAL, {"simulations": 8, "estimator": e}) for e in ("linear", "aipw", "matching")),
@@ -169,8 +171,12 @@ CASES: dict[str, list[tuple[dict[str, list[Any]] | None, dict[str, Any]]]] = {
     "M.lmm": [
         *((_GROUPED, {"random": r}) for r in ("intercept", "slope", "slope-uncorrelated", "nested", "crossed")),
         (_GROUPED, {"reml": False, "df": "asymptotic", "profile": False, "interactions": True}),
+        (_GROUPED, {"df": "kenward-roger", "profile": False, "random": "crossed"}),
     ],
-    "M.lrt": [(_GROUPED, {"random": r}) for r in ("slope", "nested", "crossed")],
+    "M.lrt": [
+        *((_GROUPED, {"random": r}) for r in ("slope", "nested", "crossed")),
+        (_GROUPED, {"random": "intercept", "without": "time"}),
+    ],
     "M.tukey": [({"value": _UNIT, "group": [i % 4 for i in range(80)]}, {})],
     "N.bootstrap": [
         *(({"value": _UNIT}, {"statistic": s, "resamples": 200}) for s in ("mean", "median", "trimmed_mean", "sd")),

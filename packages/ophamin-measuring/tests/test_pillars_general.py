@@ -116,6 +116,30 @@ def test_mann_whitney_is_scipys_and_exact_with_ties() -> None:
     assert mann_whitney(y, x).auc == pytest.approx(1 - found.auc)
 
 
+@settings(max_examples=80)
+@given(
+    values=st.lists(st.integers(-40, 40), min_size=2, max_size=30, unique=True),
+    first=st.integers(1, 29),
+    tied=st.booleans(),
+)
+def test_placements_are_those_of_every_pair(values: list[int], first: int, tied: bool) -> None:
+    x, y = (
+        np.array(values[: min(first, len(values) - 1)], float),
+        np.array(values[min(first, len(values) - 1) :], float),
+    )
+    if tied:
+        x, y = np.floor(x / 4), np.floor(y / 4)
+    pairs = (x[:, None] > y) + 0.5 * (x[:, None] == y)
+    found = mann_whitney(x, y)
+    assert found.statistic == pairs.sum()
+    assert found.auc == pytest.approx(pairs.mean(), abs=1e-15)
+    assert found.ties == (len({*x.tolist(), *y.tolist()}) < len(values))
+    if min(len(x), len(y)) > 1 and 0 < found.auc < 1 and not math.isnan(found.lower):
+        error = math.sqrt(pairs.mean(axis=1).var(ddof=1) / len(x) + pairs.mean(axis=0).var(ddof=1) / len(y))
+        half = stats.norm.ppf(0.975) * error / (found.auc * (1 - found.auc))
+        assert found.lower == pytest.approx(1 / (1 + math.exp(-(math.log(found.auc / (1 - found.auc)) - half))))
+
+
 @pytest.mark.slow
 def test_the_interval_of_the_auc_covers() -> None:
     rng, runs, hit = np.random.default_rng(1), 3000, 0

@@ -16,7 +16,9 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from ophamin.measuring.pillars.mixed_effects import _library
 from ophamin.measuring.pillars.mixed_effects.inference import icc_interval, likelihood_ratio, profile_interval
 from ophamin.measuring.pillars.mixed_effects.linear import mixed_model
-from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LinearMixedModel
+from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LikelihoodRatioTest, LinearMixedModel
+from ophamin.measuring.pillars.mixed_effects.repeated import repeated_measures
+from ophamin.measuring.pillars.mixed_effects.terms import term_tests
 from ophamin.proof.errors import UsageError
 
 
@@ -168,6 +170,124 @@ def test_raw_units_that_stop_statsmodels_early_do_not_stop_it_here() -> None:
     assert found.residual_sd == pytest.approx(near.residual_sd, rel=1e-4)
     assert found.sd["group:t"] * 1e4 == pytest.approx(near.sd["group:t"], rel=1e-3)
     assert found.p_values[1] == pytest.approx(near.p_values[1], rel=1e-2)
+
+
+@pytest.mark.parametrize("structure", ["intercept", "slope", "slope-uncorrelated", "nested", "crossed"])
+def test_kenward_and_roger_by_whole_matrices(structure: str) -> None:
+    """Their formulas with n × n matrices, as the paper prints them, against ours from cross-products of a block."""
+    y, group, time = _data(6, groups=6, each=7)
+    keep = np.random.default_rng(1).random(42) < 0.85  # unbalanced
+    y, time, g, h = y[keep], time[keep], np.array(group)[keep], (np.arange(42) % 4)[keep]
+    y = y + np.random.default_rng(2).normal(size=4)[h]
+    found = mixed_model(
+        y, g.tolist(), numeric={"t": time}, structure=structure, slope="t" if "slope" in structure else None,
+        second=h.tolist() if structure in ("nested", "crossed") else None, df="kenward-roger",
+    )  # fmt: skip
+    n, x = len(y), np.column_stack([np.ones(len(y)), time])
+    same, inner = (g[:, None] == g) * 1.0, (h[:, None] == h) * 1.0
+    by_name = {"group:intercept": same, "group:t": same * np.outer(time, time), "group_2:intercept": inner,
+               "group:group_2:intercept": same * inner}  # fmt: skip
+    parts = [(by_name[name], sd**2) for name, sd in found.sd.items()] + [(np.eye(n), found.residual_sd**2)]
+    if structure == "slope":
+        both = found.correlation * float(np.prod(list(found.sd.values())))
+        parts.append((same * (time[:, None] + time), both))
+    inverse = np.linalg.inv(sum(size * part for part, size in parts))
+    phi = np.linalg.inv(x.T @ inverse @ x)
+    first = [-x.T @ inverse @ part @ inverse @ x for part, _ in parts]
+    information = np.empty((len(parts), len(parts)))
+    second = np.empty((len(parts), len(parts), 2, 2))
+    for r, (one, _) in enumerate(parts):
+        for s, (other, _) in enumerate(parts):
+            second[r, s] = x.T @ inverse @ one @ inverse @ other @ inverse @ x
+            trace = np.trace(inverse @ one @ inverse @ other)
+            products = phi @ first[r] @ phi @ first[s]
+            information[r, s] = trace - 2 * np.trace(phi @ second[r, s]) + np.trace(products)
+            second[r, s] -= first[r] @ phi @ first[s]
+    weights = 2 * np.linalg.inv(information)
+    adjusted = phi + 2 * phi @ np.einsum("rs,rsij->ij", weights, second) @ phi
+    slopes = np.array([np.diag(phi @ part @ phi) for part in first])
+    assert found.se == pytest.approx(np.sqrt(np.diag(adjusted)), rel=1e-5)
+    assert found.df == pytest.approx(
+        2 * np.diag(phi) ** 2 / np.einsum("rp,rs,sp->p", slopes, weights, slopes), rel=1e-4
+    )
+    assert (found.se >= np.sqrt(np.diag(phi)) * (1 - 1e-9)).all()
+
+
+def test_a_fixed_column_is_tested_with_its_products() -> None:
+    y, group, time = _data(9)
+    kind = ["ab"[int(i)] for i in np.random.default_rng(3).random(48) < 0.5]
+    table = {"value": y.tolist(), "group": group, "time": time.tolist(), "factor": kind, "group_2": kind}
+    found = LikelihoodRatioTest().compute(table, seed=0, random="intercept", without="factor", interactions=True)
+    full, reduced = (
+        mixed_model(y, group, numeric={"t": time}, factors=f, interactions=True, reml=False) for f in ({"f": kind}, {})
+    )
+    item = found.evidence[0]
+    assert item.statistic_value == pytest.approx(reduced.neg2loglik - full.neg2loglik, abs=1e-6)
+    assert (item.detail["df"], item.detail["tested"], item.detail["boundary"]) == (2, "factor", False)
+    assert any("8 groups" in w for w in found.warnings)
+    crossed = LikelihoodRatioTest().compute(table, seed=0, random="crossed", without="time").evidence[0]
+    assert crossed.detail["df"] == 1
+    for options in (
+        {"without": "time"}, {"random": "intercept"}, {"random": "intercept", "without": "covariate"},
+        {"random": "intercept", "without": "value"}, {"random": "nonsense", "without": "time"},
+    ):  # fmt: skip
+        with pytest.raises(UsageError):
+            LikelihoodRatioTest().compute(table, seed=0, **options)
+
+
+def test_kenward_and_roger_where_all_is_balanced_and_where_it_cannot_be() -> None:
+    y, group, time = _data(7)
+    one, other = (mixed_model(y, group, numeric={"t": time}, df=df) for df in ("kenward-roger", "satterthwaite"))
+    assert (one.se, one.df) == (pytest.approx(other.se, rel=1e-5), pytest.approx(other.df, rel=1e-3))
+    assert one.df[1] == pytest.approx(48 - 8 - 1)
+    table = {"value": y.tolist(), "group": group, "time": time.tolist()}
+    evidence = LinearMixedModel().compute(table, seed=0, df="kenward-roger").evidence[0]
+    assert (evidence.detail["df_method"], evidence.detail["df"]) == ("kenward-roger", one.df[0])
+    for call in (
+        lambda: mixed_model(y, group, reml=False, df="kenward-roger"),
+        lambda: LinearMixedModel().compute(table, seed=0, df="kenward-roger", reml=False),
+    ):
+        with pytest.raises(UsageError, match="restricted"):
+            call()
+    with pytest.raises(UsageError, match="kenward-roger"):
+        mixed_model(y, group, df="between-within")
+
+
+def test_factors_of_a_balanced_design_have_the_f_of_their_analysis_of_variance() -> None:
+    rng = np.random.default_rng(12)
+    subject, dose = np.repeat(np.arange(7), 4), np.tile(np.arange(4), 7)
+    y = 2.0 * rng.normal(size=7)[subject] + 0.5 * dose + rng.normal(size=28)
+    effect = repeated_measures(y, subject.tolist(), {"factor": dose.tolist()})[0]
+    table = {"value": y.tolist(), "group": subject.tolist(), "factor": dose.tolist()}
+    found = {e.statistic_name: e for e in LinearMixedModel().compute(table, seed=0, df="kenward-roger").evidence}
+    item = found["F:factor"]
+    assert (item.statistic_value, item.p_value) == pytest.approx((effect.f, effect.p_value), rel=1e-5)
+    assert (item.detail["df"], item.detail["df2"]) == (3, pytest.approx(18))
+    for df, rest in (("satterthwaite", 18), ("asymptotic", None)):
+        plain = {e.statistic_name: e for e in LinearMixedModel().compute(table, seed=0, df=df).evidence}["F:factor"]
+        assert plain.statistic_value == pytest.approx(item.statistic_value, rel=1e-5)
+        assert (plain.detail["df2"], plain.detail["df_method"]) == (rest and pytest.approx(rest, rel=1e-3), df)
+    names = [t.term for t in term_tests(mixed_model(y, subject.tolist(), numeric={"a:b": rng.normal(size=28), "c": y**2},
+                                                    factors={"f[": (dose % 2).tolist()}, interactions=True))]  # fmt: skip
+    assert names == ["a:b:c", "a:b:f[", "c:f["]  # each lower term is in a product
+    with pytest.raises(UsageError, match="REML"):
+        term_tests(mixed_model(y, subject.tolist(), reml=False), "kenward-roger")
+    with pytest.raises(UsageError, match="satterthwaite"):
+        term_tests(mixed_model(y, subject.tolist()), "residual")
+
+
+def test_too_few_rows_for_an_f_are_said_to_be() -> None:
+    rng = np.random.default_rng(13)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        group, kind = [0, 0, 1, 1, 2, 2], rng.permutation([0, 1, 2, 0, 1, 2]).tolist()
+        table = {"value": rng.normal(size=6).tolist(), "group": group, "factor": kind}
+        for df in ("kenward-roger", "satterthwaite", "asymptotic"):
+            result = LinearMixedModel().compute(table, seed=0, df=df, profile=False)
+            for item in result.evidence:
+                if item.statistic_name.startswith("F:"):
+                    assert item.p_value is None or 0 <= item.p_value <= 1
+                    assert item.statistic_value is None or item.statistic_value >= 0
 
 
 @pytest.mark.parametrize(

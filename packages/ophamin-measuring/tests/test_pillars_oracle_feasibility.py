@@ -2,7 +2,12 @@
 
 Calls, for ``d`` the study below and ``X`` its three confounders:
 ``match.TARGET.M.W.ADJUST.V``: ``Match(d$y, d$t, X, Z=X, estimand=, M=, Weight=, BiasAdjust=, Var.calc=)`` of Matching
-4.10 (W 1: inverse variance, 2: Mahalanobis; V 0: homoscedastic, 2: robust). ``iv.*``: ``ivreg`` of AER 1.2 with
+4.10 (W 1: inverse variance, 2: Mahalanobis; V 0: homoscedastic, 2: robust). ``score.target.link.M.h``: the effect and
+both standard errors (score estimated, score known), from the formulas of Abadie & Imbens (2006, 2016) row by row, with
+``glm`` for the score and ``h`` others for the variance of a row. ``dml.KIND``: the residuals of ``lm`` and ``glm`` in four folds
+(row number modulo 4) on each other, ``vcovHC(, "HC1")`` and HC0; ``dml.KIND.x1``: with the first confounder as
+modifier, the average effect, that of the first and the last row, and the root mean square error of all.
+``iv.*``: ``ivreg`` of AER 1.2 with
 ``vcov``, ``sandwich`` and ``vcovHC(, "HC1")``. ``reg``, ``lin``, ``diff``: ``lm`` with ``vcovHC``. ``ipw``, ``ipwra``,
 ``aipw``, ``g``: estimates, standard errors and both means from own estimating equations, their derivative by
 ``numDeriv::jacobian``. ``smd``, ``ess``, ``strat``: by hand.
@@ -97,6 +102,24 @@ match.ties.ATE.x2 2.602582362 0.3018349324
 match.ties.ATT.x2.M2.v2 2.650580336 0.3001418801
 match.score.ATT 2.526116871 0.3334111233
 match.score.ATE 2.026056838 0.2895915648
+score.ate.logit.1.1 2.019886033 0.2367659866 0.2681214864
+score.ate.logit.3.2 2.077611733 0.2438236081 0.2886236024
+score.att.logit.1.1 2.51334969 0.2880144848 0.3226764479
+score.att.logit.3.2 2.25665523 0.2759764342 0.3242371849
+score.atc.logit.1.1 1.558258742 0.2619348133 0.2794561982
+score.atc.logit.3.2 1.91011943 0.2591077242 0.2887358496
+score.ate.probit.1.1 2.053088958 0.2389161206 0.274861694
+score.ate.probit.3.2 2.059567492 0.2475926207 0.3038162854
+score.att.probit.1.1 2.531656138 0.2908162883 0.3302058039
+score.att.probit.3.2 2.223708224 0.3021204613 0.3618346503
+score.atc.probit.1.1 1.605397081 0.2667644524 0.2883063033
+score.atc.probit.3.2 1.906016484 0.2528129881 0.2890655104
+dml.discrete 1.975270201 0.2357751673 0.2347907155
+dml.discrete.x1 1.977930007 0.2351085291 1.992672751 0.2339009004 1.942383134 0.284063562 0.3285338577
+dml.linear 1.98397517 0.2351851228 0.2342031347
+dml.linear.x1 1.987220197 0.2344617894 2.00550021 0.2329326002 1.943144459 0.2836580718 0.3271216216
+dml.continuous 2.849739321 0.05641582425 0.05618026655
+dml.continuous.x1 2.838376159 0.05536031141 2.821406554 0.05608900132 2.879292314 0.06225753467 0.07259271461
 iv.wald 1.684220673 0.3972652205 0.3928369802 0.396152119 0.3928369802
 iv.wald.first 14.97923421 0.0001786820324
 iv.wald.hausman 26.93180122 8.972873507e-07
@@ -199,8 +222,44 @@ def test_matching_exactly_on_ties_and_on_the_score_is_that_of_r() -> None:
     _same("match.ties.ATT.x2.M2.v2", found.estimate, found.se)
     for target in ("ATT", "ATE"):
         # R takes squared distances within 1e-5 for ties; without that, near scores are told apart.
-        found = matching(Y, T, X, target=target.lower(), metric="score", errors="homoscedastic", tolerance=1e-5)
+        found = matching(
+            Y, T, X, target=target.lower(), metric="score", errors="homoscedastic", tolerance=1e-5, score_known=True
+        )
         _same(f"match.score.{target}", found.estimate, found.se)
+
+
+@pytest.mark.parametrize("name", [name for name in ORACLE if name.startswith("score.")])
+def test_errors_count_that_the_score_is_estimated(name: str) -> None:
+    _, target, link, m, others = name.split(".")
+    estimated, known = (
+        matching(
+            Y, T, X, target=target, metric="score", link=link, neighbours=int(m), variance_neighbours=int(others),
+            score_known=known,
+        )
+        for known in (False, True)
+    )  # fmt: skip
+    _same(name, estimated.estimate, estimated.se, known.se)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "linear", "continuous"])
+def test_double_machine_learning_is_regression_of_cross_fitted_residuals(kind: str) -> None:
+    pytest.importorskip("econml")
+    from ophamin.measuring.pillars.feasibility.learning import linear_dml
+
+    y, t = (S["w"], S["d"]) if kind == "continuous" else (Y, T)
+    fold = np.arange(120) % 4
+    options: dict[str, Any] = {
+        "folds": [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)],
+        "discrete": kind == "discrete",
+    }
+    found = linear_dml(y, t, X, **options)
+    wanted = ORACLE[f"dml.{kind}"]
+    assert (found.estimate, found.se) == pytest.approx(wanted[:2], rel=1e-7)
+    assert found.se * np.sqrt(119 / 120) == pytest.approx(wanted[2], rel=1e-7)
+    found = linear_dml(y, t, X, modifiers=X[:, 0], **options)
+    se = (found.effects_upper - found.effects_lower) / 2 / ndtri(0.975)
+    got = (found.estimate, found.se, found.effects[0], se[0], found.effects[-1], se[-1], np.sqrt((se**2).mean()))
+    assert got == pytest.approx(ORACLE[f"dml.{kind}.x1"], rel=1e-7)
 
 
 def test_matching_says_what_it_cannot_match() -> None:

@@ -102,6 +102,43 @@ def test_empty_cells() -> None:
         effects.counts("OR", [11], [10], [1], [10])
 
 
+@pytest.mark.parametrize("measure", ["OR", "RR", "RD"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+def test_tables_worked_out_in_pieces_are_as_far_apart_as_all_at_once(measure: str, share: float) -> None:
+    rng = np.random.default_rng(3)
+    n = rng.integers(0, 60, (2, 2 * tables._AT_ONCE + 17))
+    n[:, : tables._AT_ONCE // 2] += 1000  # some pieces without an empty cell or arm, and some with
+    n[1, n.sum(axis=0) == 0] = 1
+    a, c = rng.binomial(n, [[share], [0.9 * share]])
+    found = tables.mantel_haenszel(measure, a, n[0], c, n[1])
+    both = (n > 0).all(axis=0)
+    own = effects.counts(measure, a[both], n[0][both], c[both], n[1][both], drop00="always")
+    told = np.isfinite(own.effect) & (own.variance > 0)
+    assert found.q_df == told.sum() - 1
+    assert found.q == ((own.effect - found.estimate)[told] ** 2 / own.variance[told]).sum()
+
+
+@settings(max_examples=60)
+@given(
+    cells=st.lists(st.tuples(*(st.integers(0, 12) for _ in range(4))), min_size=1, max_size=6),
+    correction=st.sampled_from([0.0, 0.5, 1.0]),
+    to=st.sampled_from(effects.CELLS),
+)
+def test_corrected_cells_are_those_that_ask(cells: list[tuple[int, int, int, int]], correction: float, to: str) -> None:
+    table = np.array(cells, dtype=float).T
+    found, touched = effects.corrected(tuple(table), correction, to)
+    empty = (table == 0).any(axis=0)
+    wanted = {"only0": empty, "all": empty | True, "if0all": empty | empty.any(), "none": empty & False}[to]
+    assert (touched == (wanted & (correction > 0))).all()
+    assert (np.array(found) == table + correction * wanted).all()
+
+
+def test_a_table_without_observations_is_refused_whatever_the_others_hold() -> None:
+    for arms in (([1, 0], [5, 0], [2, 0], [5, 0]), ([6], [5], [1], [5]), ([1], [5], [-1], [5]), ([], [], [], [])):
+        with pytest.raises(UsageError, match="each table"):
+            tables.mantel_haenszel("OR", *arms)
+
+
 def test_peto_is_the_score_test_of_one_table() -> None:
     # (O − E)/V of the hypergeometric law, by hand: O = 4, E = 123·15/262, V = E·(139/262)·(247/261).
     expected = 123 * 15 / 262

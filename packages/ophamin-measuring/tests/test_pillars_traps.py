@@ -213,7 +213,7 @@ def test_trap_12_a_causal_forest_finds_effects_that_differ() -> None:
 
 def test_trap_13_columns_of_any_unit_are_kept() -> None:
     pytest.importorskip("econml")
-    from ophamin.measuring.pillars.feasibility.learning import linear_dml
+    from ophamin.measuring.pillars.feasibility.learning import causal_forest, linear_dml
 
     y, t, x = _study()
     far = x * [1e-6, 1.0, 1e6]
@@ -222,6 +222,14 @@ def test_trap_13_columns_of_any_unit_are_kept() -> None:
         for estimator in (regression, g_formula, aipw):
             assert estimator(y, t, far).estimate == pytest.approx(estimator(y, t, x).estimate, rel=1e-7)
         assert linear_dml(y, t, far).estimate == pytest.approx(linear_dml(y, t, x).estimate, rel=1e-6)
+        # Modifiers predict outcome and treatment as well.
+        for estimator in (
+            lambda m: linear_dml(y, t, x[:, :1], modifiers=m),
+            lambda m: causal_forest(y, t, m, trees=8, nuisance="linear", seed=1),
+        ):
+            here, there = (estimator(m) for m in (x[:, 1:], far[:, 1:]))
+            assert there.estimate == pytest.approx(here.estimate, rel=1e-4)
+            assert there.effects == pytest.approx(here.effects, rel=1e-3, abs=1e-3)
 
 
 def test_trap_14_folds_of_rows_in_order_are_shuffled_by_the_seed() -> None:

@@ -1,15 +1,19 @@
-"""Pillar M against lme4, lmerTest, car, emmeans and R's stats."""
+"""Pillar M against lme4, lmerTest, pbkrtest, car, emmeans and R's stats."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ophamin.measuring.pillars.mixed_effects.factorial import factorial
 from ophamin.measuring.pillars.mixed_effects.inference import likelihood_ratio, profile_interval
 from ophamin.measuring.pillars.mixed_effects.linear import MixedModel, mixed_model
 from ophamin.measuring.pillars.mixed_effects.oneway import one_way
+from ophamin.measuring.pillars.mixed_effects.plugins_lmm import LikelihoodRatioTest
 from ophamin.measuring.pillars.mixed_effects.repeated import repeated_measures
 from ophamin.measuring.pillars.mixed_effects.sweep import sweep_effects
+from ophamin.measuring.pillars.mixed_effects.terms import term_tests
 from ophamin.measuring.pillars.mixed_effects.tukey import tukey_hsd
 
 AREA = "mixed"
@@ -35,10 +39,32 @@ def _lmm(data: Any, options: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _kenward_roger(data: Any, options: Any) -> dict[str, Any]:
+    found = _fit(
+        data, options["numeric"], reml=True, structure=options["structure"], df="kenward-roger",
+        factors={name: data[name] for name in options["factors"]}, interactions=options.get("interactions", False),
+    )  # fmt: skip
+    return {"se": found.se.tolist(), "df": found.df.tolist()}
+
+
+def _term(data: Any, options: Any) -> dict[str, Any]:
+    model = _fit(
+        data, options["numeric"], reml=options.get("reml", True), structure=options["structure"],
+        factors={name: data[name] for name in options["factors"]}, interactions=options["interactions"],
+    )  # fmt: skip
+    how = options.get("df", "kenward-roger")
+    test = next(t for t in term_tests(model, how) if t.term == options["term"])
+    return {"F": test.f, "df1": test.df1, "df2": test.df2, "p": test.p_value}
+
+
 def _ratio(data: Any, options: Any) -> dict[str, Any]:
     none, line = _fit(data, [], reml=False), _fit(data, ["t"], reml=False)
     fixed = likelihood_ratio(line, none)
     slope = likelihood_ratio(_fit(data, ["t"], reml=False, structure="slope"), line)
+    table = {"value": data["y"], "group": data["g"], "time": data["t"]}
+    item = LikelihoodRatioTest().compute(table, seed=0, random="intercept", without="time").evidence[0]
+    assert (item.statistic_value, item.p_value) == pytest.approx((fixed.statistic, fixed.p_value))
+    assert item.detail["df"] == 1
     return {"fixed": fixed.statistic, "fixedp": fixed.p_value, "slope": slope.statistic, "slopep": slope.p_naive}
 
 
@@ -109,6 +135,8 @@ def _repeated(data: Any, options: Any) -> dict[str, Any]:
 
 ANSWERS = {
     "lmm": _lmm,
+    "kr": _kenward_roger,
+    "term": _term,
     "lrt": _ratio,
     "profile": _profile,
     "aov": _factorial,

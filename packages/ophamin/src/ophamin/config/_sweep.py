@@ -120,6 +120,8 @@ def _check_events(events: Any, path: Path | str) -> None:
         tag = getattr(event, "tag", None)
         if (tag is not None and not tag.startswith("tag:yaml.org,2002:")) or "python" in str(tag):
             raise UsageError(f"{path} has the tag {tag!r}; a sweep file holds plain values only")
+        if kind == "ScalarEvent" and not depth:
+            raise UsageError(f"{path} holds no keys; a sweep has scenario, base and grid")
         depth += kind.endswith(("SequenceStartEvent", "MappingStartEvent"))
         depth -= kind.endswith(("SequenceEndEvent", "MappingEndEvent"))
         if depth > MAX_DEPTH:

@@ -18,8 +18,6 @@ __all__ = ["BrierPower", "CalibrationPower"]
 
 
 class _UniformConfidence(ABC):
-    exact = False
-
     def __init__(self, part: Part, delta: float) -> None:
         self.part, self.delta = part, delta
         low, high = part.assume.confidences

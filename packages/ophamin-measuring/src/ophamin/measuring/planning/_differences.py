@@ -29,7 +29,6 @@ GROUPS = 20
 
 
 class _Power(ABC):
-    exact = False
     per = ""
     grouped = False  # whether rows may come in groups
 

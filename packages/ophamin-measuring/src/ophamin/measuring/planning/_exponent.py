@@ -28,8 +28,6 @@ class ExponentPower:
         delta: Distance of the truth from θ.
     """
 
-    exact = False
-
     def __init__(self, part: Part, delta: float) -> None:
         self.part, self.delta = part, delta
         self.sd = DEFAULT_SD if part.assume.sd is None else part.assume.sd

@@ -31,8 +31,6 @@ def mean_power(part: Part, delta: float) -> StudentPower | BoundedPower:
 
 
 class _MeanPower:
-    exact = False
-
     def __init__(self, part: Part, delta: float) -> None:
         self.part, self.delta = part, delta
         support = part.decision.support or (None, None)

@@ -20,8 +20,6 @@ __all__ = ["Model", "model_of"]
 class Model(Protocol):
     """Power as a function of n, for a truth δ away from θ."""
 
-    exact: bool
-
     def powers(self, n: Any) -> tuple[Floats, Floats]:
         """Power to validate and to refute for each planned n."""
         ...

@@ -86,16 +86,16 @@ def needed(model: Model, validate: float, refute: float) -> int | None:
         high *= 2
         if high > MOST:
             return None
-    if model.exact:
+    if isinstance(model, SharePower):
         # Power saw-tooths in n: the n to take is the one after the last that falls short.
-        span = np.arange(max(1, high // 4), 2 * high + 200)
+        first, end = max(1, high // 4), 2 * high + 200
         while True:
-            short = span[~enough(span)]
-            if not len(short):
-                return int(span[0])
-            if short[-1] < span[-1] - 100 or span[-1] > MOST:
-                return int(short[-1]) + 1
-            span = np.arange(span[0], 2 * span[-1])
+            last = model.last_short(first, end, validate, refute)
+            if last is None:
+                return first
+            if last < end - 101 or end > MOST + 1:
+                return last + 1
+            end = 2 * (end - 1)
     low = 1
     while high - low > max(1, low // 200):
         middle = (low + high) // 2

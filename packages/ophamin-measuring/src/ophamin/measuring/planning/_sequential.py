@@ -72,8 +72,6 @@ class SequentialPower:
         delta: Distance of the truth from θ on either side.
     """
 
-    exact = False
-
     def __init__(self, part: Part, delta: float) -> None:
         self.part, self._size, self._distance = part, part.assume.group_size, delta
         process, assume = process_of(part.decision), part.assume
@@ -177,8 +175,6 @@ class LooksPower:
     The bounds at a look are those of the fixed-n estimator, which for counts are a little wider than normal ones, so
     real power lies a little below.
     """
-
-    exact = False
 
     def __init__(self, part: Part, delta: float, looks: Looks) -> None:
         self.part, self.looks = part, looks

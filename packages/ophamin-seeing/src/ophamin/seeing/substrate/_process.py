@@ -119,6 +119,7 @@ class LineProcess:
         if lines is None:
             raise StreamEnded("it closed its standard output", dying=True)
         if len(lines[0]) > MAX_LINE:  # the only one that may have begun before what was read at once
+            self._ended_by_us = True  # nobody listens any more, of which it may die before it is stopped
             raise StreamEnded(f"it sent a line of more than {MAX_LINE // 1_000_000} MB", dying=False)
         self.answers.extend(lines)
 

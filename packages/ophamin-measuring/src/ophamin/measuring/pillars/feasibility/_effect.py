@@ -90,17 +90,19 @@ def checked(outcome: ArrayLike, treatment: ArrayLike, confounders: ArrayLike | N
     Raises:
         UsageError: Shapes that do not fit, values that are not finite, a treatment other than 0 and 1.
     """
-    y, w = np.asarray(outcome, dtype=np.float64), np.asarray(treatment, dtype=np.float64)
+    y, w = np.asarray(outcome, dtype=np.float64), np.asarray(treatment)
+    flags = w.dtype == bool  # which cannot be anything else
+    w = w if flags else w.astype(np.float64, copy=False)
     x = np.empty((len(y), 0)) if confounders is None else np.asarray(confounders, dtype=np.float64)
     x = x[:, None] if x.ndim == 1 else x
     if y.ndim != 1 or y.shape != w.shape or x.ndim != 2 or len(x) != len(y):
         raise UsageError("outcome and treatment have shape (n,) and confounders shape (n, p), of one n")
     with np.errstate(over="ignore", invalid="ignore"):  # a sum is finite only where all is, and one pass
-        finite = all(np.isfinite(v.sum()) or np.isfinite(v).all() for v in (y, w, x))
+        finite = all(np.isfinite(v.sum()) or np.isfinite(v).all() for v in ((y, x) if flags else (y, w, x)))
     if not finite:
         raise UsageError("outcome, treatment and confounders must be finite; leave incomplete rows out first")
-    treated = w == 1
-    if np.count_nonzero(treated) + np.count_nonzero(w == 0) < len(w):
+    treated = w if flags else w == 1
+    if not flags and np.count_nonzero(treated) + np.count_nonzero(w == 0) < len(w):
         raise UsageError("a treatment is 1 for the treated and 0 for the rest")
     return Rows(y, treated, x)
 
@@ -164,7 +166,8 @@ def effect(
     """An effect with its Wald interval; none where the outcome has no spread or the standard error is no number."""
     value = mean_treated - mean_control if estimate is None else estimate
     told = list(notes)
-    if rows.n and np.ptp(rows.outcome) == 0:
+    # The first rows of most outcomes differ already.
+    if rows.n and np.ptp(rows.outcome[:100]) == 0 and np.ptp(rows.outcome) == 0:
         se = math.nan
         told.append("the outcome is constant: nothing can be said on its spread")
     elif not (math.isfinite(se) and se > 0 and df > 0):
@@ -177,7 +180,7 @@ def effect(
         lower, upper, p = value - half, value + half, float(2 * law.sf(abs(value) / se))
     return Effect(
         float(value), float(se), float(lower), float(upper), p, float(df), target, float(mean_treated),
-        float(mean_control), rows.n, int(rows.treated.sum()), se_method, tuple(told),
+        float(mean_control), rows.n, int(np.count_nonzero(rows.treated)), se_method, tuple(told),
     )  # fmt: skip
 
 
@@ -185,13 +188,25 @@ def unanswered(rows: Rows, reason: str, *, target: str = "ate", notes: Sequence[
     """No effect: the data do not tell, and why."""
     nan = math.nan
     return Effect(
-        nan, nan, nan, nan, nan, nan, target, nan, nan, rows.n, int(rows.treated.sum()), "none", (reason, *notes)
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        nan,
+        target,
+        nan,
+        nan,
+        rows.n,
+        int(np.count_nonzero(rows.treated)),
+        "none",
+        (reason, *notes),
     )
 
 
 def one_arm(rows: Rows) -> str | None:
     """Why there is nothing to compare, if so."""
-    treated = int(rows.treated.sum())
+    treated = int(np.count_nonzero(rows.treated))
     if treated == 0 or treated == rows.n:
         return f"{treated} treated and {rows.n - treated} untreated rows: both are needed to compare"
     return None

@@ -39,6 +39,7 @@ def aipw(
     treatment_confounders: ArrayLike | None = None,
     link: str = "logit",
     trim: float = 0.0,
+    weighted: bool = False,
     efficient: bool = False,
     level: float = 0.95,
 ) -> Effect:
@@ -51,6 +52,8 @@ def aipw(
         treatment_confounders: Of the propensity score, shape (n, q); default: the same.
         link: ``logit`` or ``probit``.
         trim: Rows with a score outside [trim, 1 − trim] are left out.
+        weighted: Fit the outcome models by weighted least squares, with the weights that are best where the propensity
+            score is right and they are not: (1 − e) / e² for the treated and e / (1 − e)² for the rest.
         efficient: Standard error from the efficient influence function alone, right where both models are; default:
             it also counts that both were estimated, right where either is.
         level: Two-sided confidence.
@@ -58,12 +61,13 @@ def aipw(
     Raises:
         UsageError: Malformed arrays or options.
 
-    Source: Robins, Rotnitzky & Zhao (1994), JASA 89:846; standard error by stacked estimating equations, as Stata's
-    ``teffects aipw`` and statsmodels' ``TreatmentEffect.aipw`` (which clips scores to [0.01, 0.99] within it).
+    Source: Robins, Rotnitzky & Zhao (1994), JASA 89:846; the weights: Cao, Tsiatis & Davidian (2009), Biometrika
+    96:723; standard error by stacked estimating equations, as Stata's ``teffects aipw`` (``wnls`` when weighted) and
+    statsmodels' ``TreatmentEffect.aipw`` and ``aipw_wls`` (the first clips scores to [0.01, 0.99] within it).
     """
     return _both(
         outcome, treatment, confounders, treatment_confounders, link, trim, level, "ate", augmented=True,
-        efficient=efficient,
+        weighted=weighted, efficient=efficient,
     )  # fmt: skip
 
 
@@ -101,7 +105,7 @@ def ipwra(
 
 def _both(
     outcome: ArrayLike, treatment: ArrayLike, confounders: ArrayLike, others: ArrayLike | None, link: str,
-    trim: float, level: float, target: str, *, augmented: bool, efficient: bool = False,
+    trim: float, level: float, target: str, *, augmented: bool, weighted: bool = False, efficient: bool = False,
 ) -> Effect:  # fmt: skip
     checked_level(level)
     inverse_weights([], [], target)
@@ -124,11 +128,21 @@ def _both(
             return unanswered(rows, reason, target=target, notes=notes)
     weights = inverse_weights(rows.treated, fit.score, target)
     slopes = (weight_slopes(rows.treated, fit.score, target) * fit.slope)[:, None] * fit.design
+    own, own_slopes = weights, slopes
+    if augmented:
+        own, own_slopes = np.ones(rows.n), np.zeros_like(slopes)
+    if weighted:
+        e = np.where(rows.treated, fit.score, 1 - fit.score)  # the probability of the treatment got
+        own = (1 - e) / e**2
+        own_slopes = (np.where(rows.treated, 1, -1) * (e - 2) / e**3 * fit.slope)[:, None] * fit.design
     share: Any = {"ate": np.ones(rows.n), "att": rows.treated * 1.0, "atc": 1.0 - rows.treated}[target]
     arms = [
-        _arm(rows.outcome, arm, design, weights, slopes, share, fit, augmented=augmented, efficient=efficient)
+        _arm(
+            rows.outcome, arm, design, own, own_slopes, weights, slopes, share, fit, augmented=augmented,
+            efficient=efficient,
+        )
         for arm in (rows.treated, ~rows.treated)
-    ]
+    ]  # fmt: skip
     (one, part_one), (zero, part_zero) = arms
     spare = min(int(rows.treated.sum()), int((~rows.treated).sum())) > design.shape[1]
     # The nuisance parts of the influence functions average 0; without them the efficient one is a plain sample's.
@@ -141,20 +155,22 @@ def _both(
 
 
 def _arm(
-    y: Floats, arm: Flags, design: Floats, weights: Floats, slopes: Floats, share: Floats, fit: Propensity, *,
-    augmented: bool, efficient: bool,
+    y: Floats, arm: Flags, design: Floats, own: Floats, own_slopes: Floats, weights: Floats, slopes: Floats,
+    share: Floats, fit: Propensity, *, augmented: bool, efficient: bool,
 ) -> tuple[float, Floats]:  # fmt: skip
-    """Mean outcome of the target group under one treatment, and its influence function."""
+    """Mean outcome of the target group under one treatment, and its influence function.
+
+    ``own`` are the weights of the least squares, ``own_slopes`` how they move with the coefficients of the score.
+    """
     n = len(y)
-    own = arm * (1.0 if augmented else weights)  # weights of the least squares
+    own = arm * own
     root = np.sqrt(own[arm])[:, None]
     beta = np.linalg.lstsq(root * design[arm], root[:, 0] * y[arm], rcond=None)[0]
     fitted = design @ beta
     residual = np.where(arm, y - fitted, 0.0)
     moments = (own * residual)[:, None] * design
-    if not augmented:
-        # How the coefficients move with those of the propensity score.
-        moments = moments + fit.influence @ ((residual[:, None] * slopes).T @ design / n)
+    # How the coefficients move with those of the propensity score.
+    moments = moments + fit.influence @ ((residual[:, None] * own_slopes).T @ design / n)
     beta_part = np.linalg.solve((own[:, None] * design).T @ design / n, moments.T).T
     if augmented:
         weight = arm * weights

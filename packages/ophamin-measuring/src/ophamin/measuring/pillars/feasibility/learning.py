@@ -230,6 +230,8 @@ def _prepared(
     if m is not None:
         varying, more = independent(m)
         m, notes = (m[:, varying] if len(varying) else None), (*notes, *more)
+    if m is not None and len(m):  # they predict outcome and treatment, too; effects at the rows are the same
+        m = (m - m.mean(axis=0)) / m.std(axis=0)
     reason = None
     if binary and min(int((w == 1).sum()), int((w == 0).sum())) < 10:
         reason = f"{int((w == 1).sum())} treated and {int((w == 0).sum())} untreated rows: at least 10 of each needed"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from ophamin.measuring.pillars._columns import Floats
 from ophamin.measuring.pillars.feasibility._effect import (
@@ -19,6 +18,8 @@ from ophamin.measuring.pillars.feasibility._effect import (
     one_arm,
     unanswered,
 )
+from ophamin.measuring.pillars.feasibility._estimated_score import score_correction
+from ophamin.measuring.pillars.feasibility._nearest import Arm
 from ophamin.measuring.pillars.feasibility.propensity import fit_propensity
 from ophamin.measuring.pillars.feasibility.weighting import TARGETS
 from ophamin.proof.errors import UsageError
@@ -30,30 +31,6 @@ ERRORS = ("robust", "homoscedastic")
 """Variance of the outcome about its mean at a place: from neighbours of the same arm, or one for all rows."""
 
 _FAR = 1e5  # what unlike values of an exact confounder add to a distance counted in standard deviations
-
-
-class _Arm:
-    """Rows of one arm, those at one place taken together, so that ties cost nothing."""
-
-    def __init__(self, points: Floats, y: Floats) -> None:
-        self.places, self.cell = np.unique(points, axis=0, return_inverse=True)
-        self.cell = self.cell.reshape(-1)
-        self.size = np.bincount(self.cell)
-        mean = np.bincount(self.cell, y) / self.size
-        self.sum = mean * self.size
-        # About the place's mean, so that large constant digits do not cancel.
-        self.spread = np.bincount(self.cell, (y - mean[self.cell]) ** 2)
-        self.mean = mean
-        self.tree = cKDTree(self.places)
-
-    def neighbours(self, points: Floats, count: int, tolerance: float = 0.0) -> list[NDArray[np.intp]]:
-        """Places that hold the ``count`` nearest rows of each point, all ties included."""
-        k = min(count, len(self.places))
-        distance, index = (np.asarray(a).reshape(len(points), k) for a in self.tree.query(points, k=k))
-        enough = np.argmax(self.size[index].cumsum(axis=1) >= count, axis=1)
-        radius = np.sqrt(distance[np.arange(len(points)), enough] ** 2 + tolerance)
-        found = self.tree.query_ball_point(points, radius * (1 + 1e-9) + 1e-9)
-        return [np.asarray(sorted(f), dtype=np.intp) for f in found]
 
 
 def matching(
@@ -69,6 +46,8 @@ def matching(
     errors: str = "robust",
     tolerance: float = 0.0,
     link: str = "logit",
+    score_known: bool = False,
+    variance_neighbours: int | None = None,
     level: float = 0.95,
 ) -> Effect:
     """Each row against its nearest neighbours in the other arm.
@@ -83,11 +62,14 @@ def matching(
         exact: Further confounders a neighbour must equal, shape (n, q).
         bias_adjusted: Correct each neighbour's outcome for what still differs in ``confounders``, by the slopes of a
             least-squares fit to the rows used as neighbours (and as often as they were used); or which columns.
-        errors: ``robust``: variances from the row and the two nearest of its own arm; ``homoscedastic``: one variance
+        errors: ``robust``: variances from the row and the nearest of its own arm; ``homoscedastic``: one variance
             from the differences of matched pairs, the default of R's ``Match``.
         tolerance: Squared distances (in standard deviations) that exceed the M-th by no more are ties too; R's
             ``Match`` takes 1e-5.
         link: Of the propensity score.
+        score_known: Take the propensity score as known. Otherwise the standard error counts that it was estimated.
+        variance_neighbours: How many others are the nearest of its own arm; default: 2 (R's ``Match``, Stata's
+            ``teffects nnmatch``), and 1 on the score (Stata's ``teffects psmatch``).
         level: Two-sided confidence.
 
     Returns:
@@ -97,14 +79,16 @@ def matching(
     Raises:
         UsageError: Malformed arrays or options.
 
-    Source: Abadie & Imbens (2006), Econometrica 74:235, and (2011), JBES 29:1, for the adjustment; as Stata's
-    ``teffects nnmatch`` and R's ``Matching::Match``.
+    Source: Abadie & Imbens (2006), Econometrica 74:235; (2011), JBES 29:1, for the adjustment; (2016), Econometrica
+    84:781, for the estimated score. As Stata's ``teffects nnmatch`` and ``psmatch``, and R's ``Matching::Match``.
     """
     checked_level(level)
     if target not in TARGETS or metric not in METRICS or neighbours < 1:
         raise UsageError(f"matching takes a target of {', '.join(TARGETS)}, a metric of {', '.join(METRICS)}, M from 1")
     if errors not in ERRORS or not (tolerance >= 0 and math.isfinite(tolerance)):
         raise UsageError(f"errors of matching are {' or '.join(ERRORS)}, and the tolerance is 0 or more")
+    if variance_neighbours is not None and variance_neighbours < 1:
+        raise UsageError(f"the variance of a row takes 1 neighbour or more, not {variance_neighbours}")
     rows = checked(outcome, treatment, confounders)
     alike = checked(outcome, treatment, exact).confounders
     if reason := one_arm(rows):
@@ -117,12 +101,13 @@ def matching(
     adjusting = _adjusting(bias_adjusted, kept, rows.confounders.shape[1])
     x = rows.confounders[:, kept]
     x = x - x.mean(axis=0)
-    if metric == "score":
-        fit = fit_propensity(t, rows.confounders, link=link)
+    fit = fit_propensity(t, rows.confounders, link=link) if metric == "score" else None
+    if fit:
         if fit.problem:
             return unanswered(rows, fit.problem, target=target, notes=fit.notes)
         x, notes = fit.score[:, None] / (fit.score.std(ddof=1) or 1.0), fit.notes
-        notes = (*notes, "the standard error takes the propensity score as known")
+        if score_known or adjusting:
+            fit, notes = None, (*notes, "the standard error takes the propensity score as known")
     elif not x.shape[1]:
         x = np.zeros((rows.n, 1))
     elif metric == "mahalanobis":
@@ -134,7 +119,8 @@ def matching(
         codes = [np.unique(column, return_inverse=True)[1] for column in alike.T]
         x = np.column_stack([x, _FAR * np.array(codes).T])
     x = np.round(x, 10)  # equal rows stay equal after the rotation
-    arms = {True: _Arm(x[t], y[t]), False: _Arm(x[~t], y[~t])}
+    width = 1 + (variance_neighbours or (1 if metric == "score" else 2))
+    arms = {True: Arm(x[t], y[t]), False: Arm(x[~t], y[~t])}
     counted = {"ate": (True, False), "att": (True,), "atc": (False,)}[target]
     found = {side: arms[not side].neighbours(arms[side].places, neighbours, tolerance) for side in counted}
     if alike.shape[1] and (lone := sum(_unlike(arms[s], arms[not s], found[s], alike.shape[1]) for s in counted)):
@@ -164,25 +150,27 @@ def matching(
     if errors == "robust":
         variances = np.empty(rows.n)
         for side, arm in arms.items():
-            variances[t == side] = _spread(arm)[arm.cell]
+            variances[t == side] = _spread(arm, width)[arm.cell]
     else:
         # Half the mean square of a pair's difference about the effect.
         variances = np.full(rows.n, float((pairs[inside] + (gain - estimate) ** 2).mean()) / 2)
     factor = uses**2 + 2 * uses - squares if target == "ate" else np.where(inside, 0.0, uses**2 - squares)
     variance = (float(((gain - estimate) ** 2).sum()) + float((factor * variances).sum())) / size**2
+    if fit:
+        variance += score_correction(y, t, x, fit, target=target, estimate=estimate, width=width)
     return effect(
         rows, one, one - estimate, math.sqrt(max(variance, 0.0)), level=level, target=target, estimate=estimate,
-        se_method=f"Abadie-Imbens {errors}", notes=notes,
+        se_method=f"Abadie-Imbens {errors}{', score estimated' if fit else ''}", notes=notes,
     )  # fmt: skip
 
 
-def _unlike(mine: _Arm, theirs: _Arm, found: list[NDArray[np.intp]], exact: int) -> int:
+def _unlike(mine: Arm, theirs: Arm, found: list[NDArray[np.intp]], exact: int) -> int:
     """Rows with a neighbour that differs in the last ``exact`` coordinates."""
     lone = [bool((theirs.places[places, -exact:] != mine.places[i, -exact:]).any()) for i, places in enumerate(found)]
     return int(mine.size[np.array(lone)].sum())
 
 
-def _uses(mine: _Arm, theirs: _Arm, found: list[NDArray[np.intp]]) -> tuple[Floats, Floats]:
+def _uses(mine: Arm, theirs: Arm, found: list[NDArray[np.intp]]) -> tuple[Floats, Floats]:
     """How often each of their rows was used, and the sum of the squares of its shares."""
     used, squared = np.zeros(len(theirs.size)), np.zeros(len(theirs.size))
     for i, places in enumerate(found):
@@ -211,7 +199,7 @@ def _slopes(y: Floats, x: Floats, weights: Floats) -> Floats | None:
     return np.asarray(beta[1:] / scale, dtype=np.float64) if rank == design.shape[1] else None
 
 
-def _imputed(y: Floats, theirs: _Arm, found: list[NDArray[np.intp]]) -> tuple[Floats, Floats]:
+def _imputed(y: Floats, theirs: Arm, found: list[NDArray[np.intp]]) -> tuple[Floats, Floats]:
     """Mean and variance (of the whole) of the neighbours' outcomes, for each of my places."""
     mean = np.bincount(theirs.cell, y) / theirs.size
     square = np.bincount(theirs.cell, (y - mean[theirs.cell]) ** 2)
@@ -223,10 +211,10 @@ def _imputed(y: Floats, theirs: _Arm, found: list[NDArray[np.intp]]) -> tuple[Fl
     return means, variances
 
 
-def _spread(arm: _Arm) -> Floats:
-    """Variance of the outcome at each place, from a row there and the two nearest others of its arm (and ties)."""
+def _spread(arm: Arm, width: int) -> Floats:
+    """Variance of the outcome at each place, from the nearest rows of its arm (and ties), one of which is there."""
     out = np.empty(len(arm.size))
-    for i, places in enumerate(arm.neighbours(arm.places, min(3, int(arm.size.sum())))):
+    for i, places in enumerate(arm.neighbours(arm.places, min(width, int(arm.size.sum())))):
         size, mean = arm.size[places], arm.mean[places]
         centre = float(size @ mean) / float(size.sum())
         out[i] = (arm.spread[places].sum() + float(size @ (mean - centre) ** 2)) / (float(size.sum()) - 1)

@@ -40,6 +40,7 @@ class LinearDml:
         **STUDY,
         "treatment": "the treatment: 0 and 1, or any numbers",
         "fold": "optional: the fold of each row, instead of folds at random",
+        "modifier": "optional: a number that the effect varies with, linearly; it is controlled for, too",
     }
     options: Mapping[str, OptionSpec] = {
         "nuisance": OptionSpec("linear", "how outcome and treatment are predicted: linear or forest"),
@@ -49,7 +50,10 @@ class LinearDml:
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
-        """Estimate; columns ``outcome``, ``treatment``, ``confounder`` …, perhaps ``fold``.
+        """Estimate; columns ``outcome``, ``treatment``, ``confounder`` …, perhaps ``fold`` and ``modifier``.
+
+        Returns:
+            Evidence: the average effect; with a modifier the table ``effects``, of the complete rows.
 
         Raises:
             UsageError: Malformed columns or options.
@@ -59,7 +63,8 @@ class LinearDml:
         models = {"auto": None, "discrete": True, "continuous": False}
         if given["treatment_model"] not in models:
             raise UsageError(f"a treatment model is auto, discrete or continuous, not {given['treatment_model']!r}")
-        study = read_study(self.name, columns, *(["fold"] if "fold" in columns else []), binary=False)
+        more = [name for name in ("fold", "modifier") if name in columns]
+        study = read_study(self.name, columns, *more, binary=False)
         from ophamin.measuring.pillars.feasibility.learning import linear_dml
 
         folds: Any = given["folds"]
@@ -69,12 +74,16 @@ class LinearDml:
             if len(folds) < 2:
                 raise UsageError("the column fold names at least two folds")
         found = linear_dml(
-            study.outcome, study.treatment, study.confounders, folds=folds, nuisance=given["nuisance"],
+            study.outcome, study.treatment, study.confounders, modifiers=study.more.get("modifier"), folds=folds,
+            nuisance=given["nuisance"],
             discrete=models[given["treatment_model"]], seed=seed, level=given["level"],
         )  # fmt: skip
-        told = ["one effect for all rows is assumed", "outcome and treatment must be predicted well", OBSERVED]
+        varies = "modifier" in study.more
+        told = ["outcome and treatment must be predicted well", OBSERVED]
+        told.insert(0, "the effect is linear in the modifier" if varies else "one effect for all rows is assumed")
         item = _average(self.name, found, study, "double machine learning, partially linear", given["level"], seed)
-        return PillarResult([item], warnings=[*study.notes, *found.notes, *told])
+        table = {"modifier": [finite(v) for v in study.more["modifier"]], **_effects(found)} if varies else {}
+        return PillarResult([item], {"effects": table} if varies else {}, warnings=[*study.notes, *found.notes, *told])
 
 
 class CausalForest:
@@ -117,13 +126,17 @@ class CausalForest:
             self.name, "sd_of_effects", float(np.std(found.effects)) if len(found.effects) else None,
             library="econml", n=len(study.outcome), seed=seed,
         )  # fmt: skip
-        table: dict[str, list[Any]] = {
-            "effect": [finite(v) for v in found.effects],
-            "lower": [finite(v) for v in found.effects_lower],
-            "upper": [finite(v) for v in found.effects_upper],
-        }
         told = ["intervals of single effects are pointwise, and hold for large forests only", OBSERVED]
-        return PillarResult([item, spread], {"effects": table}, warnings=[*study.notes, *found.notes, *told])
+        return PillarResult([item, spread], {"effects": _effects(found)}, warnings=[*study.notes, *found.notes, *told])
+
+
+def _effects(found: Learned) -> dict[str, list[Any]]:
+    """The effect of each row with its pointwise interval."""
+    return {
+        "effect": [finite(v) for v in found.effects],
+        "lower": [finite(v) for v in found.effects_lower],
+        "upper": [finite(v) for v in found.effects_upper],
+    }
 
 
 def _average(pillar: str, found: Learned, study: Study, method: str, level: float, seed: int) -> Any:

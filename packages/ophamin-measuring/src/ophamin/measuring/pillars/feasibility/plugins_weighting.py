@@ -47,7 +47,7 @@ def _overlap(study: Study, target: str, link: str) -> dict[str, Any]:
 class Matching:
     """Nearest-neighbour matching with replacement, ties averaged, Abadie–Imbens standard errors.
 
-    Source: Abadie & Imbens (2006), Econometrica 74:235.
+    Source: Abadie & Imbens (2006), Econometrica 74:235, and (2016), 84:781, for an estimated score.
 
     Example:
         >>> table = {"outcome": [1.0, 2.0, 4.0, 5.0, 1.5, 2.5, 6.0, 6.0], "treatment": [0, 0, 0, 0, 1, 1, 1, 1],
@@ -67,6 +67,8 @@ class Matching:
         "errors": OptionSpec("robust", f"{ERRORS[0]}, or {ERRORS[1]} as R's Match by default"),
         "tolerance": OptionSpec(0.0, "squared distance beyond the last neighbour's that is still a tie"),
         "link": LINK,
+        "score_known": OptionSpec(False, "whether the standard error takes the propensity score as known"),
+        "variance_neighbours": OptionSpec(0, "others of its arm a row's variance is from; 0: 2, and 1 on the score"),
         "level": LEVEL,
     }
 
@@ -78,13 +80,18 @@ class Matching:
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         study = read_study(self.name, columns)
-        found = matching(study.outcome, study.treatment, study.confounders, **given)
+        others = given.pop("variance_neighbours") or None
+        scored: dict[str, Any] = {"propensity_library": "statsmodels"} if given["metric"] == "score" else {}
+        found = matching(study.outcome, study.treatment, study.confounders, variance_neighbours=others, **given)
         told = [*overlap_notes(study)]
-        if not given["bias_adjusted"]:
+        if given["metric"] == "score":
+            told.append("the propensity model must be right")
+        elif not given["bias_adjusted"]:
             told.append("with several continuous confounders matches are not close: bias remains")
         return answer(
             self.name, found, study, library=OWN, method=f"{given['neighbours']}-nearest {given['metric']} matching",
             level=given["level"], assumptions=[*told, OBSERVED],
+            **scored,
         )  # fmt: skip
 
 
@@ -179,6 +186,7 @@ class Aipw:
     options: Mapping[str, OptionSpec] = {
         "link": LINK,
         "trim": TRIM,
+        "weighted": OptionSpec(False, "whether outcome models weight rows as is best if they are wrong (Stata: wnls)"),
         "efficient": OptionSpec(False, "whether the standard error takes both models as right and known"),
         "level": LEVEL,
     }
@@ -193,7 +201,8 @@ class Aipw:
         study = read_study(self.name, columns)
         found = doubly_robust.aipw(study.outcome, study.treatment, study.confounders, **given)
         return answer(
-            self.name, found, study, library=OWN, method="AIPW", level=given["level"],
+            self.name, found, study, library=OWN, level=given["level"],
+            method="AIPW, weighted outcome models" if given["weighted"] else "AIPW",
             assumptions=["the propensity or the outcome model must be right", OBSERVED],
             diagnostics=_overlap(study, "ate", given["link"]), propensity_library="statsmodels",
         )  # fmt: skip

@@ -58,12 +58,13 @@ def difference_in_means(
     if reason := one_arm(rows):
         return unanswered(rows, reason)
     a, b = rows.outcome[rows.treated], rows.outcome[~rows.treated]
+    mean_a, mean_b = a.mean(keepdims=True), b.mean(keepdims=True)
     se, df = math.nan, math.nan
     if len(a) > 1 and len(b) > 1:
-        u, v = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+        u, v = a.var(ddof=1, mean=mean_a) / len(a), b.var(ddof=1, mean=mean_b) / len(b)
         if u + v > 0:
             se, df = math.sqrt(u + v), float((u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1)))
-    return effect(rows, float(a.mean()), float(b.mean()), se, level=level, df=df, se_method="welch")
+    return effect(rows, float(mean_a[0]), float(mean_b[0]), se, level=level, df=df, se_method="welch")
 
 
 def regression(

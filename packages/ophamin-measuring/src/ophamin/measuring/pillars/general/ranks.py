@@ -86,12 +86,11 @@ def mann_whitney(x: Any, y: Any, *, level: float = 0.95) -> MannWhitney:
     if not n1 or not n2:
         return MannWhitney(nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, level, False, "a sample has no values")
     sx, sy = np.sort(x), np.sort(y)
-    counts = _equal(sx, sy)
-    ties = len(counts) < n1 + n2
-    first, second = _placements(sx, sy, ties), 1 - _placements(sy, sx, ties)
+    counts, first, above = _merged(sx, sy)
+    ties, second = counts is not None, 1 - above
     auc = float(first.mean())
     u = round(2 * auc * n1 * n2) / 2  # a whole number of halves
-    p_plain, p_corrected = _asymptotic(n1, n2, u, counts if ties else None)
+    p_plain, p_corrected = _asymptotic(n1, n2, u, counts)
     p_exact, p_greater = _exact(x, y) if n1 + n2 <= EXACT else (nan, nan)
     lower, upper = _auc_interval(first, second, auc, alpha)
     return MannWhitney(
@@ -100,18 +99,29 @@ def mann_whitney(x: Any, y: Any, *, level: float = 0.95) -> MannWhitney:
     )  # fmt: skip
 
 
-def _equal(x: Floats, y: Floats) -> Floats:
-    """How often each value of both occurs; both sorted."""
-    pooled = np.sort(np.concatenate([x, y]), kind="stable")  # two sorted runs: a merge
-    ends = np.flatnonzero(np.append(pooled[1:] != pooled[:-1], True))
-    return np.diff(ends, prepend=-1).astype(np.float64)
+def _merged(x: Floats, y: Floats) -> tuple[Floats | None, Floats, Floats]:
+    """How often each value of both occurs (``None``: once), the share of y below each x and of x below each y.
+
+    Args:
+        x: Sorted, shape (n₁,).
+        y: Sorted, shape (n₂,).
+    """
+    pooled = np.concatenate([x, y])
+    order = np.argsort(pooled, kind="stable")  # two sorted runs: a merge
+    pooled = pooled[order]
+    other = pooled[1:] != pooled[:-1]
+    if not other.all():
+        ends = np.flatnonzero(np.append(other, True))
+        return np.diff(ends, prepend=-1).astype(np.float64), _placements(x, y), _placements(y, x)
+    # Without ties, of the values before the i-th of one sample i are its own.
+    of_x = order < len(x)
+    below = (np.flatnonzero(of_x) - np.arange(len(x))) / len(y)
+    return None, below, (np.flatnonzero(~of_x) - np.arange(len(y))) / len(x)
 
 
-def _placements(x: Floats, y: Floats, ties: bool) -> Floats:
+def _placements(x: Floats, y: Floats) -> Floats:
     """Share of y below each x, equal ones counting half; both sorted."""
-    below = np.searchsorted(y, x, "left")
-    upto = np.searchsorted(y, x, "right") if ties else below
-    return np.asarray((below + upto) / (2 * len(y)))
+    return np.asarray((np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")) / (2 * len(y)))
 
 
 def _asymptotic(n1: int, n2: int, u: float, counts: Floats | None) -> tuple[float, float]:

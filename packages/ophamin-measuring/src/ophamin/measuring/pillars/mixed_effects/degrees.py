@@ -13,7 +13,7 @@ __all__ = ["satterthwaite"]
 
 
 def satterthwaite(criterion: Criterion, theta: Floats, sigma: float, back: Floats) -> Floats:
-    """Degrees of freedom of each fixed effect.
+    """Degrees of freedom of each fixed effect, or of other linear combinations.
 
     df = 2·C²/(g'Ag): C the variance of the effect as a function of the variance parameters, g its gradient, A the
     covariance of those parameters (twice the inverse Hessian of −2 log-likelihood). A variance at 0 is held there.
@@ -22,10 +22,10 @@ def satterthwaite(criterion: Criterion, theta: Floats, sigma: float, back: Float
         criterion: Likelihood.
         theta: Parameters of Λ at the maximum.
         sigma: σ there.
-        back: What takes the fitted effects to those of the table, shape (p, p).
+        back: What takes the fitted effects to those of the table or to the combinations, shape (m, p).
 
     Returns:
-        Shape (p,); ∞ where the likelihood is too flat to tell.
+        Shape (m,); ∞ where the likelihood is too flat to tell.
 
     Source: Satterthwaite (1946), Biometrics Bull 2:110; Kuznetsova, Brockhoff & Christensen (2017), J Stat Softw
     82(13).
@@ -46,7 +46,7 @@ def satterthwaite(criterion: Criterion, theta: Floats, sigma: float, back: Float
     def variances(values: Floats) -> Floats:
         found = criterion.solve(whole(values))
         if found is None:
-            return np.full(criterion.p, np.nan)
+            return np.full(len(back), np.nan)
         scaled: Floats = math.exp(2 * values[-1]) * np.einsum("ij,jk,ik->i", back, found.unscaled, back)
         return scaled
 
@@ -66,6 +66,6 @@ def satterthwaite(criterion: Criterion, theta: Floats, sigma: float, back: Float
         np.linalg.cholesky(hessian)
         spread = np.einsum("ip,ij,jp->p", gradient, 2 * np.linalg.inv(hessian), gradient)
     except np.linalg.LinAlgError:
-        return np.full(criterion.p, math.inf)
+        return np.full(len(back), math.inf)
     df: Floats = np.where(spread > 0, 2 * variances(at) ** 2 / np.where(spread > 0, spread, 1.0), math.inf)
     return df

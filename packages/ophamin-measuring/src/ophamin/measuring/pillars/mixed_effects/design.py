@@ -35,6 +35,10 @@ def coded(column: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.i
     """
     if isinstance(column, np.ndarray) and column.dtype != object:
         values = column
+        if values.dtype.kind in "iu" and len(values):
+            low, high = int(values.min()), int(values.max())
+            if high - low < len(values):  # a table of all numbers between is smaller than the column: nothing to search
+                return _counted(values, low)
     else:
         values = np.empty(len(column), dtype=object)
         values[:] = list(column)
@@ -49,6 +53,17 @@ def coded(column: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.i
     return [names[i] for i in order], place[codes]
 
 
+def _counted(values: NDArray[Any], low: int) -> tuple[list[str], NDArray[np.intp]]:
+    """Levels and codes of whole numbers that lie close together."""
+    # Unsigned numbers may lie beyond all signed ones; the differences of small signed ones beyond their own type.
+    codes = (values - values.dtype.type(low) if values.dtype.kind == "u" else values).astype(np.intp)
+    if values.dtype.kind == "i":
+        codes -= low
+    there = np.bincount(codes) > 0
+    names = [str(low + i) for i in np.flatnonzero(there).tolist()]
+    return names, codes if there.all() else (np.cumsum(there) - 1)[codes]
+
+
 @dataclass(frozen=True)
 class Fixed:
     """Fixed effects as columns.
@@ -57,11 +72,13 @@ class Fixed:
         names: Names of the columns; ``intercept`` first, a factor's level as ``factor[level]``.
         matrix: Shape (n, p), of full column rank.
         aliased: Columns left out because the ones before determine them.
+        terms: Names of the covariates and factors each column belongs to: none for the intercept, two for a product.
     """
 
     names: list[str]
     matrix: Floats
     aliased: list[str]
+    terms: list[tuple[str, ...]]
 
 
 def fixed_design(
@@ -80,9 +97,14 @@ def fixed_design(
         levels, codes = coded(column)
         terms.append([(f"{name}[{level}]", (codes == i).astype(float)) for i, level in enumerate(levels) if i])
     columns = [("intercept", np.ones(n)), *(column for term in terms for column in term)]
+    of: list[tuple[str, ...]] = [
+        (),
+        *((name,) for name, term in zip([*numeric, *factors], terms, strict=True) for _ in term),
+    ]
     if interactions:
-        for one, other in combinations(terms, 2):
+        for (a_name, one), (b_name, other) in combinations(zip([*numeric, *factors], terms, strict=True), 2):
             columns += [(f"{a}:{b}", x * z) for a, x in one for b, z in other]
+            of += [(a_name, b_name)] * (len(one) * len(other))
     matrix = np.column_stack([x for _, x in columns])
     keep = _independent(matrix)
     names = [name for name, _ in columns]
@@ -90,6 +112,7 @@ def fixed_design(
         [c for c, k in zip(names, keep, strict=True) if k],
         matrix[:, keep],
         [c for c, k in zip(names, keep, strict=True) if not k],
+        [term for term, k in zip(of, keep, strict=True) if k],
     )
 
 

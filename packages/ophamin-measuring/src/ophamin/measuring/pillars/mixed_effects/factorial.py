@@ -175,12 +175,13 @@ def sum_contrasts(levels: Sequence[tuple[list[str], Any]], term: tuple[int, ...]
 def _by_statsmodels(
     y: Floats, levels: Sequence[tuple[list[str], Any]], terms: list[tuple[int, ...]], blocks: list[Floats], type: int
 ) -> list[tuple[float, int]]:
-    # Columns get names of ours, so that no name of the table can mean anything in a formula, and nothing is captured.
+    # Columns get names of ours and the formula an empty scope (-1), so that no name of the table can mean anything in
+    # it, and nothing called C or Sum is captured from here.
     frame = pd.DataFrame({"y": y, **{f"x{i}": pd.Categorical(codes) for i, (_, codes) in enumerate(levels)}})
     right = " + ".join(":".join(f"C(x{i}, Sum)" for i in term) for term in terms)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a perfect fit divides by zero; the caller looks for that itself
-        table = anova_lm(smf.ols(f"y ~ {right}", frame).fit(), typ=type)
+        table = anova_lm(smf.ols(f"y ~ {right}", frame, eval_env=-1).fit(), typ=type)
     rows = table.drop(index="Intercept", errors="ignore")
     return [(float(ss), round(float(df))) for ss, df in zip(rows["sum_sq"], rows["df"], strict=True)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +18,13 @@ from ophamin.measuring.pillars.mixed_effects._library import confirmed
 from ophamin.measuring.pillars.mixed_effects.criterion import BOUNDARY, Criterion
 from ophamin.measuring.pillars.mixed_effects.degrees import satterthwaite
 from ophamin.measuring.pillars.mixed_effects.design import Fixed, Random, fixed_design, random_design
+from ophamin.measuring.pillars.mixed_effects.kenward_roger import kenward_roger
 from ophamin.proof.errors import UsageError
 
-__all__ = ["MixedModel", "mixed_model"]
+__all__ = ["DEGREES", "MixedModel", "mixed_model"]
+
+DEGREES = ("satterthwaite", "kenward-roger", "asymptotic")
+"""Where the degrees of freedom of fixed effects come from."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class MixedModel:
     Args:
         names: Names of the fixed effects, p.
         beta: Fixed effects, shape (p,).
-        se: Standard errors, shape (p,).
-        df: Satterthwaite degrees of freedom, shape (p,); ∞ where the interval is asymptotic.
+        se: Standard errors, shape (p,); Kenward and Roger's where their df were asked for.
+        df: Degrees of freedom, shape (p,); ∞ where the interval is asymptotic.
         p_values: Two-sided, shape (p,).
         lower: Lower ends, shape (p,).
         upper: Upper ends, shape (p,).
@@ -110,7 +114,7 @@ def mixed_model(
     second: Sequence[Any] | None = None,
     interactions: bool = False,
     reml: bool = True,
-    df: Literal["satterthwaite", "asymptotic"] | str = "satterthwaite",
+    df: str = "satterthwaite",
     level: float = 0.95,
 ) -> MixedModel:
     """Fit a linear mixed model.
@@ -128,7 +132,8 @@ def mixed_model(
         second: Second grouping, for ``nested`` and ``crossed``.
         interactions: Whether products of two fixed terms enter.
         reml: Restricted likelihood; ``False``: maximum likelihood.
-        df: ``satterthwaite``, or ``asymptotic`` (normal: too narrow with few groups).
+        df: One of :data:`DEGREES`: ``kenward-roger`` (REML only) also widens the standard errors for what the variances
+            are not known, ``asymptotic`` is normal and too narrow with few groups.
         level: Two-sided confidence.
 
     Returns:
@@ -138,7 +143,7 @@ def mixed_model(
         UsageError: Malformed arguments, or data that does not determine the model.
 
     Source: Bates, Mächler, Bolker & Walker (2015), J Stat Softw 67(1); Satterthwaite's df as in Kuznetsova, Brockhoff &
-    Christensen (2017), J Stat Softw 82(13).
+    Christensen (2017), J Stat Softw 82(13); Kenward & Roger (1997), Biometrics 53:983, as R's pbkrtest.
 
     Example:
         >>> y, g = [1.0, 1.2, 3.1, 2.9, 5.2, 4.8], ["a", "a", "b", "b", "c", "c"]
@@ -146,8 +151,10 @@ def mixed_model(
         >>> round(float(found.beta[0]), 3), round(float(found.df[0]), 2), round(found.icc, 3)
         (3.033, 2.0, 0.99)
     """
-    if df not in ("satterthwaite", "asymptotic"):
-        raise UsageError(f"degrees of freedom are satterthwaite or asymptotic, not {df!r}")
+    if df not in DEGREES:
+        raise UsageError(f"degrees of freedom are one of {', '.join(DEGREES)}, not {df!r}")
+    if df == "kenward-roger" and not reml:
+        raise UsageError("Kenward and Roger's degrees of freedom are those of a restricted likelihood: fit by REML")
     if not 0 < level < 1:
         raise UsageError(f"a level lies between 0 and 1, such as 0.95, not {level!r}")
     y = np.asarray(value, dtype=float)
@@ -191,6 +198,9 @@ def mixed_model(
     degrees = np.full(len(beta), math.inf)
     if df == "satterthwaite":
         degrees = satterthwaite(criterion, theta, sigma, back)
+    elif df == "kenward-roger":
+        known = kenward_roger(criterion, theta)
+        se, degrees = scale * sigma * np.sqrt(known.variances(back)), known.degrees(back)
     t = beta / se
     p_values = np.where(np.isfinite(degrees), 2 * student.sf(np.abs(t), degrees), 2 * norm.sf(np.abs(t)))
     critical = np.where(

@@ -1,4 +1,4 @@
-"""Pillar M as plug-ins: the linear mixed model, and the test of one of its random terms."""
+"""Pillar M as plug-ins: the linear mixed model, and the test of one of its terms."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ophamin.measuring.pillars._columns import complete, labels, numbers, requir
 from ophamin.measuring.pillars._evidence import OWN, finding, finite
 from ophamin.measuring.pillars.mixed_effects.design import STRUCTURES
 from ophamin.measuring.pillars.mixed_effects.inference import icc_interval, likelihood_ratio, profile_interval
-from ophamin.measuring.pillars.mixed_effects.linear import MixedModel, mixed_model
+from ophamin.measuring.pillars.mixed_effects.linear import DEGREES, MixedModel, mixed_model
+from ophamin.measuring.pillars.mixed_effects.terms import term_tests
 from ophamin.proof.errors import UsageError
 from ophamin.protocols import Columns, OptionSpec, PillarResult
 from ophamin.protocols.options import typed_options
 
-__all__ = ["LinearMixedModel", "RandomTermTest"]
+__all__ = ["LikelihoodRatioTest", "LinearMixedModel"]
 
 NUMERIC = ("time", "covariate", "covariate_2", "covariate_3")
 FACTORS = ("factor", "factor_2", "factor_3")
@@ -65,7 +66,7 @@ class LinearMixedModel:
     """Fixed effects with degrees of freedom, standard deviations of random effects, ICC and BLUPs.
 
     Source: Bates, Mächler, Bolker & Walker (2015), J Stat Softw 67(1); Kuznetsova, Brockhoff & Christensen (2017),
-    J Stat Softw 82(13) (Satterthwaite).
+    J Stat Softw 82(13) (Satterthwaite); Kenward & Roger (1997), Biometrics 53:983.
 
     Example:
         >>> table = {"value": [1.0, 1.2, 3.1, 2.9, 5.2, 4.8], "group": list("aabbcc")}
@@ -79,7 +80,7 @@ class LinearMixedModel:
     options: Mapping[str, OptionSpec] = {
         **MODEL,
         "reml": OptionSpec(True, "restricted likelihood; no: maximum likelihood"),
-        "df": OptionSpec("satterthwaite", "satterthwaite, or asymptotic: normal intervals, too narrow with few groups"),
+        "df": OptionSpec("satterthwaite", f"{', '.join(DEGREES)} (normal intervals, too narrow with few groups)"),
         "profile": OptionSpec(True, "whether standard deviations get profile-likelihood intervals"),
     }
 
@@ -92,14 +93,15 @@ class LinearMixedModel:
             **options: Those of :attr:`options`.
 
         Returns:
-            Evidence: fixed effects, standard deviations, ICC, −2 log-likelihood; table ``blups``.
+            Evidence: fixed effects, an F test of each factor that enters no product, standard deviations, ICC, −2
+            log-likelihood; table ``blups``.
 
         Raises:
             UsageError: Malformed columns or options.
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
         structure, level = given["random"], given["level"]
-        _known(structure, given["df"])
+        _known(structure, given["df"], reml=given["reml"])
         rows, notes = _read(self.name, columns, structure)
         try:
             model = _fit(rows, structure, given, reml=given["reml"], df=given["df"])
@@ -117,6 +119,16 @@ class LinearMixedModel:
             )
             for i, name in enumerate(model.names)
         ]  # fmt: skip
+        # Of a covariate F is the square of t.
+        tests = [test for test in term_tests(model, given["df"]) if "factor" in test.term]
+        evidence += [
+            finding(
+                self.name, f"F:{test.term}", test.f, p_value=test.p_value, method="wald F", df=test.df1,
+                df2=finite(test.df2), df_method=given["df"], criterion=criterion, **{**common, "library": OWN},
+            )
+            for test in tests
+        ]  # fmt: skip
+        notes += [f"the rows are too few for an F test of {test.term}" for test in tests if math.isnan(test.f)]
         profiled = given["profile"]
         for name, label, value in (
             *((n, f"sd:{n}", v) for n, v in model.sd.items()),
@@ -152,16 +164,18 @@ class LinearMixedModel:
         )  # fmt: skip
 
 
-def _known(structure: str, df: str = "satterthwaite") -> None:
+def _known(structure: str, df: str = "satterthwaite", *, reml: bool = True) -> None:
     """Refuse words that no table could make right.
 
     Raises:
-        UsageError: An unknown random part or kind of degrees of freedom.
+        UsageError: An unknown random part or kind of degrees of freedom, or one that does not go with ML.
     """
     if structure not in STRUCTURES:
         raise UsageError(f"a random part is one of {', '.join(STRUCTURES)}, not {structure!r}")
-    if df not in ("satterthwaite", "asymptotic"):
-        raise UsageError(f"degrees of freedom are satterthwaite or asymptotic, not {df!r}")
+    if df not in DEGREES:
+        raise UsageError(f"degrees of freedom are one of {', '.join(DEGREES)}, not {df!r}")
+    if df == "kenward-roger" and not reml:
+        raise UsageError("Kenward and Roger's degrees of freedom are those of a restricted likelihood: leave reml on")
 
 
 def _cautions(model: MixedModel, df: str) -> list[str]:
@@ -180,7 +194,8 @@ def _cautions(model: MixedModel, df: str) -> list[str]:
             "narrower and smaller than they state; satterthwaite allows for that"
         )
     elif not np.isfinite(model.df).all():
-        notes.append("the likelihood is too flat for Satterthwaite's degrees of freedom; normal ones were used")
+        name = {"satterthwaite": "Satterthwaite's", "kenward-roger": "Kenward and Roger's"}[df]
+        notes.append(f"the likelihood is too flat for {name} degrees of freedom; normal ones were used")
     if model.library == OWN and not model.singular:
         notes.append("statsmodels did not confirm this maximum, or was not asked for its size; it is ours")
     if model.random.transform is not None:
@@ -188,15 +203,15 @@ def _cautions(model: MixedModel, df: str) -> list[str]:
     return notes
 
 
-class RandomTermTest:
-    """Likelihood-ratio test of a random term: the model with it against the model without, both by ML.
+class LikelihoodRatioTest:
+    """Likelihood-ratio test of a random term or of a fixed column: the model with it against that without, by ML.
 
     Source: Self & Liang (1987), JASA 82:605; Stram & Lee (1994), Biometrics 50:1171.
 
     Example:
         >>> table = {"group": [i // 5 for i in range(40)], "time": [i % 5 for i in range(40)]}
         >>> table["value"] = [float(i % 5 + (i // 5) * (i % 3)) for i in range(40)]
-        >>> RandomTermTest().compute(table, seed=0).evidence[0].detail["df"]
+        >>> LikelihoodRatioTest().compute(table, seed=0).evidence[0].detail["df"]
         2
     """
 
@@ -206,6 +221,7 @@ class RandomTermTest:
     options: Mapping[str, OptionSpec] = {
         **MODEL,
         "random": OptionSpec("slope", "slope, slope-uncorrelated, nested or crossed; tested against intercept"),
+        "without": OptionSpec("", "test this fixed column (with its products) instead, random part as it is"),
     }
 
     def compute(self, columns: Columns, *, seed: int, **options: Any) -> PillarResult:
@@ -215,24 +231,34 @@ class RandomTermTest:
             UsageError: Malformed columns or options.
         """
         given = typed_options(f"pillar {self.name!r}", self.options, options)
-        structure = given["random"]
+        structure, without = given["random"], given["without"]
         _known(structure)
-        if structure == "intercept":
+        if structure == "intercept" and not without:
             raise UsageError("the test compares a richer random part with an intercept: name slope, nested or crossed")
+        if without == "time" and structure.startswith("slope"):
+            raise UsageError(
+                "a slope varies about its mean, so time stays while its slope does; name another random part"
+            )
         rows, notes = _read(self.name, columns, structure)
+        if without and without not in {*NUMERIC, *FACTORS} & set(rows):
+            raise UsageError(f"the fixed column {without!r} is to be left out, and the table has no such column")
         try:
             full = _fit(rows, structure, given, reml=False, df="asymptotic")
-            reduced = _fit(rows, "intercept", given, reml=False, df="asymptotic")
+            fewer = {name: column for name, column in rows.items() if name != without}
+            reduced = _fit(fewer, structure if without else "intercept", given, reml=False, df="asymptotic")
+            found = likelihood_ratio(full, reduced)
         except UsageError as error:
             nothing = finding(self.name, "likelihood_ratio", None, n=len(rows["value"]))
             return PillarResult([nothing], warnings=[*notes, str(error)])
-        found = likelihood_ratio(full, reduced)
         item = finding(
             self.name, "likelihood_ratio", found.statistic, p_value=found.p_value, n=full.n, n_groups=full.n_groups,
-            method="chi-squared mixture", df=found.df, p_naive=found.p_naive, boundary=found.boundary,
+            method="chi-squared mixture" if found.boundary else "chi-squared", df=found.df, p_naive=found.p_naive,
+            boundary=found.boundary, tested=without or structure,
         )  # fmt: skip
         notes.append(
             f"a variance is tested at its edge: p is the 50:50 mixture of chi-squared with {found.df - 1} and "
             f"{found.df} df; p_naive, with {found.df}, is too large"
+            if found.boundary
+            else f"chi-squared holds for many groups: with {full.n_groups} groups p is too small (see M.lmm)"
         )
         return PillarResult([item], warnings=notes)

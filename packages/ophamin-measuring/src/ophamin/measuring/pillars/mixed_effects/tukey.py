@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from statsmodels.stats.multicomp import MultiComparison
 
 from ophamin.measuring.pillars._columns import Floats
@@ -15,6 +15,9 @@ from ophamin.measuring.pillars.mixed_effects.design import coded
 from ophamin.proof.errors import UsageError
 
 __all__ = ["Tukey", "tukey_hsd"]
+
+_FEW = 1000
+"""So many rows show in most tables that a group varies; the rest are then not looked at."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Tukey:
     upper: Floats
     p_values: Floats
     df: int
+
+
+def _varies(y: Floats, codes: NDArray[np.intp], k: int) -> bool:
+    """Whether two values of one group differ."""
+    one = np.empty(k)
+    one[codes] = y
+    return bool((y != one[codes]).any())
 
 
 def tukey_hsd(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) -> Tukey:
@@ -66,7 +76,7 @@ def tukey_hsd(value: ArrayLike, group: Sequence[Any], *, level: float = 0.95) ->
     if k < 2 or n <= k:
         raise UsageError(f"{n} observations in {k} groups: at least two groups are needed, one of them with two")
     y = y - y[0]
-    if not any(np.ptp(y[codes == i]) for i in range(k)):
+    if not any(_varies(y[:end], codes[:end], k) for end in (_FEW, n)):
         raise UsageError("no group varies, so nothing says how much a difference would by chance")
     found = MultiComparison(y, codes).tukeyhsd(alpha=1 - level)
     first, second = np.triu_indices(k, 1)

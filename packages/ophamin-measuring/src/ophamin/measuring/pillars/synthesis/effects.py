@@ -87,36 +87,56 @@ def counts(
     b, d = n1 - a, n2 - c
     if any((cell < 0).any() for cell in (a, b, c, d)) or (n1 <= 0).any() or (n2 <= 0).any():
         raise UsageError("each arm has at least one observation, and between 0 and n events")
-    empty = (a == 0) | (b == 0) | (c == 0) | (d == 0)
-    silent = ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))
     if drop00 not in SILENT:
         raise UsageError(f"studies with one outcome throughout are dropped for {', '.join(SILENT)}, not {drop00!r}")
-    notes = []
-    dropped = silent if drop00 == "always" or (drop00 == "ratios" and measure != "RD") else np.zeros(len(empty), bool)
-    (a, b, c, d), touched = corrected((a, b, c, d), correction, to, dropped)
+    # Whole passes over the studies are left out where no study asks for them: most tables have no empty cell.
+    dropped = None
+    if drop00 == "always" or (drop00 == "ratios" and measure != "RD"):
+        silent = ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))
+        dropped = silent if silent.any() else None
+    notes, cells = [], (a, b, c, d)
+    (a, b, c, d), touched = corrected(cells, correction, to, dropped)
     if touched.any():
         if to == "only0":
-            notes.append(f"{int(empty.sum())} studies have an empty cell; {correction:g} was added to their cells")
+            empty = int(np.any([cell == 0 for cell in cells], axis=0).sum())
+            notes.append(f"{empty} studies have an empty cell; {correction:g} was added to their cells")
         else:
-            notes.append(f"{correction:g} was added to the cells of all {len(empty)} studies")
-    n1, n2 = a + b, c + d
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if measure == "OR":
-            effect, variance = np.log(a * d / (b * c)), 1 / a + 1 / b + 1 / c + 1 / d
-        elif measure == "RR":
-            effect, variance = np.log(a / n1 / (c / n2)), 1 / a - 1 / n1 + 1 / c - 1 / n2
-        elif measure == "RD":
-            effect, variance = a / n1 - c / n2, a * b / n1**3 + c * d / n2**3
-        else:
-            raise UsageError(f"a measure of counts is OR, RR or RD, not {measure!r}")
-    if dropped.any():
+            notes.append(f"{correction:g} was added to the cells of all {len(touched)} studies")
+    effect, variance = of_cells(measure, a, b, c, d)
+    if dropped is not None:
         effect, variance = np.where(dropped, np.nan, effect), np.where(dropped, np.nan, variance)
         notes.append(
             f"{int(dropped.sum())} studies have the same outcome throughout and "
             + ("were left out" if measure == "RD" else "say nothing on a ratio")
         )
     lost = ~(np.isfinite(effect) & np.isfinite(variance))
-    return Effects(np.where(lost, np.nan, effect), np.where(lost, np.nan, variance), tuple(notes))
+    if lost.any():
+        effect, variance = np.where(lost, np.nan, effect), np.where(lost, np.nan, variance)
+    return Effects(effect, variance, tuple(notes))
+
+
+def of_cells(measure: str, a: Floats, b: Floats, c: Floats, d: Floats) -> tuple[Floats, Floats]:
+    """Effects and variances of tables as they are; not finite where an empty cell leaves none.
+
+    Args:
+        measure: ``OR``, ``RR`` or ``RD``.
+        a: Events of the first arm, shape (k,).
+        b: The others of the first arm.
+        c: Events of the second arm.
+        d: The others of the second arm.
+
+    Raises:
+        UsageError: An unknown measure.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if measure == "OR":
+            return np.log(a * d / (b * c)), 1 / a + 1 / b + 1 / c + 1 / d
+        n1, n2 = a + b, c + d
+        if measure == "RR":
+            return np.log(a / n1 / (c / n2)), 1 / a - 1 / n1 + 1 / c - 1 / n2
+        if measure == "RD":
+            return a / n1 - c / n2, a * b / n1**3 + c * d / n2**3
+    raise UsageError(f"a measure of counts is OR, RR or RD, not {measure!r}")
 
 
 def corrected(
@@ -135,11 +155,14 @@ def corrected(
     """
     if to not in CELLS or not 0 <= correction < np.inf:
         raise UsageError(f"a correction of at least 0 is added to {', '.join(CELLS)}, not {correction!r} to {to!r}")
-    empty = np.asarray(np.min(np.stack(cells), axis=0) == 0)
-    asks = bool((empty if dropped is None else empty & ~dropped).any())
-    where = {"only0": empty, "all": np.ones_like(empty), "if0all": np.full_like(empty, asks), "none": empty & False}
-    touched = where[to] if correction > 0 else empty & False
-    return tuple(np.where(touched, cell + correction, cell) for cell in cells), touched
+    a, b, c, d = cells
+    if not correction:
+        return cells, np.zeros(np.shape(a), dtype=bool)
+    touched = np.asarray(np.minimum(np.minimum(a, b), np.minimum(c, d)) == 0)
+    if to != "only0":
+        asks = bool((touched if dropped is None else touched & ~dropped).any())
+        touched = np.full_like(touched, {"all": True, "if0all": asks, "none": False}[to])
+    return tuple(np.where(touched, cell + correction, cell) for cell in cells) if touched.any() else cells, touched
 
 
 def hedges_factor(df: ArrayLike) -> Floats:

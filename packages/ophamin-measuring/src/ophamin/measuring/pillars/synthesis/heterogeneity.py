@@ -54,6 +54,10 @@ def weighted_fit(y: Floats, v: Floats, design: Floats, tau2: float) -> tuple[Flo
     w = 1 / (v + tau2)
     if design.shape[1] == 1:  # sums, which are quicker than products of matrices so thin
         x = design[:, 0]
+        if (x == 1).all():
+            total = float(w.sum())
+            mean = float((w * y).sum()) / total
+            return np.array([mean]), np.array([[1 / total]]), y - mean, w
         weighted = w * x
         total = float((weighted * x).sum())
         mean = float((weighted * y).sum()) / total
@@ -121,7 +125,8 @@ def _by_statsmodels(y: Floats, v: Floats) -> Tau2:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # A negative tau2 leaves roots of negative numbers in results that are not used here.
         warnings.simplefilter("ignore", RuntimeWarning)
-        tau2 = float(combine_effects(y, v, method_re="chi2").tau2)
+        # Names of the rows cost as much as all the rest, and nothing here is printed.
+        tau2 = float(combine_effects(y, v, method_re="chi2", row_names=[]).tau2)
     return Tau2(max(tau2, 0.0), "statsmodels", truncated=tau2 < 0)
 
 

@@ -24,6 +24,10 @@ from ophamin.proof.errors import UsageError
 __all__ = ["PooledTable", "TableTest", "cochran_mantel_haenszel", "mantel_haenszel", "peto", "tarone"]
 
 
+_AT_ONCE = 16_384
+"""Tables whose effects are worked out at a time: what lies between two steps stays in the cache."""
+
+
 @dataclass(frozen=True)
 class PooledTable:
     """A pooled measure of 2×2 tables; ratios on the log scale.
@@ -69,12 +73,31 @@ class TableTest:
     p_value: float
 
 
-def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> tuple[Floats, ...]:
-    a, n1, c, n2 = (np.asarray(x, dtype=np.float64) for x in (events_1, n_1, events_2, n_2))
-    b, d = n1 - a, n2 - c
-    if not len(a) or any((cell < 0).any() for cell in (a, b, c, d)) or (n1 + n2 <= 0).any():
+def _cells(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayLike) -> tuple[Floats, bool]:
+    """Events and others of the first arm, events and others of the second, shape (4, k); whether none is 0."""
+    # In one block, as the library wants them, and looked at while they are in the cache.
+    given = [np.asarray(x) for x in (events_1, n_1, events_2, n_2)]
+    k = len(given[0])
+    a, n1, c, n2 = (np.broadcast_to(x, k) for x in given)
+    cells, filled = np.empty((4, k)), k > 0
+    for start in range(0, k, _AT_ONCE):
+        at = slice(start, start + _AT_ONCE)
+        cells[0, at], cells[2, at] = a[at], c[at]
+        np.subtract(n1[at], cells[0, at], out=cells[1, at])
+        np.subtract(n2[at], cells[2, at], out=cells[3, at])
+        filled = filled and bool(cells[:, at].min() > 0)
+    if not filled and (not k or (cells < 0).any() or (cells.sum(axis=0) <= 0).any()):
         raise UsageError("each table has between 0 and n events in each arm, and at least one observation")
-    return a, b, c, d
+    return cells, filled
+
+
+def _informative(cells: Floats, filled: bool) -> StratifiedTable | None:
+    """Tables whose margins leave something to chance, as statsmodels takes them; ``None`` without one."""
+    if filled:
+        return StratifiedTable(cells.reshape(2, 2, -1))
+    a, b, c, d = cells
+    keep = (a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0)
+    return StratifiedTable(cells.reshape(2, 2, -1)[:, :, keep]) if keep.any() else None
 
 
 def _result(
@@ -91,11 +114,23 @@ def _result(
     )  # fmt: skip
 
 
-def _apart(measure: str, arms: tuple[ArrayLike, ...], estimate: float) -> tuple[float, int]:
+def _apart(measure: str, cells: Floats, estimate: float) -> tuple[float, int]:
     """Q of the tables' own effects about a pooled one, and its degrees of freedom."""
-    own = effects.counts(measure, *arms, drop00="always")
-    kept = np.isfinite(own.effect) & (own.variance > 0)
-    return float(((own.effect - estimate)[kept] ** 2 / own.variance[kept]).sum()), int(kept.sum()) - 1
+    terms = []
+    for start in range(0, cells.shape[1], _AT_ONCE):
+        some = cells[:, start : start + _AT_ONCE]
+        a, b, c, d = some
+        n1, n2 = a + b, c + d
+        if some.min() > 0:
+            effect, variance = effects.of_cells(measure, a, n1 - a, c, n2 - c)
+        else:
+            both = (n1 > 0) & (n2 > 0)
+            own = effects.counts(measure, a[both], n1[both], c[both], n2[both], drop00="always")
+            effect, variance = own.effect, own.variance
+        gap, kept = effect - estimate, np.isfinite(effect) & (variance > 0)
+        terms.append(gap**2 / variance if kept.all() else gap[kept] ** 2 / variance[kept])
+    apart = np.concatenate(terms)
+    return float(apart.sum()), len(apart) - 1
 
 
 def mantel_haenszel(
@@ -125,25 +160,21 @@ def mantel_haenszel(
     Raises:
         UsageError: An unknown measure or correction, or malformed counts.
     """
-    a, b, c, d = _cells(events_1, n_1, events_2, n_2)
-    both = (a + b > 0) & (c + d > 0)
-    arms = tuple(x[both] for x in (a, a + b, c, c + d))
-    (a, b, c, d), _ = effects.corrected((a, b, c, d), correction, to)
-    n1, n2 = a + b, c + d
-    n = n1 + n2
+    seen, filled = _cells(events_1, n_1, events_2, n_2)
+    corrected, touched = effects.corrected(tuple(seen), correction, to)
+    cells = np.array(corrected) if touched.any() else seen
     with np.errstate(divide="ignore", invalid="ignore"):
         if measure == "OR":
-            informative = (a + c > 0) & (b + d > 0) & (n1 > 0) & (n2 > 0)
-            r, s = (a * d / n)[informative].sum(), (b * c / n)[informative].sum()
-            if not (r > 0 and s > 0):
-                return _result(math.nan, math.nan, level, "statsmodels", int(informative.sum()))
-            stacked = np.stack([[a, b], [c, d]])[:, :, informative]
-            table = StratifiedTable(stacked)
-            estimate = float(table.logodds_pooled)
+            table = _informative(cells, filled)
+            estimate, k = (float(table.logodds_pooled), table.table.shape[2]) if table is not None else (math.nan, 0)
+            if table is None or not math.isfinite(estimate):
+                return _result(math.nan, math.nan, level, "statsmodels", k)
             return _result(
-                estimate, float(table.logodds_pooled_se), level, "statsmodels", stacked.shape[2],
-                _apart(measure, arms, estimate),
-            )  # fmt: skip
+                estimate, float(table.logodds_pooled_se), level, "statsmodels", k, _apart(measure, seen, estimate)
+            )
+        a, b, c, d = cells
+        n1, n2 = a + b, c + d
+        n = n1 + n2
         if measure == "RR":
             r, s = (a * n2 / n).sum(), (c * n1 / n).sum()
             p = (n1 * n2 * (a + c) / n**2 - a * c / n).sum()
@@ -156,14 +187,7 @@ def mantel_haenszel(
             se = np.sqrt((estimate * p.sum() + q.sum()) / w.sum() ** 2)
         else:
             raise UsageError(f"Mantel–Haenszel pools OR, RR or RD, not {measure!r}")
-    return _result(float(estimate), float(se), level, OWN, int((a + c > 0).sum()), _apart(measure, arms, estimate))
-
-
-def _informative(cells: tuple[Floats, ...]) -> StratifiedTable | None:
-    """Tables whose margins leave something to chance, as statsmodels takes them; ``None`` without one."""
-    a, b, c, d = cells
-    keep = (a + c > 0) & (b + d > 0) & (a + b > 0) & (c + d > 0)
-    return StratifiedTable(np.stack([[a, b], [c, d]])[:, :, keep]) if keep.any() else None
+    return _result(float(estimate), float(se), level, OWN, int((a + c > 0).sum()), _apart(measure, seen, estimate))
 
 
 def cochran_mantel_haenszel(
@@ -183,8 +207,7 @@ def cochran_mantel_haenszel(
 
     Source: Mantel & Haenszel (1959), JNCI 22:719.
     """
-    cells = _cells(events_1, n_1, events_2, n_2)
-    table = _informative(cells)
+    table = _informative(*_cells(events_1, n_1, events_2, n_2))
     if table is None:
         return TableTest(math.nan, 1, math.nan)
     found = table.test_null_odds(correction=correct)
@@ -206,8 +229,7 @@ def tarone(events_1: ArrayLike, n_1: ArrayLike, events_2: ArrayLike, n_2: ArrayL
     Raises:
         UsageError: Malformed counts.
     """
-    cells = _cells(events_1, n_1, events_2, n_2)
-    table = _informative(cells)
+    table = _informative(*_cells(events_1, n_1, events_2, n_2))
     k = 0 if table is None else int(table.table.shape[2])
     with np.errstate(divide="ignore", invalid="ignore"):
         if table is None or k < 2 or not (0 < float(table.oddsratio_pooled) < math.inf):
@@ -224,7 +246,7 @@ def peto(
     Raises:
         UsageError: Malformed counts.
     """
-    a, b, c, d = _cells(events_1, n_1, events_2, n_2)
+    (a, b, c, d), _ = _cells(events_1, n_1, events_2, n_2)
     n1, n2 = a + b, c + d
     n, events = n1 + n2, a + c
     keep = (events > 0) & (b + d > 0) & (n > 1)

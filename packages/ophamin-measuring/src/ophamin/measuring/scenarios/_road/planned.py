@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ophamin.measuring.decision._stopping import looks_of
-from ophamin.measuring.planning import plan_claim
+from ophamin.measuring.planning import Plan, plan_claim
 from ophamin.proof.errors import UsageError
 from ophamin.proof.types import Claim
 
@@ -36,6 +37,29 @@ class Wanted:
 Assumed = Mapping[str, Mapping[str, JSON]]
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What a plan follows from; two of one ``key`` have one answer."""
+
+    key: str
+    claim: Claim = field(compare=False)
+    alpha: float = field(compare=False)
+    assumptions: Assumed | None = field(compare=False)
+    n: int | None = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def _answer(asked: _Question) -> Plan:
+    return plan_claim(
+        asked.claim, power=POWER, n=asked.n, alpha=asked.alpha, smallest=False, assumptions=asked.assumptions
+    )
+
+
+def _planned(claim: Claim, alpha: float, assumptions: Assumed | None, n: int | None = None) -> Plan:
+    """The plan of a claim; the cells of a sweep that state one claim are planned once."""
+    return _answer(_Question(repr((claim.parts(), alpha, assumptions, n)), claim, alpha, assumptions, n))
+
+
 def wanted_units(
     claim: Claim, n: int | None, alpha: float, assumptions: Assumed | None = None, *, whole: bool = False
 ) -> Wanted:
@@ -58,7 +82,7 @@ def wanted_units(
             )
         n = looks.n[-1]
     try:
-        plan = plan_claim(claim, power=POWER, alpha=alpha, smallest=False, assumptions=assumptions)
+        plan = _planned(claim, alpha, assumptions)
     except UsageError as error:
         if n is None and not whole:
             raise UsageError(f"{error}; or say how many units to measure, --n N") from error
@@ -72,7 +96,7 @@ def power_of(claim: Claim, n: int, alpha: float, assumptions: Assumed | None = N
     if n < 1 or claim.decision.rule == "exact":
         return nothing
     try:
-        plan = plan_claim(claim, power=POWER, n=n, alpha=alpha, smallest=False, assumptions=assumptions)
+        plan = _planned(claim, alpha, assumptions, n)
     except UsageError:
         return nothing  # the plan's notes say why
     return {
