@@ -216,6 +216,17 @@ def test_the_command_refuses_what_is_not_what_was_signed(call: Any, made: Any, w
     assert done.stdout == ""
 
 
+def test_one_that_is_not_what_was_signed_is_left_out_and_the_rest_is_served(
+    call: Any, made: Any, write_proof: Any
+) -> None:
+    good, bad = write_proof("a.json", made()), write_proof("b.json", made(revision="r2"))
+    bad.write_text(bad.read_text().replace('"VALIDATED"', '"REFUTED"'))
+    done = call(bad, good)
+    assert done.exit_code == 3
+    assert f"tampered, left out: {bad}: id:" in done.stderr
+    assert json.loads(done.stdout) == json.loads(call(good).stdout)
+
+
 def test_a_report_belongs_to_one_proof(call: Any, made: Any, write_proof: Any) -> None:
     paths = [write_proof("a.json", made()), write_proof("b.json", made(revision="r2"))]
     assert isinstance(call(*paths, "--report", paths[0]).exception, UsageError)

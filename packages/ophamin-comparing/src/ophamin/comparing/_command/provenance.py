@@ -10,6 +10,7 @@ from ophamin.protocols import Settings
 
 __all__ = ["provenance"]
 
+TAMPERED = 3
 FORMATS = ("json", "provn", "jsonld", "turtle", "xml")
 
 
@@ -21,15 +22,15 @@ FORMATS = ("json", "provn", "jsonld", "turtle", "xml")
 )  # fmt: skip
 @click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path), help="A file made of the proof.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: standard output.")
-@click.pass_obj
+@click.pass_context
 def provenance(
-    settings: Settings, proofs: tuple[str, ...], format_: str, reports: tuple[Path, ...], out: Path | None
+    ctx: click.Context, proofs: tuple[str, ...], format_: str, reports: tuple[Path, ...], out: Path | None
 ) -> None:
     """Write where proofs came from as a W3C PROV document.
 
     PROOFS are files, folders of records, or ids of stored records. Of several, each gets a bundle of its own. To what
     the record holds is added what it cannot: its own id, its signer where that is a trusted person, and the reports
-    that are named. A record that is not what was signed ends the command with 3.
+    that are named. Exits 3 when a record is not what was signed: it is named and left out.
 
     Example: ophamin provenance 3f2a --format provn --report report.html
     """
@@ -41,6 +42,7 @@ def provenance(
     from ophamin.proof.keys import Keyring
     from ophamin.registry.gathering import gather
 
+    settings: Settings = ctx.obj
     files = [report_of(path) for path in reports]
     found, left_out = gather(settings, proofs)
     for left in left_out:
@@ -50,9 +52,15 @@ def provenance(
     if files and len(found) > 1:
         raise UsageError("--report belongs to one proof, and several were named")
     trusted, graphs = Keyring().trusted(), {}
+    bad = [item for item in found if item.bad]
+    if len(bad) == len(found):
+        bad[0].verification.require()
+    for item in bad:
+        why = "; ".join(f"{check.name}: {check.detail}" for check in item.verification.checks if check.state == "bad")
+        click.echo(f"tampered, left out: {printable(item.record.path)}: {printable(why)}", err=True)
     for item in found:
         if item.bad:
-            item.verification.require()
+            continue
         kind, person = item.record.kind, item.verification.signer
         graphs[item.record.id] = provenance_of(
             item.record.object, kind.name, kind.id_field, person=person if person in trusted else "", reports=files
@@ -65,3 +73,4 @@ def provenance(
             write_atomic(out, written)
         except OSError as error:
             raise UsageError(f"{out}: {error.strerror or error}; name a file that can be written") from error
+    ctx.exit(TAMPERED if bad else 0)
