@@ -76,7 +76,7 @@ def test_the_standard_error_is_that_of_the_law(target: str, m: int) -> None:
 @pytest.mark.parametrize(("n", "m"), [(150, 1), (250, 4)])
 def test_intervals_cover_and_those_of_a_known_score_are_too_wide(n: int, m: int) -> None:
     rng, truth = np.random.default_rng(n), {target: _truth(target, m)[0] for target in TARGETS}
-    runs = 300
+    runs = 200
     gaps = np.empty((runs, len(TARGETS)))
     errors = np.empty((runs, len(TARGETS), 2))
     for run in range(runs):
